@@ -1,0 +1,219 @@
+"""The step, the octaves, the loop: gradient ascent on a picture.
+
+`dream_steps` is the core, a generator of frozen `Step` records; `deepdream` drains it. Names, defaults and arithmetic
+are those of Google's release of 2015; where this departs from it, a comment says so.
+"""
+
+import logging
+import math
+import secrets
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.ndimage as nd
+
+from .errors import ImageError, LayerError, ParameterError
+from .image import check_image
+from .net import deprocess, preprocess
+from .objectives import objective_L2
+
+log = logging.getLogger(__name__)
+
+SMALLEST = 16  # pixels a side: below this even the first layers see next to nothing
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a dream.
+
+    - `octave`, `iteration`: counted from zero, the smallest octave first.
+    - `image`: the picture after the step, float32 (h, w, 3) RGB at the octave's size; a copy.
+    - `objective`: what the objective returned before the step (NaN if it returns nothing).
+    """
+
+    octave: int
+    iteration: int
+    image: np.ndarray
+    objective: float
+
+
+def fresh_seed():
+    """A seed nobody has used: an int below 2**32."""
+    return secrets.randbits(32)
+
+
+def make_step(net, step_size=1.5, end=None, jitter=32, clip=True, objective=objective_L2, rng=None):
+    """One step of ascent on the picture in the network's input blob.
+
+    The picture is shifted at random (so that no place is always at the same place of a window), its gradient is taken
+    and scaled to a mean magnitude of `step_size`, added, and the picture is shifted back.
+
+    **Arguments:**
+
+    - `net`: a `Net`; `net.input.data[0]` holds the picture, (3, H, W), and is changed.
+    - `step_size`: mean change of a value, in units of 0..255.
+    - `end`: the layer to raise; `None`: the objective's, else the network's own.
+    - `jitter`: the largest shift in pixels, either way.
+    - `clip`: keep the values within 0..255.
+    - `objective`: what to raise at `end`; see `deepdream.objectives`.
+    - `rng`: a `numpy.random.RandomState`; `None`: a fresh one.
+
+    **Returns:** what the objective returned, a float (NaN if nothing).
+    """
+    end = resolve_end(net, end, objective)
+    picture = net.input.data[0].copy()
+    value = _ascend(net, picture, end, objective, step_size, jitter, clip,
+                    rng if rng is not None else np.random.RandomState(fresh_seed()))
+    net.input.data[0] = picture
+    return value
+
+
+def _ascend(net, picture, end, objective, step_size, jitter, clip, rng):
+    """Change `picture`, (3, H, W), in place by one step; returns the objective's value before it."""
+    ox, oy = rng.randint(-jitter, jitter + 1, 2)
+    net.input.reshape(1, *picture.shape)
+    net.input.data[0] = np.roll(picture, (oy, ox), (-2, -1))
+    gradient, value = net.input_gradient(end, objective)
+    magnitude = np.abs(gradient).mean()
+    if not np.isfinite(magnitude):
+        raise LayerError(f"the gradient at {end!r} is not finite: the objective or the weights overflow")
+    # The release divides by the bare mean; a layer that does not respond at all would turn the picture into NaN.
+    if magnitude > 0:
+        picture += np.roll(np.float32(step_size / magnitude) * gradient, (-oy, -ox), (-2, -1))
+    else:
+        log.warning("nothing in the picture moves %s: the gradient is zero and this step changes nothing", end)
+    if clip:
+        np.clip(picture, -net.mean, 255 - net.mean, out=picture)
+    return math.nan if value is None else float(value)
+
+
+def dream_steps(net, base_img, iter_n=10, octave_n=4, octave_scale=1.4, end=None, clip=True, objective=objective_L2,
+                step_size=1.5, jitter=32, seed=None):
+    """Dream, one step at a time. The arguments are those of `deepdream`, and are checked before the first step.
+
+    **Returns:** an iterator of `octave_n * iter_n` `Step` records. Other dreams on the same network may run between
+    its steps.
+    """
+    base_img = check_image(base_img)
+    _check_count("iter_n", iter_n, 1, "the number of iterations")
+    _check_count("octave_n", octave_n, 1, "the number of octaves")
+    _check_count("jitter", jitter, 0, "the jitter in pixels")
+    _check_number("octave_scale", octave_scale, 1, "the octave scale")
+    _check_number("step_size", step_size, -math.inf, "the step size")
+    end = resolve_end(net, end, objective)
+    shapes = octave_shapes(*base_img.shape[:2], octave_n, octave_scale)
+    _check_sizes(net, end, shapes, octave_scale)
+    rng = _random_state(seed)
+    return _octaves(net, base_img, shapes, iter_n, end, clip, objective, step_size, jitter, rng)
+
+
+def _octaves(net, base_img, shapes, iter_n, end, clip, objective, step_size, jitter, rng):
+    bases = [preprocess(net, base_img)]
+    for shape in shapes[-2::-1]:
+        bases.insert(0, _zoom(bases[0], shape))
+    detail = np.zeros_like(bases[0])
+    for octave, base in enumerate(bases):
+        detail = _zoom(detail, base.shape[1:])
+        picture = base + detail
+        for iteration in range(iter_n):
+            value = _ascend(net, picture, end, objective, step_size, jitter, clip, rng)
+            yield Step(octave, iteration, deprocess(net, picture), value)
+        detail = picture - base
+
+
+def deepdream(net, base_img, iter_n=10, octave_n=4, octave_scale=1.4, end=None, clip=True, objective=objective_L2,
+              step_size=1.5, jitter=32, seed=None):
+    """Dream: change a picture so that a layer of the network responds more.
+
+    The picture is first dreamt small, then the detail that came of it is enlarged and dreamt on at the next size, so
+    that large structures come before small ones.
+
+    **Arguments:**
+
+    - `net`: a `Net`.
+    - `base_img`: the picture, (H, W, 3) RGB 0..255.
+    - `iter_n`: steps per octave.
+    - `octave_n`, `octave_scale`: how many sizes, and the ratio of one to the next.
+    - `end`: the layer to raise; `None`: the objective's, else the network's own.
+    - `clip`: keep the values within 0..255.
+    - `objective`: what to raise at `end`; see `deepdream.objectives`.
+    - `step_size`: mean change of a value in one step, in units of 0..255.
+    - `jitter`: the largest random shift of the picture in a step, in pixels.
+    - `seed`: of the random shifts, an int in 0..2**32-1; the same seed gives the same picture. `None`: a fresh one.
+
+    **Returns:** float32 (H, W, 3), RGB.
+
+    **Raises:** `ImageError`, `LayerError` or `ParameterError`, before the first step.
+    """
+    step = None
+    for step in dream_steps(net, base_img, iter_n, octave_n, octave_scale, end, clip, objective, step_size, jitter,
+                            seed):
+        pass
+    return step.image
+
+
+def octave_shapes(height, width, octave_n, octave_scale):
+    """(height, width) of each octave, the smallest first; the last is the picture's own."""
+    shapes = [(height, width)]
+    for _ in range(octave_n - 1):
+        shapes.insert(0, tuple(round(n * (1.0 / octave_scale)) for n in shapes[0]))
+    return shapes
+
+
+def _zoom(chw, shape):
+    """A (3, H, W) array at another height and width, linearly interpolated, as the release did."""
+    if chw.shape[1:] == tuple(shape):
+        return chw
+    factors = [n / old for n, old in zip(shape, chw.shape[1:])]
+    return nd.zoom(chw, (1, *factors), order=1)
+
+
+def resolve_end(net, end, objective):
+    """The layer a dream raises: `end`, else the objective's own, else the network's; a `LayerError` if they differ."""
+    belongs = getattr(objective, "end", None)
+    if end is not None and belongs is not None and end != belongs:
+        raise LayerError(f"end is {end!r} but the objective was made for {belongs!r}; leave end out, or make the "
+                         f"objective for {end!r}")
+    return net.check_layer(end if end is not None else belongs if belongs is not None else net.end)
+
+
+def _check_sizes(net, end, shapes, octave_scale):
+    """Refuse octaves that are too small for the network, and say what would fit."""
+    for octave, (height, width) in enumerate(shapes):
+        smallest = min((size for size in net.sizes(height, width, end).values() if size), key=min)
+        if min(height, width) >= SMALLEST and min(smallest) >= 1:
+            if octave == 0:
+                return
+            fit = len(shapes) - octave
+            plural = "s" if fit > 1 else ""
+            raise ImageError(f"{_too_small(shapes[0], end)} (octave 1 of {len(shapes)}, the smallest): ask for at most "
+                             f"{fit} octave{plural} at scale {octave_scale:g}, or use a larger picture")
+    raise ImageError(f"{_too_small(shapes[-1], end)} (the picture itself): use a larger picture or a lower layer")
+
+
+def _too_small(shape, end):
+    height, width = shape
+    return f"{width}×{height} pixels are too few to dream {end!r}, at least {SMALLEST} a side are needed"
+
+
+def _check_count(name, value, lowest, what):
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not whole or value < lowest:
+        raise ParameterError(f"{name}={value!r}: {what} must be a whole number, {lowest} or more")
+
+
+def _check_number(name, value, lowest, what):
+    number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or value < lowest:
+        limit = "" if lowest == -math.inf else f", {lowest:g} or more"
+        raise ParameterError(f"{name}={value!r}: {what} must be a finite number{limit}")
+
+
+def _random_state(seed):
+    """NumPy's frozen generator: what `np.random.seed(seed)` gave the release's global one."""
+    if seed is None:
+        seed = fresh_seed()
+    whole = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool)
+    if not whole or not 0 <= seed < 2**32:
+        raise ParameterError(f"seed={seed!r}: the seed must be a whole number from 0 to {2**32 - 1}")
+    return np.random.RandomState(seed)

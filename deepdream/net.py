@@ -1,0 +1,180 @@
+"""A Caffe network prepared for gradients on its input.
+
+The central type is `Net`, a `caffe.Net`. Inside it a picture is a float32 array (3, H, W): blue, green, red, the
+network's mean subtracted; `preprocess` and `deprocess` go between that and an image, (H, W, 3) RGB 0..255.
+"""
+
+import difflib
+import os
+import tempfile
+from pathlib import Path
+
+# Caffe says at length what it builds, unless asked not to before it is imported.
+os.environ.setdefault("GLOG_minloglevel", "1")
+
+import caffe
+import numpy as np
+from google.protobuf import text_format
+
+from . import definition, weights
+from .errors import DreamError, LayerError, ModelError
+from .image import check_image, resize
+
+
+class Net(caffe.Net):
+    """Any Caffe network that reads a picture, ready to be dreamt with.
+
+    It is a `caffe.Net`: `net.blobs`, `net.forward(end=…)` and `net.backward(start=…)` work as in Caffe. It computes
+    the gradient of its input and of nothing else, one picture at a time, at any size (average pools that cover
+    everything become global).
+
+    **Arguments:**
+
+    - `prototxt`: the deploy definition, a path. Its one input is (N, 3, H, W).
+    - `weights`: the caffemodel, a path; `None` leaves what the definition's fillers make.
+    - `mean`: what to subtract from blue, green and red, three numbers.
+    - `end`: the layer to dream when a call names none; it must be a layer and a blob of the network.
+    - `labels`: the classifier's labels, in order.
+
+    **Attributes:** `mean` (float32 (3, 1, 1), BGR), `end`, `labels`, `input_size` ((height, width) of the definition).
+
+    **Raises:** `ModelError`, `WeightsError` or `LayerError`, before Caffe itself sees what is wrong.
+    """
+
+    def __init__(self, prototxt, weights, mean, end, labels=()):
+        parsed = definition.read_definition(prototxt)
+        self.definition = definition.prepare(parsed)
+        with tempfile.TemporaryDirectory(prefix="deepdream-") as folder:
+            prepared = Path(folder) / "prepared.prototxt"
+            prepared.write_text(text_format.MessageToString(self.definition), encoding="utf-8")
+            try:
+                super().__init__(str(prepared), caffe.TEST)
+            except RuntimeError as error:
+                raise ModelError(f"{prototxt} is not a network that Caffe can build: {error}") from None
+        if weights is not None:
+            self._load(weights)
+        try:
+            self.mean = np.array(mean, np.float32).reshape(3, 1, 1)
+        except (TypeError, ValueError):
+            raise ModelError(f"the mean must be three numbers (blue, green, red); got {mean!r}") from None
+        if not np.isfinite(self.mean).all():
+            raise ModelError(f"the mean must be three finite numbers (blue, green, red); got {mean!r}")
+        self.labels = list(labels)
+        self.input_size = definition.native_size(parsed)
+        self._diffs_of = None
+        self.end = self.check_layer(end)
+
+    def _load(self, path):
+        needed = {name: [tuple(blob.shape) for blob in blobs] for name, blobs in self.params.items()}
+        weights.check_fit(path, weights.weight_shapes(path), needed)
+        self.copy_from(str(path))
+
+    @property
+    def input(self):
+        """The blob that the picture goes into; its `diff` is the gradient."""
+        return self.blobs[self.inputs[0]]
+
+    @property
+    def dreamable(self):
+        """The names that `end` may have, from the input upwards: every layer whose output blob bears its name."""
+        return [name for name in self._layer_names if name in self.blobs and name not in self.inputs]
+
+    def check_layer(self, end):
+        """`end` if it names a layer that can be dreamt; else a `LayerError` that names the closest ones."""
+        layers = self.dreamable
+        if end in layers:
+            return end
+        close = difflib.get_close_matches(str(end), layers, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(close)}?" if close else f"it has {', '.join(layers[:3])} … {layers[-1]}"
+        raise LayerError(f"the network has no layer {end!r} to dream; {hint} (`deepdream layers` lists them)")
+
+    def sizes(self, height, width, end):
+        """{blob: (height, width) or None} for a picture of this size, of every layer up to `end`."""
+        sizes = definition.spatial_sizes(self.definition, height, width)
+        names = list(self._layer_names)
+        used = set(names[:names.index(end) + 1])
+        return {top: sizes[top] for layer in self.definition.layer if layer.name in used for top in layer.top}
+
+    def backward(self, diffs=None, start=None, end=None, **kwargs):
+        """As `caffe.Net.backward`; remembers which layers were left with diffs."""
+        self._diffs_of = (start, end)
+        return super().backward(diffs=diffs, start=start, end=end, **kwargs)
+
+    def input_gradient(self, end, objective):
+        """Forward to `end`, the objective there, backward to the picture in the input blob.
+
+        **Arguments:** `end`: a checked layer name; `objective`: see `deepdream.objectives`.
+
+        **Returns:** (gradient, value): the input blob's diff, a live view (3, H, W), and what the objective returned.
+        """
+        if self._diffs_of != (end, None):
+            # backward(start=end) also runs side branches below `end`, from whatever diffs an earlier dream left there.
+            self._clear_diffs()
+        self.forward(end=end)
+        value = objective(self.blobs[end])
+        self.backward(start=end)
+        return self.input.diff[0], value
+
+    def _clear_diffs(self):
+        for blob in self.blobs.values():
+            blob.diff[...] = 0
+
+
+def preprocess(net, img):
+    """An image as the network reads it.
+
+    **Arguments:** `net`: a `Net`; `img`: (H, W, 3) RGB 0..255.
+
+    **Returns:** float32 (3, H, W), BGR, mean subtracted.
+    """
+    return np.ascontiguousarray(np.moveaxis(np.asarray(img, np.float32), 2, 0)[::-1]) - net.mean
+
+
+def deprocess(net, chw):
+    """The inverse of `preprocess`: float32 (H, W, 3) RGB, not clipped."""
+    return np.ascontiguousarray(np.moveaxis((np.asarray(chw, np.float32) + net.mean)[::-1], 0, 2))
+
+
+def classify(net, img, top=5):
+    """What is this a picture of?
+
+    The shorter side is scaled to 256 (for a network that reads 224 pixels) and the centre is looked at.
+
+    **Arguments:** `net`: a `Net` with labels; `img`: (H, W, 3) RGB 0..255; `top`: how many answers.
+
+    **Returns:** [(label, probability), …], the likeliest first.
+
+    **Raises:** `ModelError` if the network has no labels for its outputs.
+    """
+    img = check_image(img)
+    height, width = net.input_size
+    scale = max(height, width) * 256 / 224 / min(img.shape[:2])
+    scaled = resize(img, *(max(size, round(n * scale)) for n, size in zip(img.shape[:2], (height, width))))
+    y, x = (scaled.shape[0] - height) // 2, (scaled.shape[1] - width) // 2
+    net.input.reshape(1, 3, height, width)
+    net.input.data[0] = preprocess(net, scaled[y:y + height, x:x + width])
+    probabilities = net.forward()[net.outputs[-1]].ravel()
+    if len(net.labels) != len(probabilities):
+        raise ModelError(f"the network has {len(probabilities)} outputs and {len(net.labels)} labels; "
+                         "it needs one label for each to classify")
+    best = np.argsort(-probabilities, kind="stable")[:top]
+    return [(net.labels[i], float(probabilities[i])) for i in best]
+
+
+def set_device(gpu):
+    """Choose where Caffe computes in this thread: `None` for the CPU, or a GPU's number.
+
+    **Raises:** `DreamError` if this Caffe cannot use a GPU.
+    """
+    if gpu is None or gpu == "auto" and not has_cuda():
+        caffe.set_mode_cpu()
+        return
+    if not has_cuda():
+        raise DreamError(f"gpu={gpu!r}: this Caffe was built without CUDA; use gpu=None")
+    caffe.set_device(0 if gpu == "auto" else int(gpu))
+    caffe.set_mode_gpu()
+
+
+def has_cuda():
+    """Whether this Caffe was built with CUDA."""
+    return hasattr(caffe._caffe.Blob, "_gpu_data_ptr")

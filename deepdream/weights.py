@@ -1,0 +1,77 @@
+"""A file of weights, checked against a network before Caffe sees it.
+
+Caffe copies what happens to have the right name and leaves the rest as it is: GoogLeNet's weights go into SqueezeNet
+without a word, and the first layer is all zeros.
+"""
+
+from pathlib import Path
+
+from caffe.proto import caffe_pb2
+from google.protobuf.message import DecodeError
+
+from .errors import WeightsError
+
+
+def weight_shapes(path):
+    """What a caffemodel holds: {layer name: [shape, ...]}, shapes as tuples of ints.
+
+    **Raises:** `WeightsError` if the file is missing, is no caffemodel, or is cut short.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except FileNotFoundError:
+        raise WeightsError(f"{path}: no such file") from None
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read: {error.strerror}") from None
+    net = caffe_pb2.NetParameter()
+    try:
+        net.ParseFromString(content)
+    except DecodeError:
+        raise WeightsError(f"{path} is not a caffemodel, or is damaged or cut short "
+                           f"({len(content):,} bytes); fetch it again") from None
+    # Files of 2014 keep their layers in the older field.
+    shapes = {layer.name: [_shape(blob, path, layer.name) for blob in layer.blobs]
+              for layers in (net.layers, net.layer) for layer in layers if layer.blobs}
+    if not shapes:
+        raise WeightsError(f"{path} holds no weights; it should be a .caffemodel file")
+    return shapes
+
+
+def _shape(blob, path, layer):
+    shape = tuple(blob.shape.dim) if blob.HasField("shape") else (blob.num, blob.channels, blob.height, blob.width)
+    count = 1
+    for n in shape:
+        count *= n
+    if count != (len(blob.data) or len(blob.double_data)):
+        raise WeightsError(f"{path} is damaged: layer {layer!r} says {shape} but holds {len(blob.data):,} numbers")
+    return shape
+
+
+def check_fit(path, found, needed):
+    """Refuse weights that are not this network's.
+
+    **Arguments:**
+
+    - `path`: the file, for the message.
+    - `found`: what it holds, as from `weight_shapes`.
+    - `needed`: what the network has, {layer name: [shape, ...]}.
+
+    **Raises:** `WeightsError` naming the first layer that differs.
+    """
+    wrong = []
+    for layer, shapes in needed.items():
+        if layer not in found:
+            wrong.append(f"it has no layer {layer!r}")
+        elif [_core(shape) for shape in found[layer]] != [_core(shape) for shape in shapes]:
+            wrong.append(f"layer {layer!r} has the shapes {found[layer]}, the network needs {shapes}")
+    if wrong:
+        more = f" (and {len(wrong) - 1} more layers differ)" if len(wrong) > 1 else ""
+        raise WeightsError(f"{path} holds the weights of another network: {wrong[0]}{more}")
+
+
+def _core(shape):
+    """A shape without leading ones: files of 2014 write (1, 1, 1000, 1024) for (1000, 1024)."""
+    shape = tuple(shape)
+    while len(shape) > 1 and shape[0] == 1:
+        shape = shape[1:]
+    return shape

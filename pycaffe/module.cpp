@@ -1,0 +1,46 @@
+// The extension module: upstream's binding code, plus what turns a failed CHECK into a Python exception.
+
+#include <boost/python.hpp>
+#include <google/protobuf/stubs/common.h>
+
+// Upstream's BOOST_PYTHON_MODULE(_caffe) { ... } becomes a plain function that the real module calls.
+#undef BOOST_PYTHON_MODULE
+#define BOOST_PYTHON_MODULE(name) void bind_upstream()
+#include "python/caffe/_caffe.cpp"
+#undef BOOST_PYTHON_MODULE
+#define BOOST_PYTHON_MODULE(name) BOOST_PYTHON_MODULE_INIT(name)
+
+namespace {
+
+PyObject* error_type = nullptr;
+
+void raise_error(const caffe_compat::Error& error) { PyErr_SetString(error_type, error.what()); }
+
+#if GOOGLE_PROTOBUF_VERSION < 4000000
+// protobuf prints its complaints and Caffe's CHECK then says only that something did not parse: join the two.
+void on_protobuf_message(google::protobuf::LogLevel level, const char*, int, const std::string& text) {
+  if (level >= google::protobuf::LOGLEVEL_ERROR) {
+    std::string& detail = caffe_compat::pending_detail();
+    if (detail.empty()) detail = text;
+  } else if (level == google::protobuf::LOGLEVEL_WARNING) {
+    LOG(WARNING) << text;
+  }
+}
+#endif
+
+}  // namespace
+
+BOOST_PYTHON_MODULE(_caffe) {
+  namespace bp = boost::python;
+#if GOOGLE_PROTOBUF_VERSION < 4000000
+  google::protobuf::SetLogHandler(&on_protobuf_message);
+#endif
+  error_type = PyErr_NewExceptionWithDoc(
+      "caffe.Error",
+      "A check inside Caffe failed: a bad definition, a shape that does not fit, memory that could not be had.",
+      PyExc_RuntimeError, nullptr);
+  if (!error_type) bp::throw_error_already_set();
+  bp::scope().attr("Error") = bp::object(bp::handle<>(bp::borrowed(error_type)));
+  bp::register_exception_translator<caffe_compat::Error>(&raise_error);
+  caffe::bind_upstream();
+}

@@ -1,0 +1,160 @@
+"""Bring the pristine source of BVLC Caffe 1.0 and verify it: one file, one sha256, three ways to get it.
+
+    python3 source.py --unpack FOLDER
+
+The file is the upstream tarball of Debian's source package `caffe` (1.0.0+git20180821.99bd997), whose src, include,
+python and cmake folders are those of upstream's last commit. It comes from
+
+1. PYCAFFE_SOURCE=FILE, a copy already at hand;
+2. the user's cache, where an earlier run put it;
+3. the machine's own Debian mirror, with `apt-get source` and private lists, so that apt's own set-up stays as it is;
+4. Debian's archive of old packages, with `debsnap` (package devscripts), for the day the mirrors drop bullseye.
+
+Needs nothing but Python's standard library, because it runs before anything else is installed.
+"""
+
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+VERSION = "1.0.0+git20180821.99bd997-8"
+SUITE = "bullseye"
+FILE_NAME = "caffe_1.0.0+git20180821.99bd997.orig.tar.gz"
+SHA256 = "e0eb3f06794f7402c77b7dec8e8480273ee1a1bb192e9122b621a69d4147ad0c"
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+
+
+class SourceError(Exception):
+    """The source could not be had, or is not the file it should be."""
+
+
+def cache_folder():
+    """The user's cache folder for this project, created; a folder beside the code when the home cannot be written."""
+    home_cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    for folder in (Path(home_cache) / "deepdream", Path(__file__).resolve().parent.parent / "build" / "cache"):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                return folder
+        except OSError:
+            continue
+    raise SourceError(f"no folder to keep files in: {home_cache} cannot be written; set XDG_CACHE_HOME to one that can")
+
+
+def sha256_of(path):
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def verified(path):
+    """The path, if it is the file we want; else a SourceError that says what it is instead."""
+    if not Path(path).is_file():
+        raise SourceError(f"{path} is not a file")
+    found = sha256_of(path)
+    if found != SHA256:
+        raise SourceError(f"{path} has sha256 {found}, expected {SHA256} ({FILE_NAME})")
+    return Path(path)
+
+
+def run(command, folder):
+    try:
+        done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    except FileNotFoundError as error:
+        raise SourceError(f"{command[0]} is not installed") from error
+    if done.returncode:
+        lines = [line for line in done.stdout.splitlines() if line.strip()]
+        raise SourceError(f"{command[0]} failed: {lines[-1] if lines else f'exit code {done.returncode}'}")
+    return done.stdout
+
+
+def debian_mirrors(folder):
+    """The addresses of the machine's Debian package mirrors, as its own apt configuration has them."""
+    listing = run(["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"], folder)
+    mirrors = list(dict.fromkeys(line.strip() for line in listing.splitlines() if line.strip()))
+    # Security and third-party repositories do not carry the suite: the main archive's address ends in /debian.
+    return [mirror for mirror in mirrors if mirror.rstrip("/").endswith("/debian")]
+
+
+def from_mirror(folder):
+    mirrors = debian_mirrors(folder)
+    if not mirrors:
+        raise SourceError("apt's configuration names no Debian mirror")
+    failures = []
+    for mirror in mirrors:
+        for part in ("lists/partial", "cache/archives/partial"):
+            (folder / part).mkdir(parents=True, exist_ok=True)
+        sources = folder / "sources.list"
+        sources.write_text(f"deb-src [signed-by={KEYRING}] {mirror} {SUITE} main\n")
+        apt = ["apt-get", "-o", f"Dir::State::Lists={folder}/lists", "-o", f"Dir::Cache={folder}/cache",
+               "-o", f"Dir::Etc::SourceList={sources}", "-o", "Dir::Etc::SourceParts=-",
+               "-o", "APT::Sandbox::User=", "-o", "Acquire::Languages=none", "-o", "Acquire::Retries=2",
+               "-o", "Acquire::http::Timeout=20", "-o", "Acquire::https::Timeout=20"]
+        try:
+            # Without any-error apt-get would call an unreachable mirror a warning.
+            run([*apt, "-o", "APT::Update::Error-Mode=any", "update"], folder)
+            run([*apt, "source", "--download-only", "--only-source", f"caffe={VERSION}"], folder)
+            return verified(folder / FILE_NAME)
+        except SourceError as error:
+            failures.append(f"{mirror}: {error}")
+    raise SourceError("; ".join(failures))
+
+
+def from_archive(folder):
+    run(["debsnap", "--destdir", str(folder / "snapshot"), "caffe", VERSION], folder)
+    return verified(folder / "snapshot" / FILE_NAME)
+
+
+def tarball():
+    """The path of the verified tarball, in the user's cache unless PYCAFFE_SOURCE names another."""
+    if os.environ.get("PYCAFFE_SOURCE"):
+        return verified(os.environ["PYCAFFE_SOURCE"])
+    kept = cache_folder() / FILE_NAME
+    if kept.is_file() and sha256_of(kept) == SHA256:
+        return kept
+    failures = []
+    with tempfile.TemporaryDirectory(dir=kept.parent, prefix="source-") as folder:
+        for name, way in (("the Debian mirror", from_mirror), ("Debian's archive of old packages", from_archive)):
+            try:
+                os.replace(way(Path(folder)), kept)
+                return kept
+            except SourceError as error:
+                failures.append(f"  {name}: {error}")
+    raise SourceError("Caffe's source could not be had:\n" + "\n".join(failures) +
+                      f"\nBring {FILE_NAME} (sha256 {SHA256}) yourself and set PYCAFFE_SOURCE to its path.")
+
+
+def unpack(folder):
+    """Unpack the source into `folder`, replacing what is there."""
+    source = tarball()
+    folder = Path(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    with tarfile.open(source) as archive:
+        # The filter refuses paths that leave the folder; the oldest Pythons lack it, and the sha256 is checked.
+        archive.extractall(folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Bring and verify Caffe's source.")
+    parser.add_argument("--unpack", metavar="FOLDER", help="unpack it there; without this, print the tarball's path")
+    options = parser.parse_args()
+    try:
+        if options.unpack:
+            unpack(options.unpack)
+        else:
+            print(tarball())
+    except SourceError as error:
+        sys.exit(f"{Path(__file__).name}: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""Print the path of a wheel of Caffe for the Python that runs this, building it unless it is in the cache.
+
+    .venv/bin/python pycaffe/wheel.py
+
+A build takes minutes, so the wheel is kept in the user's cache under the hash of everything that decides what is
+built: the files of this folder, the Python ABI, the processor and the Debian release whose libraries it links to.
+"""
+
+import hashlib
+import os
+import platform
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from pathlib import Path
+
+import source
+
+HERE = Path(__file__).resolve().parent
+# What changes nothing in the wheel must not cause a build.
+NOT_IN_THE_RECIPE = {"wheel.py", "README.md", "apt-packages.txt"}
+
+
+def release():
+    """The operating system's name and version, as in 'debian 12'."""
+    try:
+        facts = platform.freedesktop_os_release()
+    except (AttributeError, OSError):  # before Python 3.10; no such file
+        return platform.platform()
+    return f"{facts.get('ID')} {facts.get('VERSION_ID')}"
+
+
+def recipe_hash():
+    digest = hashlib.sha256(f"{sysconfig.get_config_var('SOABI')} {release()}".encode())
+    for path in sorted(HERE.rglob("*")):
+        if path.is_file() and path.name not in NOT_IN_THE_RECIPE and "__pycache__" not in path.parts:
+            digest.update(f"\0{path.relative_to(HERE).as_posix()}\0".encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def wheel():
+    shelf = source.cache_folder() / "wheels" / recipe_hash()
+    kept = sorted(shelf.glob("*.whl"))
+    if kept:
+        return kept[0]
+    shelf.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=shelf, prefix="build-") as folder:
+        log = shelf / "build.log"
+        print(f"Building Caffe, once: about 4 minutes on 2 cores. Log: {log}", file=sys.stderr)
+        with open(log, "w", encoding="utf-8") as output:
+            done = subprocess.run(
+                [sys.executable, "-m", "pip", "wheel", "--no-deps", "--verbose", "--wheel-dir", folder, str(HERE)],
+                stdout=output, stderr=subprocess.STDOUT,
+                env={**os.environ, "CMAKE_BUILD_PARALLEL_LEVEL": str(len(os.sched_getaffinity(0)))})
+        if done.returncode:
+            tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-25:]
+            sys.exit("\n".join(tail) + f"\nwheel.py: Caffe did not build; the whole log is {log}")
+        built = next(Path(folder).glob("*.whl"))
+        return Path(os.replace(built, shelf / built.name) or shelf / built.name)
+
+
+if __name__ == "__main__":
+    try:
+        print(wheel())
+    except source.SourceError as error:
+        sys.exit(f"wheel.py: {error}")
