@@ -1,4 +1,6 @@
-"""Copy upstream's Python package and mend what time broke in it: each mend is a substitution that must fit exactly.
+"""Copy upstream's Python package, mend what time broke in it, and add ours.
+
+Each mend is a substitution that must fit exactly.
 
     python3 mend.py UPSTREAM/python/caffe TARGET
 """
@@ -20,6 +22,8 @@ MENDS = [
     ("io.py", r"elif img\.shape\[2\] == 4:\n( +)img = img\[:, :, :3\]",
      r"elif img.shape[2] == 4:\n\1img = img[:, :, :3]\n    elif img.shape[2] == 2:\n"
      r"\1img = np.repeat(img[:, :, :1], 3 if color else 1, axis=2)", 1),
+    # Our loader of the extension module comes first.
+    ("__init__.py", r"\Afrom \.pycaffe import", "from . import _kernels\nfrom .pycaffe import", 1),
     # What a failed CHECK raises (module.cpp).
     ("__init__.py", r"from \._caffe import init_log,", "from ._caffe import Error, init_log,", 1),
 ]
@@ -41,6 +45,8 @@ def main():
     (target / "proto").mkdir()
     (target / "proto" / "__init__.py").touch()
     mend(target)
+    shutil.copytree(Path(__file__).resolve().parent / "package", target, dirs_exist_ok=True,
+                    ignore=shutil.ignore_patterns("__pycache__"))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,215 @@
+"""The `deepdream` command.
+
+Exit codes: 0 done; 2 bad input, with one line that says what; 130 interrupted. What was made is printed on standard
+output, everything else on standard error.
+"""
+
+import inspect
+import logging
+import sys
+from pathlib import Path
+from typing import List, Optional
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from . import models, pictures
+from .dream import deepdream, dream_steps, fresh_seed, octave_shapes, resolve_end
+from .errors import DreamError, ImageError, ParameterError, WeightsError
+from .image import check_image, output_format, resize, write_image
+from .net import classify
+
+log = logging.getLogger(__name__)
+screen = Console(stderr=True, highlight=False)
+app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None,
+                  help="DeepDream: a trained classifier asked, backwards, for more of what it sees.")
+
+# Typer's errors are Click's, which newer releases carry inside: this is the one name that both have.
+UsageProblem = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+
+BAD_INPUT, INTERRUPTED = 2, 130
+FIRST, FALLBACK = "bvlc_googlenet", "squeezenet_v1.1"
+# The library's signature is the only home of a default.
+DEFAULT = {name: parameter.default for name, parameter in inspect.signature(deepdream).parameters.items()}
+
+ImageNames = typer.Argument(metavar="[IMAGE]...", help=f"Files, noise:WxH, or built-in: {', '.join(pictures.BUILT_IN)}.")
+ModelName = typer.Option("--model", metavar="NAME|DIR", show_default=False,
+                         help=f"The network. [default: {FIRST}, or {FALLBACK} where that cannot be had]")
+
+
+@app.command()
+def dream(
+    images: Optional[List[str]] = typer.Argument(None, metavar="[IMAGE]...", show_default="sky",
+                                                 help=ImageNames.help),
+    output: Path = typer.Option(Path("dream.png"), "-o", "--output", metavar="OUT",
+                                help="The picture to write (png, jpg, tif, webp); a folder for several."),
+    model: Optional[str] = typer.Option(None, *ModelName.param_decls, metavar=ModelName.metavar, help=ModelName.help,
+                                        show_default=False),
+    end: Optional[str] = typer.Option(None, "--end", metavar="LAYER", show_default=False,
+                                      help="The layer to dream; `deepdream layers` lists them. [default: the model's]"),
+    iters: int = typer.Option(DEFAULT["iter_n"], "--iters", help="Steps per octave."),
+    octaves: int = typer.Option(DEFAULT["octave_n"], "--octaves", help="How many sizes to dream at."),
+    octave_scale: float = typer.Option(DEFAULT["octave_scale"], "--octave-scale", help="From one size to the next."),
+    step: float = typer.Option(DEFAULT["step_size"], "--step", help="Mean change of a value in one step, of 255."),
+    jitter: int = typer.Option(DEFAULT["jitter"], "--jitter", help="Largest random shift in pixels."),
+    clip: bool = typer.Option(DEFAULT["clip"], "--clip/--no-clip", help="Keep the values within 0..255."),
+    seed: Optional[int] = typer.Option(None, "--seed", show_default=False,
+                                       help="Of the random shifts; the same seed gives the same picture."),
+    max_size: Optional[int] = typer.Option(None, "--max-size", metavar="PIXELS", show_default=False,
+                                           help="Scale a larger picture down to this longer side."),
+    strength: float = typer.Option(1.0, "--strength", help="Blend with the original: 0 the original, 1 the dream."),
+):
+    """Dream on pictures. Without arguments: on the sky, with the default network, into dream.png."""
+    names = images or ["sky"]
+    if not 0 <= strength <= 1:
+        raise ParameterError(f"--strength {strength:g}: must be from 0 to 1")
+    if max_size is not None and max_size < 1:
+        raise ParameterError(f"--max-size {max_size}: must be a number of pixels, 1 or more")
+    targets = _targets(names, output)
+    net = _load(model, end)
+    for name, target in zip(names, targets):
+        img = _fit(check_image(pictures.picture(name)), max_size, name)
+        settings = {"iter_n": iters, "octave_n": octaves, "octave_scale": octave_scale, "end": end, "clip": clip,
+                    "step_size": step, "jitter": jitter, "seed": fresh_seed() if seed is None else seed}
+        result = _dream(net, img, name, settings)
+        write_image(target, img + strength * (result - img))
+        screen.print(f"{name} dreamt at {resolve_end(net, end, None)}, seed {settings['seed']}", soft_wrap=True,
+                     markup=False)
+        print(target.resolve(), flush=True)
+
+
+@app.command()
+def layers(
+    model: Optional[str] = typer.Option(None, *ModelName.param_decls, metavar=ModelName.metavar, help=ModelName.help,
+                                        show_default=False),
+    every: bool = typer.Option(False, "--all", help="Every layer that can be dreamt, not only the ladder."),
+):
+    """List the layers to dream, from shallow to deep, with what each gives."""
+    net, chosen = _load_model(model, None)
+    for layer in net.dreamable if every else chosen.ladder or net.dreamable:
+        channels = net.blobs[layer].shape[1]
+        mark = "*" if layer == net.end else " "
+        print(f"{mark} {layer:26} {channels:5} channels  {chosen.ladder.get(layer, '')}".rstrip())
+    print(f"* the default of {chosen.name}")
+
+
+@app.command("classify")
+def classify_command(
+    images: List[str] = typer.Argument(..., metavar="IMAGE...", help=ImageNames.help),
+    model: Optional[str] = typer.Option(None, *ModelName.param_decls, metavar=ModelName.metavar, help=ModelName.help,
+                                        show_default=False),
+    top: int = typer.Option(5, "--top", min=1, help="How many answers."),
+):
+    """What is this a picture of? Try it on a picture and on its dream."""
+    net = _load(model, None)
+    for name in images:
+        answers = classify(net, pictures.picture(name), top=top)
+        if len(images) > 1:
+            print(f"{name}:")
+        for label, probability in answers:
+            print(f"{probability:7.1%}  {label}")
+
+
+@app.command("models")
+def models_command():
+    """List the networks, and where their weights are."""
+    for name in models.model_names():
+        model = models.find_model(name)
+        found = models.local_weights(model)
+        print(f"{name}\n  {model.title}\n  dreams {model.end} by default\n  weights: "
+              f"{found or 'not on this machine; fetched when first used'} ({model.weights.get('licence', '')})")
+
+
+def _targets(names, output):
+    """Where each picture's dream goes; everything that can be wrong with it is found before the first dream."""
+    if len(names) > 1:
+        if not output.is_dir():
+            raise ImageError(f"-o {output}: several pictures need an existing folder; create it first")
+        targets = [output / f"{Path(name.replace(':', '-')).stem}-dream.png" for name in names]
+        if len(set(targets)) < len(targets):
+            raise ImageError("two of the pictures have the same name, so one dream would replace the other")
+        return targets
+    target = output / "dream.png" if output.is_dir() else output
+    output_format(target)
+    if not target.parent.is_dir():
+        raise ImageError(f"-o {output}: the folder {target.parent} does not exist; create it first")
+    return [target]
+
+
+def _load(name, end):
+    return _load_model(name, end)[0]
+
+
+def _load_model(name, end):
+    """(net, model). Only where neither a model nor a layer was asked for may another model stand in."""
+    if name is not None or end is not None:
+        return models.load(name or FIRST), models.find_model(name or FIRST)
+    try:
+        return models.load(FIRST), models.find_model(FIRST)
+    except WeightsError as error:
+        if models.local_weights(models.find_model(FIRST)):
+            raise  # they are here, but not right: nobody would expect another network then
+        screen.print(f"Using {FALLBACK}: {error}", soft_wrap=True, markup=False)
+        return models.load(FALLBACK), models.find_model(FALLBACK)
+
+
+def _fit(img, max_size, name):
+    height, width = img.shape[:2]
+    if max_size is None or max(height, width) <= max_size:
+        return img
+    factor = max_size / max(height, width)
+    smaller = resize(img, max(1, round(height * factor)), max(1, round(width * factor)))
+    screen.print(f"{name}: scaled from {width}×{height} to {smaller.shape[1]}×{smaller.shape[0]}",
+                 soft_wrap=True, markup=False)
+    return smaller.clip(0, 255)
+
+
+def _dream(net, img, name, settings):
+    """Dream with a live progress line; the work of a step is taken to be its octave's number of pixels."""
+    steps = dream_steps(net, img, **settings)
+    iter_n, octave_n = settings["iter_n"], settings["octave_n"]
+    areas = [h * w for h, w in octave_shapes(*img.shape[:2], octave_n, settings["octave_scale"])]
+    columns = [TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:3.0f}%"),
+               TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn()]
+    with Progress(*columns, console=screen, transient=True, speed_estimate_period=600) as progress:
+        task = progress.add_task(_where(0, octave_n, 0, iter_n), total=sum(areas) * iter_n)
+        for step in steps:
+            progress.update(task, advance=areas[step.octave],
+                            description=_where(step.octave, octave_n, step.iteration, iter_n))
+    return step.image
+
+
+def _where(octave, octave_n, iteration, iter_n):
+    return f"octave {octave + 1}/{octave_n}, iteration {iteration + 1}/{iter_n}"
+
+
+class _ScreenHandler(logging.Handler):
+    """What the library logs, a line each, above the progress line."""
+
+    def emit(self, record):
+        screen.print(self.format(record), soft_wrap=True, markup=False)
+
+
+def main(arguments=None):
+    """Run the command and exit with its code."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", force=True, handlers=[_ScreenHandler()])
+    logging.getLogger("deepdream").setLevel(logging.INFO)
+    try:
+        code = app(arguments, standalone_mode=False)
+    except DreamError as error:
+        code = _complain(str(error))
+    except UsageProblem as error:
+        code = _complain(error.format_message())
+    except typer.Exit as done:
+        code = done.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    if code == INTERRUPTED:
+        screen.print("deepdream: interrupted")
+    sys.exit(code or 0)
+
+
+def _complain(text):
+    screen.print(f"deepdream: {text}", markup=False, soft_wrap=True)
+    return BAD_INPUT

@@ -1,0 +1,130 @@
+"""Pictures by name: a file, one that comes along, or noise.
+
+The built-in ones need no network: the sky, unless Google's can be had, is of our own making, and the others come with
+scikit-image, which Caffe's Python needs anyway.
+"""
+
+import logging
+import re
+
+import numpy as np
+import skimage.data
+
+from .errors import DreamError, ImageError
+from .image import read_image
+from .models import cache_folder, fetch_file, user_folders
+
+log = logging.getLogger(__name__)
+
+# name: (function of scikit-image, what it shows)
+_FROM_SKIMAGE = {
+    "cat": ("chelsea", "Chelsea, a cat"),
+    "face": ("astronaut", "Eileen Collins, astronaut"),
+    "coffee": ("coffee", "a cup of coffee"),
+    "rocket": ("rocket", "a rocket before its launch"),
+}
+BUILT_IN = {"sky": "clouds: Google's picture of 2015 where it can be had, else ours",
+            "clouds": "clouds of our own making, the same everywhere",
+            **{name: shows for name, (_, shows) in _FROM_SKIMAGE.items()}}
+
+_RELEASE = "https://raw.githubusercontent.com/google/deepdream/bbc2ddf9e7632cc3f4d3e70211e85ae7169f366f/"
+# Files of the 2015 release: name -> sha256.
+RELEASE_FILES = {
+    "sky1024px.jpg": "779ddda9280908ccda18d7ade2f7f84805bf22cdbce3b61ddddd7ea4a4697050",
+    "flowers.jpg": "bdcaf97d07f9619a3dde0b04694ec83c2b2a3188e3e24d88db952e81b9d9f740",
+}
+
+
+def picture(name):
+    """A picture by name.
+
+    **Arguments:** `name`: one of `BUILT_IN` ("sky", "clouds", "cat", "face", "coffee", "rocket"); "noise:WxH", grey
+    noise of that size; else the path of a file.
+
+    **Returns:** float32 (H, W, 3), RGB, 0..255.
+
+    **Raises:** `ImageError`.
+    """
+    name = str(name)
+    if name.startswith("noise:"):
+        return _noise_of(name)
+    if name in _FROM_SKIMAGE:
+        return np.float32(getattr(skimage.data, _FROM_SKIMAGE[name][0])())
+    if name == "sky":
+        return sky()
+    if name == "clouds":
+        return clouds()
+    return read_image(name)
+
+
+def noise(height, width, seed=0):
+    """Noise to begin from, as the release had it: uniform in 100..101, barely visible grey.
+
+    **Returns:** float32 (height, width, 3).
+    """
+    return np.float32(np.random.RandomState(seed).uniform(size=(height, width, 3)) + 100)
+
+
+def _noise_of(name):
+    match = re.fullmatch(r"noise:(\d+)[xX×](\d+)", name)
+    if not match or not all(1 <= int(n) <= 20000 for n in match.groups()):
+        raise ImageError(f"{name!r}: noise is asked for as noise:WIDTHxHEIGHT, such as noise:640x480, at most 20000 a "
+                         "side")
+    width, height = map(int, match.groups())
+    return noise(height, width)
+
+
+def sky():
+    """The picture of the 2015 release if it is on this machine or can be fetched, else clouds of our own making."""
+    try:
+        return read_image(release_file("sky1024px.jpg"))
+    except DreamError as error:
+        log.info("Google's sky of 2015 could not be had (%s): dreaming on clouds of our own making", error)
+        return clouds()
+
+
+def release_file(name):
+    """The path of a picture of the 2015 release: from DEEPDREAM_DATA, the cache, or the archived release.
+
+    **Raises:** `ImageError` if it cannot be had.
+    """
+    for folder in user_folders():
+        if (folder / "images" / name).is_file():
+            return folder / "images" / name
+    target = cache_folder() / "images" / name
+    if not target.is_file():
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            fetch_file(_RELEASE + name, RELEASE_FILES[name], None, target)
+        except (OSError, ValueError):
+            raise ImageError(f"{name} cannot be fetched") from None
+    return target
+
+
+def clouds(height=575, width=1024, seed=2015):
+    """A sky of fractal clouds: noise whose spectrum falls as a power of the frequency, lit from above.
+
+    The idea is Fourier synthesis of fractal clouds (Voss, "Random fractal forgeries", 1985).
+
+    **Returns:** float32 (height, width, 3), RGB, 0..255.
+    """
+    density = _fractal(height, width, 1.7, seed)
+    cover = 1 / (1 + np.exp(-3.2 * (density - 0.35)))
+    # A cloud is bright where it is thicker than the cloud just above it, in the sun's way.
+    lit = density - np.roll(density, height // 24, axis=0)
+    light = 0.5 + 0.5 * np.tanh(-1.1 * lit + 0.5 * _fractal(height, width, 1.5, seed + 1))
+    down = np.linspace(0, 1, height)[:, None, None]
+    blue = (1 - down) * np.array([52, 98, 158]) + down * np.array([132, 174, 208])
+    white = 158 + 97 * light[:, :, None] * np.array([1.0, 1.0, 0.98])
+    return np.float32(np.clip(blue + cover[:, :, None] * (white - blue), 0, 255))
+
+
+def _fractal(height, width, power, seed):
+    """A random field with a spectrum of 1/f**power in amplitude, mean 0, standard deviation 1."""
+    spectrum = np.fft.rfft2(np.random.RandomState(seed).standard_normal((height, width)))
+    fy, fx = np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None, :]
+    largest = 1 / 260  # no structure much wider than a quarter of the picture
+    frequency = np.sqrt(fy**2 + (1.5 * fx) ** 2 + largest**2)  # clouds are wider than high
+    spectrum[0, 0] = 0
+    field = np.fft.irfft2(spectrum / frequency**power, s=(height, width))
+    return field / field.std()
