@@ -8,7 +8,7 @@ import inspect
 import logging
 import sys
 from pathlib import Path
-from typing import List, Optional
+from typing import Optional
 
 import typer
 from rich.console import Console
@@ -33,19 +33,17 @@ FIRST, FALLBACK = "bvlc_googlenet", "squeezenet_v1.1"
 # The library's signature is the only home of a default.
 DEFAULT = {name: parameter.default for name, parameter in inspect.signature(deepdream).parameters.items()}
 
-ImageNames = typer.Argument(metavar="[IMAGE]...", help=f"Files, noise:WxH, or built-in: {', '.join(pictures.BUILT_IN)}.")
-ModelName = typer.Option("--model", metavar="NAME|DIR", show_default=False,
-                         help=f"The network. [default: {FIRST}, or {FALLBACK} where that cannot be had]")
+IMAGE_HELP = f"Files, noise:WxH, or built-in: {', '.join(pictures.BUILT_IN)}."
+MODEL = typer.Option(None, "--model", metavar="NAME|DIR", show_default=False,
+                     help=f"The network. [default: {FIRST}, or {FALLBACK} where that cannot be had]")
 
 
 @app.command()
 def dream(
-    images: Optional[List[str]] = typer.Argument(None, metavar="[IMAGE]...", show_default="sky",
-                                                 help=ImageNames.help),
+    images: Optional[list[str]] = typer.Argument(None, metavar="[IMAGE]...", show_default="sky", help=IMAGE_HELP),
     output: Path = typer.Option(Path("dream.png"), "-o", "--output", metavar="OUT",
                                 help="The picture to write (png, jpg, tif, webp); a folder for several."),
-    model: Optional[str] = typer.Option(None, *ModelName.param_decls, metavar=ModelName.metavar, help=ModelName.help,
-                                        show_default=False),
+    model: Optional[str] = MODEL,
     end: Optional[str] = typer.Option(None, "--end", metavar="LAYER", show_default=False,
                                       help="The layer to dream; `deepdream layers` lists them. [default: the model's]"),
     iters: int = typer.Option(DEFAULT["iter_n"], "--iters", help="Steps per octave."),
@@ -81,8 +79,7 @@ def dream(
 
 @app.command()
 def layers(
-    model: Optional[str] = typer.Option(None, *ModelName.param_decls, metavar=ModelName.metavar, help=ModelName.help,
-                                        show_default=False),
+    model: Optional[str] = MODEL,
     every: bool = typer.Option(False, "--all", help="Every layer that can be dreamt, not only the ladder."),
 ):
     """List the layers to dream, from shallow to deep, with what each gives."""
@@ -96,9 +93,8 @@ def layers(
 
 @app.command("classify")
 def classify_command(
-    images: List[str] = typer.Argument(..., metavar="IMAGE...", help=ImageNames.help),
-    model: Optional[str] = typer.Option(None, *ModelName.param_decls, metavar=ModelName.metavar, help=ModelName.help,
-                                        show_default=False),
+    images: list[str] = typer.Argument(..., metavar="IMAGE...", help=IMAGE_HELP),
+    model: Optional[str] = MODEL,
     top: int = typer.Option(5, "--top", min=1, help="How many answers."),
 ):
     """What is this a picture of? Try it on a picture and on its dream."""

@@ -120,7 +120,8 @@ def _check_window(layer, path):
     else:
         return
     if min(kernel) < 1 or min(stride) < 1:
-        raise ModelError(f"{path}: layer {layer.name!r} has kernel {kernel} and stride {stride}; both must be at least 1")
+        raise ModelError(f"{path}: layer {layer.name!r} has kernel {kernel} and stride {stride}; both must be at "
+                         "least 1")
 
 
 def input_layer(net):

@@ -7,6 +7,7 @@ are those of Google's release of 2015; where this departs from it, a comment say
 import logging
 import math
 import secrets
+from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -145,11 +146,8 @@ def deepdream(net, base_img, iter_n=10, octave_n=4, octave_scale=1.4, end=None, 
 
     **Raises:** `ImageError`, `LayerError` or `ParameterError`, before the first step.
     """
-    step = None
-    for step in dream_steps(net, base_img, iter_n, octave_n, octave_scale, end, clip, objective, step_size, jitter,
-                            seed):
-        pass
-    return step.image
+    steps = dream_steps(net, base_img, iter_n, octave_n, octave_scale, end, clip, objective, step_size, jitter, seed)
+    return deque(steps, maxlen=1)[0].image
 
 
 def octave_shapes(height, width, octave_n, octave_scale):

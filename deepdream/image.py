@@ -125,7 +125,7 @@ def check_image(img):
         raise ImageError(f"the image has no pixels: its shape is {img.shape}")
     if not np.isfinite(img).all():
         bad = int(np.count_nonzero(~np.isfinite(img)))
-        raise ImageError(f"the image has {bad} values that are NaN or infinite; replace them, with numpy.nan_to_num say")
+        raise ImageError(f"the image has {bad} values that are NaN or infinite; replace them, as numpy.nan_to_num does")
     return img
 
 

@@ -101,10 +101,9 @@ def find_model(name):
         folder = Path(name)
         if not (folder / "model.toml").is_file():
             close = difflib.get_close_matches(str(name), model_names(), n=1, cutoff=0.3)
-            hint = f"; did you mean {close[0]}?" if close else ""
-            raise ModelError(f"there is no model {str(name)!r}{hint} There are {', '.join(model_names())}, or name a "
-                             "folder with a model.toml and a deploy.prototxt" if not hint else
-                             f"there is no model {str(name)!r}{hint}")
+            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(model_names())}"
+            raise ModelError(f"there is no model {str(name)!r}; {hint} A folder with model.toml and deploy.prototxt "
+                             "is a model too")
     return _read_model(folder)
 
 
@@ -171,8 +170,8 @@ def weights_path(model):
             log.debug("%s failed", describe, exc_info=True)
     raise WeightsError(
         f"the weights of {model.name} could not be had: {'; '.join(failures) or 'model.toml names no source'}. Bring "
-        f"{model.weights['file']} yourself: put it into models/{model.name}/ under a folder named by DEEPDREAM_DATA, or "
-        f"to {target}")
+        f"{model.weights['file']} yourself: put it into models/{model.name}/ under a folder that DEEPDREAM_DATA names, "
+        f"or to {target}")
 
 
 def local_weights(model):
@@ -187,7 +186,7 @@ def local_weights(model):
     return None
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _sha256(path, size, modified):
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else \
@@ -284,10 +283,9 @@ def _short(error):
     """A failure in a few words: the innermost reason of the layers of networking exceptions."""
     name = type(error).__name__
     text = " ".join(str(error).split())
-    known = {"NameResolutionError": "the site's name cannot be resolved", "Failed to resolve": "the site's name cannot "
-             "be resolved", "ConnectTimeout": "no connection within %s s" % TIMEOUT[0],
-             "ReadTimeout": "it stopped sending", "Connection refused": "connection refused",
-             "Network is unreachable": "the network is unreachable"}
+    known = {"Failed to resolve": "the site's name cannot be resolved",
+             "ConnectTimeout": f"no connection within {TIMEOUT[0]} s", "ReadTimeout": "it stopped sending",
+             "Connection refused": "connection refused", "Network is unreachable": "the network is unreachable"}
     for mark, meaning in known.items():
         if mark in text or mark in name:
             return meaning

@@ -166,7 +166,7 @@ def set_device(gpu):
 
     **Raises:** `DreamError` if this Caffe cannot use a GPU.
     """
-    if gpu is None or gpu == "auto" and not has_cuda():
+    if gpu is None or (gpu == "auto" and not has_cuda()):
         caffe.set_mode_cpu()
         return
     if not has_cuda():

@@ -17,7 +17,7 @@ def core_type(cpuinfo):
         key, _, value = line.partition(":")
         fields.setdefault(key.strip(), value.strip())
     amd = fields.get("vendor_id") == "AuthenticAMD"
-    return "SkylakeX" if amd and NEEDED <= set(fields.get("flags", "").split()) else None
+    return "SkylakeX" if amd and NEEDED.issubset(fields.get("flags", "").split()) else None
 
 
 def load():
