@@ -1,0 +1,22 @@
+// Included once by each kernels_*.cpp. Everything is in an unnamed namespace: the three copies must not be merged.
+#include "kernels.hpp"
+
+#include "pooling.inl"
+#include "lrn.inl"
+
+namespace fast {
+namespace {
+
+Kernels make_kernels(const char* name) {
+  Kernels table = {};
+  table.name = name;
+  table.pool_scratch = pool_scratch;
+  table.max_pool = max_pool;
+  table.max_pool_backward = max_pool_backward;
+  table.lrn = lrn;
+  table.lrn_backward = lrn_backward;
+  return table;
+}
+
+}  // namespace
+}  // namespace fast
