@@ -8,6 +8,7 @@ from caffe.proto import caffe_pb2
 
 # What each upstream layer type is replaced by. A fast layer hands what it is not made for to upstream's code.
 _FAST = {
+    "Convolution": "FastConvolution",
     "LRN": "FastLRN",
     "Pooling": "FastPooling",
 }

@@ -1,6 +1,8 @@
 """Our layers against upstream's own, in the same process, on random data."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -119,3 +121,149 @@ def test_normalisation_is_upstreams(tmp_path, parameters, shape):
     x = 3 * np.random.RandomState(4).randn(*shape).astype(np.float32)
     for theirs, ours in zip(*(forward_backward(net, x) for net in nets)):
         assert difference(ours, theirs) < 1e-5
+
+
+# --- Convolution -----------------------------------------------------------------------------------------------------
+
+CONVOLUTIONS = [
+    # channels, outputs, parameters
+    (3, 8, "kernel_size: 1"),
+    (17, 5, "kernel_size: 1"),
+    (8, 24, "kernel_size: 3 pad: 1"),
+    (5, 13, "kernel_size: 3"),
+    (4, 9, "kernel_size: 5 pad: 2"),
+    (3, 10, "kernel_size: 7 pad: 3 stride: 2"),
+    (2, 3, "kernel_size: 3 pad: 1 stride: 2 bias_term: false"),
+    (2, 3, "kernel_size: 1 stride: 2"),
+    (2, 4, "kernel_size: 2 stride: 3 pad: 1"),
+    (3, 2, "kernel_size: 4 stride: 3 pad: 3"),
+    (6, 4, "kernel_size: 3 pad: 1 group: 2"),
+    (2, 7, "kernel_h: 1 kernel_w: 5 pad_h: 0 pad_w: 2"),
+    (2, 7, "kernel_h: 5 kernel_w: 2 stride_h: 1 stride_w: 2 pad_h: 3 pad_w: 0"),
+    (3, 4, "kernel_size: 3 pad: 2 dilation: 2"),
+]
+CONVOLUTION_SIZES = [(7, 7), (8, 13), (14, 50), (37, 70), (70, 5)]
+
+
+def convolution(kind, outputs, parameters, rest=""):
+    return (f'layer {{ name: "y" type: "{kind}" bottom: "x0" top: "y" {rest} convolution_param {{ '
+            f'num_output: {outputs} {parameters} }} }}')
+
+
+def convolutions(folder, channels, outputs, parameters, shape, kinds=("Convolution", "FastConvolution")):
+    """One net of each kind, with the same random weights."""
+    nets = [build(folder, convolution(kind, outputs, parameters), (1, channels, *shape)) for kind in kinds]
+    random = np.random.RandomState(5)
+    for blob in zip(*(net.params["y"] for net in nets)):
+        values = random.randn(*blob[0].data.shape)
+        for one in blob:
+            one.data[...] = values
+    return nets
+
+
+@pytest.mark.parametrize("channels, outputs, parameters", CONVOLUTIONS)
+def test_convolution_is_upstreams(tmp_path, channels, outputs, parameters):
+    upstream, fast = convolutions(tmp_path, channels, outputs, parameters, (9, 9))
+    for images, size in enumerate(CONVOLUTION_SIZES, 1):
+        x = np.random.RandomState(6).randn(images, channels, *size).astype(np.float32)
+        for net in upstream, fast:
+            for blob in net.params["y"]:
+                blob.diff[...] = 0
+        for ours, theirs in zip(forward_backward(fast, x), forward_backward(upstream, x)):
+            assert difference(ours, theirs) < 1e-5, f"{parameters} {size}"
+        for ours, theirs in zip(fast.params["y"], upstream.params["y"]):
+            assert difference(ours.diff, theirs.diff) < 1e-5, f"{parameters} {size}"
+
+
+@pytest.mark.parametrize("kernel", ["kernel_size: 1", "kernel_size: 3 pad: 1"])
+def test_convolution_at_every_width(tmp_path, kernel):
+    """Tiles, panels and vectors end somewhere else at each."""
+    upstream, fast = convolutions(tmp_path, 3, 9, kernel, (5, 5))
+    for width in range(1, 71):
+        x = np.random.RandomState(width).randn(1, 3, 1 + width % 4, width).astype(np.float32)
+        for ours, theirs in zip(forward_backward(fast, x), forward_backward(upstream, x)):
+            assert difference(ours, theirs) < 1e-5, width
+
+
+def test_convolution_sees_new_weights(tmp_path):
+    upstream, fast = convolutions(tmp_path, 3, 9, "kernel_size: 3", (8, 8))
+    x = np.random.RandomState(7).randn(1, 3, 8, 8).astype(np.float32)
+    before, _ = forward_backward(fast, x)
+    for net in upstream, fast:
+        net.params["y"][0].data[4, 1, 2, 2] += 1
+    after, gradient = forward_backward(fast, x)
+    assert difference(after, before) > 1e-3
+    for ours, theirs in zip((after, gradient), forward_backward(upstream, x)):
+        assert difference(ours, theirs) < 1e-5
+
+
+@pytest.mark.parametrize("channels, outputs, parameters", [(3, 16, "kernel_size: 7 pad: 3 stride: 2"),
+                                                           (16, 8, "kernel_size: 3 pad: 1"), (24, 9, "kernel_size: 1"),
+                                                           (4, 12, "kernel_size: 5 pad: 2")])
+def test_equal_patches_give_equal_bits(tmp_path, channels, outputs, parameters):
+    """A periodic picture has a periodic answer, to the last bit: max-pool ties must stay ties."""
+    (net,) = convolutions(tmp_path, channels, outputs, parameters, (66, 150), ("FastConvolution",))
+    period, stride = np.random.RandomState(8).randn(channels, 6, 10).astype(np.float32), 1 + ("stride: 2" in parameters)
+    net.blobs["x0"].data[0] = np.tile(period, (1, 11, 15))
+    net.forward()
+    net.blobs["y"].diff[0] = np.tile(np.random.RandomState(9).randn(outputs, 6, 10), (1, 11, 15))[
+        :, :net.blobs["y"].height, :net.blobs["y"].width]
+    net.backward()
+    for blob, high, wide in ((net.blobs["y"].data[0], 6 // stride, 10 // stride),
+                             (net.blobs["x0"].diff[0], 6 * stride, 10 * stride)):
+        inside = bits(blob[:, 8:-8, 8:-8])
+        np.testing.assert_array_equal(inside[:, high:], inside[:, :-high])
+        np.testing.assert_array_equal(inside[:, :, wide:], inside[:, :, :-wide])
+    assert np.ptp(net.blobs["y"].data) > 1
+
+
+# --- The same bits however many threads there are, and whichever vectors the processor has ---------------------------
+
+EVERYTHING = """
+import sys, numpy as np
+sys.path.insert(0, sys.argv[1])
+from test_fast_layers import CONVOLUTIONS, build, convolutions, forward_backward
+nets = [convolutions(sys.argv[2], *c, (9, 9), ("FastConvolution",))[0] for c in CONVOLUTIONS if "dilation" not in c[2]]
+nets += [build(sys.argv[2], f'layer {{ name: "y" type: "{kind}" bottom: "x0" top: "y" {rest} }}', (1, 11, 9, 9))
+         for kind, rest in (("FastLRN", "lrn_param { alpha: 1 }"),
+                            ("FastPooling", "pooling_param { kernel_size: 3 stride: 2 }"))]
+results = []
+for net in nets:
+    x = np.random.RandomState(1).randn(2, net.blobs["x0"].channels, 41, 67)
+    results += forward_backward(net, x)
+np.savez(sys.argv[3], *results)
+"""
+
+
+def computed_with(folder, **environment):
+    target = folder / ("-".join(environment.values()) + ".npz")
+    done = subprocess.run([sys.executable, "-c", EVERYTHING, str(Path(__file__).parent), str(folder), str(target)],
+                          check=False, env={**os.environ, **environment}, capture_output=True, text=True)
+    if "this processor, or this build" in done.stderr:
+        pytest.skip(done.stderr.strip().splitlines()[-1])
+    assert done.returncode == 0, done.stderr
+    return list(np.load(target).values())
+
+
+def test_threads_change_no_bit(tmp_path):
+    one = computed_with(tmp_path, OMP_NUM_THREADS="1")
+    for threads in "2", "5":
+        for a, b in zip(one, computed_with(tmp_path, OMP_NUM_THREADS=threads)):
+            np.testing.assert_array_equal(bits(a), bits(b))
+
+
+def test_vector_length_changes_no_bit(tmp_path):
+    for a, b in zip(computed_with(tmp_path, PYCAFFE_ISA="avx512"), computed_with(tmp_path, PYCAFFE_ISA="avx2")):
+        np.testing.assert_array_equal(bits(a), bits(b))
+
+
+def test_any_processor(tmp_path):
+    for a, b in zip(computed_with(tmp_path, PYCAFFE_ISA="baseline"), computed_with(tmp_path, PYCAFFE_ISA="")):
+        assert difference(a, b) < 1e-5
+
+
+def test_an_unknown_instruction_set_is_an_error(tmp_path):
+    done = subprocess.run([sys.executable, "-c", EVERYTHING, str(Path(__file__).parent), str(tmp_path), "none"],
+                          check=False, env={**os.environ, "PYCAFFE_ISA": "sse9"}, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "caffe.Error" in done.stderr and "PYCAFFE_ISA is 'sse9'" in done.stderr

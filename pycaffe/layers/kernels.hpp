@@ -28,8 +28,47 @@ struct LrnShape {
   float ratio;          // 2 * alpha * beta / size
 };
 
+// A correlation of an input with one or more filters, each of which fills an output of its own or every step-th pixel of
+// a common one:
+//
+//   output[o][row * out_step_h + out_h][col * out_step_w + out_w] =
+//       bias[o] + sum over channel, kh, kw of
+//           weight[o][channel][kh][kw] * input[channel][row * step_h + origin_h + kh][col * step_w + origin_w + kw]
+//
+// for rows x cols positions; the input is zero outside, and outputs outside are dropped. It is computed tile by tile.
+struct CorrelationFilter {
+  const float* weights;    // [output panel][depth][outputs of the panel], see Kernels::panel_rows
+  const float* bias;       // one for each output
+  const int32_t* offsets;  // into the slab, [depth]; depth runs over channels, kh, kw
+  int depth;
+  int out_h, out_w;
+};
+
+struct Correlation {
+  int channels, height, width;  // input
+  int outputs;                  // channels of the output
+  int out_height, out_width;
+  int rows, cols;  // positions
+  int step_h, step_w, origin_h, origin_w;
+  int out_step_h, out_step_w;
+  int tile_rows, tile_cols;
+  // A slab holds what a tile sees, for each channel and phase (row % step_h, column % step_w) by itself:
+  // tile_rows + taps_h - 1 rows of `pitch` = tile_cols + taps_w - 1 floats.
+  int taps_h, taps_w, pitch;
+  ptrdiff_t slab_phase, slab_channel;  // floats from one phase or channel to the next
+  const CorrelationFilter* filters;
+  int filter_count;
+};
+
 struct Kernels {
   const char* name;
+
+  int panel_rows;  // outputs that are computed together; the last panel of a filter may have fewer
+  int lanes;       // positions in one vector
+
+  // One tile, the one whose first position is (row, col). Scratch: the slab, and `slack` floats that are read beyond it.
+  void (*correlate)(const Correlation&, const float* input, float* output, int row, int col, float* scratch);
+  int slack;
 
   // Floats of scratch that the pooling kernels need.
   size_t (*pool_scratch)(const PoolShape&);

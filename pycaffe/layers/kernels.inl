@@ -1,8 +1,9 @@
 // Included once by each kernels_*.cpp. Everything is in an unnamed namespace: the three copies must not be merged.
 #include "kernels.hpp"
 
-#include "pooling.inl"
+#include "correlation.inl"
 #include "lrn.inl"
+#include "pooling.inl"
 
 namespace fast {
 namespace {
@@ -10,6 +11,10 @@ namespace {
 Kernels make_kernels(const char* name) {
   Kernels table = {};
   table.name = name;
+  table.panel_rows = kRows;
+  table.lanes = kLanes;
+  table.correlate = correlate;
+  table.slack = kPanel;
   table.pool_scratch = pool_scratch;
   table.max_pool = max_pool;
   table.max_pool_backward = max_pool_backward;
