@@ -7,10 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from google.protobuf import text_format
 
 os.environ.setdefault("GLOG_minloglevel", "2")
 
 import caffe
+from caffe.proto import caffe_pb2
+
+from deepdream.fast import use_fast_layers
 
 pytestmark = pytest.mark.skipif("FastPooling" not in caffe.layer_type_list(), reason="this Caffe has no fast layers")
 
@@ -120,6 +124,68 @@ def test_normalisation_is_upstreams(tmp_path, parameters, shape):
                   shape) for kind in ("LRN", "FastLRN")]
     x = 3 * np.random.RandomState(4).randn(*shape).astype(np.float32)
     for theirs, ours in zip(*(forward_backward(net, x) for net in nets)):
+        assert difference(ours, theirs) < 1e-5
+
+
+# --- Rectification and splits ----------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("slope", [0, 0.1])
+@pytest.mark.parametrize("top", ["y", "x0"])
+@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (2, 3, 5, 7), (1, 8, 90, 91)])
+def test_rectification_equals_upstream_bit_for_bit(tmp_path, slope, top, shape):
+    nets = [build(tmp_path, f'layer {{ name: "y" type: "{kind}" bottom: "x0" top: "{top}" '
+                            f"relu_param {{ negative_slope: {slope} }} }}", shape) for kind in ("ReLU", "FastReLU")]
+    x = ties(np.random.RandomState(10), shape) * np.float32(0.7)
+    x.flat[::5] = -0.0
+    x.flat[3::97] = np.nan
+    for theirs, ours in zip(*(forward_backward(net, x, top=top) for net in nets)):
+        np.testing.assert_array_equal(bits(ours), bits(theirs))
+
+
+@pytest.mark.parametrize("readers", [1, 2, 5])
+def test_split_equals_upstream_bit_for_bit(tmp_path, readers):
+    tops = [f"y{i}" for i in range(readers)]
+    gradients = []
+    for kind in "Split", "FastSplit":
+        net = build(tmp_path, f'layer {{ name: "y" type: "{kind}" bottom: "x0" '
+                              + " ".join(f'top: "{top}"' for top in tops) + " }", (2, 3, 50, 71))
+        net.forward()
+        random = np.random.RandomState(11)
+        for top in tops:
+            net.blobs[top].diff[...] = random.randn(2, 3, 50, 71)
+        net.backward()
+        gradients.append(net.blobs["x0"].diff.copy())
+    np.testing.assert_array_equal(bits(gradients[0]), bits(gradients[1]))
+
+
+def test_fast_definition_keeps_names_and_results(tmp_path):
+    """Three readers of an in-place rectified blob, one of them twice removed: the splits are where Caffe puts them."""
+    text = """
+        layer { name: "x0" type: "Input" top: "x0" input_param { shape { dim: 1 dim: 4 dim: 9 dim: 11 } } }
+        layer { name: "a" type: "Convolution" bottom: "x0" top: "a"
+                convolution_param { num_output: 6 kernel_size: 3 weight_filler { type: "gaussian" std: 1 } } }
+        layer { name: "a/relu" type: "ReLU" bottom: "a" top: "a" }
+        layer { name: "b" type: "Pooling" bottom: "a" top: "b" pooling_param { kernel_size: 3 stride: 1 pad: 1 } }
+        layer { name: "c" type: "LRN" bottom: "a" top: "c" }
+        layer { name: "d" type: "Concat" bottom: "b" bottom: "c" bottom: "a" top: "d" }
+        layer { name: "y" type: "Eltwise" bottom: "d" bottom: "d" top: "y" loss_weight: 1 }"""
+    definition = text_format.Parse("force_backward: true " + text, caffe_pb2.NetParameter())
+    before = definition.SerializeToString()
+    nets = []
+    for one in definition, use_fast_layers(definition):
+        path = tmp_path / "net.prototxt"
+        path.write_text(text_format.MessageToString(one), encoding="utf-8")
+        nets.append(caffe.Net(str(path), caffe.TEST))
+    assert definition.SerializeToString() == before
+    upstream, fast = nets
+    assert list(fast.blobs) == list(upstream.blobs)
+    assert list(fast._layer_names) == list(upstream._layer_names)
+    assert {layer.type for layer in fast.layers} == {"Input", "FastConvolution", "FastReLU", "FastSplit",
+                                                     "FastPooling", "FastLRN", "Concat", "Eltwise"}
+    for theirs, ours in zip(upstream.params["a"], fast.params["a"]):
+        ours.data[...] = theirs.data
+    x = np.random.RandomState(12).randn(1, 4, 9, 11)
+    for theirs, ours in zip(forward_backward(upstream, x), forward_backward(fast, x)):
         assert difference(ours, theirs) < 1e-5
 
 

@@ -1,104 +1,96 @@
 // FastConvolution: two-dimensional convolution without a column buffer.
 //
 // Upstream writes every patch of the picture into a matrix, nine times the picture for a 3x3 kernel, and multiplies
-// that; the gradient goes the same way back. Here both are correlations (correlation.hpp). The gradients of weights and
-// bias are upstream's.
+// that; the gradient goes the same way back. Here both are correlations (correlation.hpp). The gradient of the weights
+// is upstream's.
 
-#include <type_traits>
 #include <vector>
 
-#include "caffe/layer_factory.hpp"
 #include "caffe/layers/conv_layer.hpp"
 #include "correlation.hpp"
 #include "kernels.hpp"
+#include "register.hpp"
+#include "threads.hpp"
 
 namespace caffe {
 
-template <typename Dtype>
-class FastConvolutionLayer : public ConvolutionLayer<Dtype> {
+class FastConvolutionLayer : public ConvolutionLayer<float> {
  public:
-  using ConvolutionLayer<Dtype>::ConvolutionLayer;
+  using ConvolutionLayer::ConvolutionLayer;
   const char* type() const override { return "FastConvolution"; }
 
-  void LayerSetUp(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override {
-    ConvolutionLayer<Dtype>::LayerSetUp(bottom, top);
-    fast::kernels();  // a PYCAFFE_ISA that cannot be had is an error now, not in the middle of a pass
-    forward_.assign(this->group_, fast::Pass(fast::Pass::kForward));
-    backward_.assign(this->group_, fast::Pass(fast::Pass::kBackward));
+  void LayerSetUp(const vector<Blob<float>*>& bottom, const vector<Blob<float>*>& top) override {
+    ConvolutionLayer::LayerSetUp(bottom, top);
+    forward_.assign(group_, fast::Pass(fast::Pass::kForward));
+    backward_.assign(group_, fast::Pass(fast::Pass::kBackward));
   }
 
  protected:
-  void Forward_cpu(const vector<Blob<Dtype>*>& bottom, const vector<Blob<Dtype>*>& top) override {
-    if constexpr (std::is_same_v<Dtype, float>) {
-      if (is_fast()) {
-        const float* weights = this->blobs_[0]->cpu_data();
-        const float* bias = this->bias_term_ ? this->blobs_[1]->cpu_data() : nullptr;
-        for (size_t i = 0; i < bottom.size(); ++i) {
-          const fast::ConvolutionShape shape = convolution_shape(*bottom[i], *top[i]);
-          const float* from = bottom[i]->cpu_data();
-          float* to = top[i]->mutable_cpu_data();
-          for (int g = 0; g < this->group_; ++g) {
-            forward_[g].run(shape, weights + g * this->weight_offset_, bias ? bias + g * shape.outputs : nullptr,
-                            this->num_, from + g * in_group(shape), this->bottom_dim_, to + g * out_group(shape),
-                            this->top_dim_);
-          }
-        }
-        return;
+  void Forward_cpu(const vector<Blob<float>*>& bottom, const vector<Blob<float>*>& top) override {
+    if (!is_fast()) return ConvolutionLayer::Forward_cpu(bottom, top);
+    const float* weights = blobs_[0]->cpu_data();
+    const float* bias = bias_term_ ? blobs_[1]->cpu_data() : nullptr;
+    for (size_t i = 0; i < bottom.size(); ++i) {
+      const fast::ConvolutionShape shape = convolution_shape(*bottom[i], *top[i]);
+      const float* from = bottom[i]->cpu_data();
+      float* to = top[i]->mutable_cpu_data();
+      for (int g = 0; g < group_; ++g) {
+        forward_[g].run(shape, weights + g * weight_offset_, bias ? bias + g * shape.outputs : nullptr,
+                        num_, from + g * in_group(shape), bottom_dim_, to + g * out_group(shape),
+                        top_dim_);
       }
     }
-    ConvolutionLayer<Dtype>::Forward_cpu(bottom, top);
   }
 
-  void Backward_cpu(const vector<Blob<Dtype>*>& top, const vector<bool>& propagate_down,
-                    const vector<Blob<Dtype>*>& bottom) override {
-    if constexpr (std::is_same_v<Dtype, float>) {
-      if (is_fast()) {
-        backward_parameters(top, bottom);
-        const float* weights = this->blobs_[0]->cpu_data();
-        for (size_t i = 0; i < top.size(); ++i) {
-          if (!propagate_down[i]) continue;
-          const fast::ConvolutionShape shape = convolution_shape(*bottom[i], *top[i]);
-          const float* from = top[i]->cpu_diff();
-          float* to = bottom[i]->mutable_cpu_diff();
-          for (int g = 0; g < this->group_; ++g) {
-            backward_[g].run(shape, weights + g * this->weight_offset_, nullptr, this->num_,
-                             from + g * out_group(shape), this->top_dim_, to + g * in_group(shape), this->bottom_dim_);
-          }
-        }
-        return;
+  void Backward_cpu(const vector<Blob<float>*>& top, const vector<bool>& propagate_down,
+                    const vector<Blob<float>*>& bottom) override {
+    if (!is_fast()) return ConvolutionLayer::Backward_cpu(top, propagate_down, bottom);
+    backward_parameters(top, bottom);
+    const float* weights = blobs_[0]->cpu_data();
+    for (size_t i = 0; i < top.size(); ++i) {
+      if (!propagate_down[i]) continue;
+      const fast::ConvolutionShape shape = convolution_shape(*bottom[i], *top[i]);
+      const float* from = top[i]->cpu_diff();
+      float* to = bottom[i]->mutable_cpu_diff();
+      for (int g = 0; g < group_; ++g) {
+        backward_[g].run(shape, weights + g * weight_offset_, nullptr, num_,
+                         from + g * out_group(shape), top_dim_, to + g * in_group(shape), bottom_dim_);
       }
     }
-    ConvolutionLayer<Dtype>::Backward_cpu(top, propagate_down, bottom);
   }
 
  private:
   bool is_fast() {
-    if (this->num_spatial_axes_ != 2 || this->channel_axis_ != 1) return false;
-    const int* dilation = this->dilation_.cpu_data();
+    if (num_spatial_axes_ != 2 || channel_axis_ != 1) return false;
+    const int* dilation = dilation_.cpu_data();
     return dilation[0] == 1 && dilation[1] == 1;
   }
 
-  void backward_parameters(const vector<Blob<Dtype>*>& top, const vector<Blob<Dtype>*>& bottom) {
+  void backward_parameters(const vector<Blob<float>*>& top, const vector<Blob<float>*>& bottom) {
     for (size_t i = 0; i < top.size(); ++i) {
-      const Dtype* top_diff = top[i]->cpu_diff();
-      for (int n = 0; n < this->num_; ++n) {
-        const Dtype* of_image = top_diff + n * this->top_dim_;
-        if (this->bias_term_ && this->param_propagate_down_[1]) {
-          this->backward_cpu_bias(this->blobs_[1]->mutable_cpu_diff(), of_image);
+      const float* top_diff = top[i]->cpu_diff();
+      for (int n = 0; n < num_; ++n) {
+        const float* of_image = top_diff + n * top_dim_;
+        if (bias_term_ && param_propagate_down_[1]) {
+          float* bias_diff = blobs_[1]->mutable_cpu_diff();
+          fast::parallel_for(num_output_, 0, [&](int output, float*) {
+            bias_diff[output] += fast::kernels().total(of_image + size_t(output) * out_spatial_dim_,
+                                                       out_spatial_dim_);
+          });
         }
-        if (this->param_propagate_down_[0]) {
-          this->weight_cpu_gemm(bottom[i]->cpu_data() + n * this->bottom_dim_, of_image,
-                                this->blobs_[0]->mutable_cpu_diff());
+        if (param_propagate_down_[0]) {
+          weight_cpu_gemm(bottom[i]->cpu_data() + n * bottom_dim_, of_image,
+                                blobs_[0]->mutable_cpu_diff());
         }
       }
     }
   }
 
-  fast::ConvolutionShape convolution_shape(const Blob<Dtype>& bottom, const Blob<Dtype>& top) {
-    const int* kernel = this->kernel_shape_.cpu_data();
-    const int* stride = this->stride_.cpu_data();
-    const int* pad = this->pad_.cpu_data();
-    return {this->channels_ / this->group_, this->num_output_ / this->group_,
+  fast::ConvolutionShape convolution_shape(const Blob<float>& bottom, const Blob<float>& top) {
+    const int* kernel = kernel_shape_.cpu_data();
+    const int* stride = stride_.cpu_data();
+    const int* pad = pad_.cpu_data();
+    return {channels_ / group_, num_output_ / group_,
             bottom.height(), bottom.width(), top.height(), top.width(),
             kernel[0], kernel[1], stride[0], stride[1], pad[0], pad[1]};
   }
@@ -109,7 +101,6 @@ class FastConvolutionLayer : public ConvolutionLayer<Dtype> {
   std::vector<fast::Pass> forward_, backward_;  // one for each group
 };
 
-INSTANTIATE_CLASS(FastConvolutionLayer);
-REGISTER_LAYER_CLASS(FastConvolution);
+REGISTER_FAST_LAYER(Convolution);
 
 }  // namespace caffe

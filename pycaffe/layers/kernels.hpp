@@ -82,6 +82,12 @@ struct Kernels {
   void (*lrn)(const LrnShape&, const float* bottom, float* top, int count, float* scratch);
   void (*lrn_backward)(const LrnShape&, const float* bottom, const float* top_diff, float* bottom_diff, int count,
                        float* scratch);
+
+  // A result may be written over an operand.
+  void (*relu)(const float* bottom, float* top, int count, float slope);
+  void (*relu_backward)(const float* bottom, const float* top_diff, float* bottom_diff, int count, float slope);
+  void (*add)(const float* a, const float* b, float* sum, int count);
+  float (*total)(const float* values, int count);
 };
 
 // The best that this processor runs; PYCAFFE_ISA=avx512|avx2|baseline asks for another. Throws if it cannot be had.

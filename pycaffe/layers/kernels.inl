@@ -2,6 +2,7 @@
 #include "kernels.hpp"
 
 #include "correlation.inl"
+#include "elementwise.inl"
 #include "lrn.inl"
 #include "pooling.inl"
 
@@ -20,6 +21,10 @@ Kernels make_kernels(const char* name) {
   table.max_pool_backward = max_pool_backward;
   table.lrn = lrn;
   table.lrn_backward = lrn_backward;
+  table.relu = relu;
+  table.relu_backward = relu_backward;
+  table.add = add;
+  table.total = total;
   return table;
 }
 

@@ -45,6 +45,18 @@ void parallel_for(int count, size_t scratch_floats, const Work& work) {
   for (int item = 0; item < count; ++item) work(item, memory + each * omp_get_thread_num());
 }
 
+// Calls work(begin, count) for pieces of [0, count), in parallel. A piece fits into the first-level cache.
+template <class Work>
+void parallel_pieces(int count, const Work& work) {
+  constexpr int kPiece = 4096;
+  const int pieces = (count + kPiece - 1) / kPiece;
+#pragma omp parallel for num_threads(std::max(1, std::min(pieces / 4, omp_get_max_threads()))) schedule(static)
+  for (int piece = 0; piece < pieces; ++piece) {
+    const int begin = piece * kPiece;
+    work(begin, std::min(kPiece, count - begin));
+  }
+}
+
 }  // namespace fast
 
 #endif  // PYCAFFE_LAYERS_THREADS_HPP_
