@@ -18,6 +18,7 @@ from google.protobuf import text_format
 
 from . import definition, weights
 from .errors import DreamError, LayerError, ModelError
+from .fast import use_fast_layers
 from .image import check_image, resize
 
 
@@ -46,7 +47,7 @@ class Net(caffe.Net):
         self.definition = definition.prepare(parsed)
         with tempfile.TemporaryDirectory(prefix="deepdream-") as folder:
             prepared = Path(folder) / "prepared.prototxt"
-            prepared.write_text(text_format.MessageToString(self.definition), encoding="utf-8")
+            prepared.write_text(text_format.MessageToString(use_fast_layers(self.definition)), encoding="utf-8")
             try:
                 super().__init__(str(prepared), caffe.TEST)
             except RuntimeError as error:
