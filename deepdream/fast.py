@@ -3,10 +3,13 @@
 They are in pycaffe/layers. Any other Caffe lacks them and keeps its own layers.
 """
 
+import os
 from collections import Counter
 
 import caffe
 from caffe.proto import caffe_pb2
+
+from .errors import ModelError
 
 # What each upstream layer type is replaced by. A fast layer hands what it is not made for to upstream's code.
 _FAST = {
@@ -15,6 +18,19 @@ _FAST = {
     "Pooling": "FastPooling",
     "ReLU": "FastReLU",
 }
+
+
+def fast_layers_wanted(fast=None):
+    """Whether to use the faster layers: `fast`, else what the environment variable DEEPDREAM_LAYERS says.
+
+    **Raises:** `ModelError` if that is neither "fast" nor "upstream".
+    """
+    if fast is not None:
+        return bool(fast)
+    choice = os.environ.get("DEEPDREAM_LAYERS", "fast")
+    if choice not in ("fast", "upstream"):
+        raise ModelError(f"DEEPDREAM_LAYERS is {choice!r}; it must be fast or upstream")
+    return choice == "fast"
 
 
 def use_fast_layers(net):

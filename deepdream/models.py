@@ -128,13 +128,14 @@ def _read_model(folder):
         raise ModelError(f"{path} cannot be used: {error}") from None
 
 
-def load(name, gpu=None):
+def load(name, gpu=None, fast=None):
     """A network ready to be dreamt with, fetching its weights if need be.
 
     **Arguments:**
 
     - `name`: one of `model_names()`, or the path of a model's folder.
     - `gpu`: `None` for the CPU, a GPU's number, or "auto" for a GPU if there is one.
+    - `fast`: see `Net`.
 
     **Returns:** a `Net`.
 
@@ -143,7 +144,7 @@ def load(name, gpu=None):
     model = find_model(name)
     path = weights_path(model)
     set_device(gpu)
-    return Net(model.prototxt, path, model.mean, model.end, labels=model.labels)
+    return Net(model.prototxt, path, model.mean, model.end, labels=model.labels, fast=fast)
 
 
 def weights_path(model):

@@ -60,7 +60,8 @@ def bits(array):
 POOLS = ["kernel_size: 3 stride: 2", "kernel_size: 3 stride: 1 pad: 1", "kernel_size: 2 stride: 2",
          "kernel_size: 1 stride: 1", "kernel_size: 3 stride: 3 pad: 1", "kernel_size: 2 stride: 3",
          "kernel_h: 2 kernel_w: 5 stride_h: 3 stride_w: 1 pad_h: 1 pad_w: 2", "kernel_size: 5 stride: 2 pad: 2",
-         "kernel_size: 3 stride: 2 pad: 1 round_mode: FLOOR", "global_pooling: true", "kernel_size: 15 stride: 4 pad: 7"]
+         "kernel_size: 3 stride: 2 pad: 1 round_mode: FLOOR", "global_pooling: true",
+         "kernel_size: 15 stride: 4 pad: 7"]
 POOL_SIZES = [(1, 1), (2, 3), (5, 5), (16, 17), (15, 8), (33, 70)]
 
 

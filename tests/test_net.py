@@ -12,20 +12,16 @@ from google.protobuf import text_format
 
 import deepdream as dd
 from deepdream import definition, models
+from deepdream.fast import use_fast_layers
 
 
-def copy_with(text, **fields):
-    """The definition as text with more fields set on the net."""
+def forced(tmp_path, weights, fast):
+    """bvlc_googlenet as the 2015 release prepared it: force_backward, and nothing else."""
+    text = models.find_model("bvlc_googlenet").prototxt.read_text(encoding="utf-8")
     net = text_format.Parse(text, caffe_pb2.NetParameter())
-    for name, value in fields.items():
-        setattr(net, name, value)
-    return str(net)
-
-
-def forced(tmp_path, text, weights):
-    """The network as the 2015 release prepared it: force_backward, and nothing else."""
+    net.force_backward = True
     path = tmp_path / "forced.prototxt"
-    path.write_text(copy_with(text, force_backward=True), encoding="utf-8")
+    path.write_text(str(use_fast_layers(net) if fast else net), encoding="utf-8")
     return caffe.Net(str(path), caffe.TEST, weights=str(weights))
 
 
@@ -40,26 +36,15 @@ def gradient(net, picture, end):
     return blob.diff[0].copy()
 
 
+@pytest.mark.parametrize("fast", [True, False])
 @pytest.mark.parametrize("size", [(224, 224), (97, 131), (160, 90)])
-def test_input_gradient_equals_force_backward_bit_for_bit(tmp_path, googlenet, googlenet_weights, size):
-    text = models.find_model("bvlc_googlenet").prototxt.read_text(encoding="utf-8")
+def test_input_gradient_equals_force_backward_bit_for_bit(tmp_path, googlenet_weights, size, fast):
     picture = np.random.RandomState(0).uniform(-100, 130, (3, *size)).astype(np.float32)
-    prepared = tmp_path / "same_layers.prototxt"
-    net = text_format.Parse(text, caffe_pb2.NetParameter())
-    prepared.write_text(str(with_types_of(net, googlenet.definition)), encoding="utf-8")
-    reference = forced(tmp_path, prepared.read_text(encoding="utf-8"), googlenet_weights)
+    googlenet, reference = dd.load("bvlc_googlenet", fast=fast), forced(tmp_path, googlenet_weights, fast)
     for end in ("conv2/3x3", "inception_3b/output", "inception_4c/output"):
         expected = gradient(reference, picture, end)
         assert np.abs(expected).max() > 0
         assert np.array_equal(gradient(googlenet, picture, end), expected)
-
-
-def with_types_of(net, prepared):
-    """The definition with the layer types that the prepared one computes with."""
-    types = {layer.name: layer.type for layer in prepared.layer}
-    for layer in net.layer:
-        layer.type = types.get(layer.name, layer.type)
-    return net
 
 
 def test_no_weight_gradient_is_computed(tiny):
@@ -105,11 +90,9 @@ def test_a_net_is_a_caffe_net_for_one_picture_of_any_size(tiny):
         assert probabilities.sum() == pytest.approx(1, abs=1e-5)
 
 
-def test_global_pooling_changes_nothing_at_the_native_size(tmp_path, googlenet, googlenet_weights):
-    prototxt = models.find_model("bvlc_googlenet").prototxt
-    text = str(with_types_of(text_format.Parse(prototxt.read_text(encoding="utf-8"), caffe_pb2.NetParameter()),
-                             googlenet.definition))
-    reference = forced(tmp_path, text, googlenet_weights)
+@pytest.mark.parametrize("fast", [True, False])
+def test_global_pooling_changes_nothing_at_the_native_size(tmp_path, googlenet_weights, fast):
+    googlenet, reference = dd.load("bvlc_googlenet", fast=fast), forced(tmp_path, googlenet_weights, fast)
     picture = np.random.RandomState(0).uniform(-100, 130, (3, 224, 224)).astype(np.float32)
     for net in (reference, googlenet):
         net.blobs["data"].reshape(1, 3, 224, 224)
