@@ -19,7 +19,7 @@ lint: setup
 
 setup:
 	@sh pycaffe/apt.sh
-	@$(MAKE) --no-print-directory $(READY)
+	@$(MAKE) --silent --no-print-directory $(READY)
 
 $(READY): pyproject.toml $(RECIPE)
 	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)

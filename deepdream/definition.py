@@ -217,13 +217,13 @@ def spatial_sizes(net, height, width):
     for layer in net.layer:
         if not layer.bottom:
             continue
-        size = sizes.get(layer.bottom[0])
-        if layer.type in _NOT_SPATIAL:
+        size, kind = sizes.get(layer.bottom[0]), layer.type.removeprefix("Fast")
+        if kind in _NOT_SPATIAL:
             size = None
-        elif layer.type == "InnerProduct" or (layer.type == "Pooling" and layer.pooling_param.global_pooling):
+        elif kind == "InnerProduct" or (kind == "Pooling" and layer.pooling_param.global_pooling):
             size = (1, 1) if size is None or min(size) >= 1 else size
         elif size is not None:
-            size = tuple(_OUTPUT_SIZE.get(layer.type, lambda layer, axis, n: n)(layer, axis, n)
+            size = tuple(_OUTPUT_SIZE.get(kind, lambda layer, axis, n: n)(layer, axis, n)
                          for axis, n in enumerate(size))
         for top in layer.top:
             sizes[top] = size

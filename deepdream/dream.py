@@ -10,6 +10,7 @@ import math
 import secrets
 from collections import deque
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import scipy.ndimage as nd
@@ -18,6 +19,7 @@ from .errors import ImageError, LayerError, ParameterError
 from .image import check_image
 from .net import deprocess, preprocess
 from .objectives import objective_L2
+from .tiles import Tiles, plan
 
 log = logging.getLogger(__name__)
 
@@ -66,23 +68,21 @@ def make_step(net, step_size=1.5, end=None, jitter=32, clip=True, objective=obje
     end = resolve_end(net, end, objective)
     picture = net.input.data[0].copy()
     value = _ascend(net, picture, end, objective, step_size, jitter, clip,
-                    rng if rng is not None else np.random.RandomState(fresh_seed()))
+                    rng if rng is not None else np.random.RandomState(fresh_seed()), Tiles(None, 0))
     net.input.data[0] = picture
     return value
 
 
-def _ascend(net, picture, end, objective, step_size, jitter, clip, rng):
+def _ascend(net, picture, end, objective, step_size, jitter, clip, rng, tiles):
     """Change `picture`, (3, H, W), in place by one step; returns the objective's value before it."""
     ox, oy = rng.randint(-jitter, jitter + 1, 2)
-    net.input.reshape(1, *picture.shape)
-    net.input.data[0] = np.roll(picture, (oy, ox), (-2, -1))
-    gradient, value = net.input_gradient(end, objective)
-    magnitude = np.abs(gradient).mean()
+    gradient, magnitude, value = tiles.gradient(net, picture, (oy, ox), end, objective)
     if not np.isfinite(magnitude):
         raise LayerError(f"the gradient at {end!r} is not finite: the objective or the weights overflow")
     # The release divides by the bare mean; a layer that does not respond at all would turn the picture into NaN.
     if magnitude > 0:
-        picture += np.roll(np.float32(step_size / magnitude) * gradient, (-oy, -ox), (-2, -1))
+        gradient *= np.float32(step_size / magnitude)
+        picture += gradient
     else:
         log.warning("nothing in the picture moves %s: the gradient is zero and this step changes nothing", end)
     if clip:
@@ -91,7 +91,7 @@ def _ascend(net, picture, end, objective, step_size, jitter, clip, rng):
 
 
 def dream_steps(net, base_img, iter_n=10, octave_n=4, octave_scale=1.4, end=None, clip=True, objective=objective_L2,
-                step_size=1.5, jitter=32, seed=None):
+                step_size=1.5, jitter=32, seed=None, tile=None):
     """Dream, one step at a time. The arguments are those of `deepdream`, and are checked before the first step.
 
     **Returns:** an iterator of `octave_n * iter_n` `Step` records. Other dreams on the same network may run between
@@ -106,26 +106,31 @@ def dream_steps(net, base_img, iter_n=10, octave_n=4, octave_scale=1.4, end=None
     end = resolve_end(net, end, objective)
     shapes = octave_shapes(*base_img.shape[:2], octave_n, octave_scale)
     _check_sizes(net, end, shapes, octave_scale)
-    rng = _random_state(seed)
-    return _octaves(net, base_img, shapes, iter_n, end, clip, objective, step_size, jitter, rng)
+    seed = fresh_seed() if seed is None else seed
+    _check_count("seed", seed, 0, "the seed", 2**32 - 1)
+    tiles = Tiles(plan(net, end, shapes, tile), seed)
+    # NumPy's frozen generator: what np.random.seed(seed) gave the release's global one.
+    step = partial(_ascend, net, end=end, objective=objective, step_size=step_size, jitter=jitter, clip=clip,
+                   rng=np.random.RandomState(seed), tiles=tiles)
+    return _octaves(net, preprocess(net, base_img), shapes, iter_n, step)
 
 
-def _octaves(net, base_img, shapes, iter_n, end, clip, objective, step_size, jitter, rng):
-    bases = [preprocess(net, base_img)]
+def _octaves(net, chw, shapes, iter_n, step):
+    bases = [chw]  # the largest first, so that each can be dropped when its octave begins
     for shape in shapes[-2::-1]:
-        bases.insert(0, _zoom(bases[0], shape))
-    detail = np.zeros_like(bases[0])
-    for octave, base in enumerate(bases):
-        detail = _zoom(detail, base.shape[1:])
-        picture = base + detail
+        bases.append(_zoom(bases[-1], shape))
+    detail = np.zeros_like(bases[-1])
+    for octave in range(len(shapes)):
+        base = bases.pop()
+        picture = base + _zoom(detail, base.shape[1:])
         for iteration in range(iter_n):
-            value = _ascend(net, picture, end, objective, step_size, jitter, clip, rng)
+            value = step(picture)
             yield Step(octave, iteration, deprocess(net, picture), value)
         detail = picture - base
 
 
 def deepdream(net, base_img, iter_n=10, octave_n=4, octave_scale=1.4, end=None, clip=True, objective=objective_L2,
-              step_size=1.5, jitter=32, seed=None):
+              step_size=1.5, jitter=32, seed=None, tile=None):
     """Dream: change a picture so that a layer of the network responds more.
 
     The picture is first dreamt small, then the detail that came of it is enlarged and dreamt on at the next size, so
@@ -143,12 +148,16 @@ def deepdream(net, base_img, iter_n=10, octave_n=4, octave_scale=1.4, end=None, 
     - `step_size`: mean change of a value in one step, in units of 0..255.
     - `jitter`: the largest random shift of the picture in a step, in pixels.
     - `seed`: of the random shifts, an int in 0..2**32-1; the same seed gives the same picture. `None`: a fresh one.
+    - `tile`: the longest side of what the network sees at once, in pixels, for pictures that do not fit into memory as
+      a whole; "auto": the largest that fits, no tiles if all fits. A picture no larger than the tile is dreamt exactly
+      as without; of a larger one, creatures do not grow much larger than a tile.
 
     **Returns:** float32 (H, W, 3), RGB.
 
     **Raises:** `ImageError`, `LayerError` or `ParameterError`, before the first step.
     """
-    steps = dream_steps(net, base_img, iter_n, octave_n, octave_scale, end, clip, objective, step_size, jitter, seed)
+    steps = dream_steps(net, base_img, iter_n, octave_n, octave_scale, end, clip, objective, step_size, jitter, seed,
+                        tile)
     return deque(steps, maxlen=1)[0].image
 
 
@@ -209,11 +218,3 @@ def _check_number(name, value, lowest, what):
     if not number or not math.isfinite(value) or value < lowest:
         limit = "" if lowest == -math.inf else f", {lowest:g} or more"
         raise ParameterError(f"{name}={value!r}: {what} must be a finite number{limit}")
-
-
-def _random_state(seed):
-    """NumPy's frozen generator: what `np.random.seed(seed)` gave the release's global one."""
-    if seed is None:
-        seed = fresh_seed()
-    _check_count("seed", seed, 0, "the seed", 2**32 - 1)
-    return np.random.RandomState(seed)

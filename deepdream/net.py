@@ -4,6 +4,7 @@ The central type is `Net`, a `caffe.Net`. Inside it a picture is a float32 array
 network's mean subtracted; `preprocess` and `deprocess` go between that and an image, (H, W, 3) RGB 0..255.
 """
 
+import contextlib
 import difflib
 import os
 import tempfile
@@ -20,6 +21,10 @@ from . import definition, weights
 from .errors import DreamError, LayerError, ModelError
 from .fast import fast_layers_wanted, use_fast_layers
 from .image import check_image, resize
+
+# What pycaffe keeps on a net once it was asked for; all of it refers to the net's blobs.
+_CACHED_BY_CAFFE = {"_blobs_dict", "_blob_loss_weights_dict", "_layer_dict", "_params_dict", "_input_list",
+                    "_output_list", "_top_names", "_bottom_names"}
 
 
 class Net(caffe.Net):
@@ -47,12 +52,11 @@ class Net(caffe.Net):
     def __init__(self, prototxt, weights, mean, end, labels=(), fast=None):
         parsed = definition.read_definition(prototxt)
         self.definition = definition.prepare(parsed)
-        built = use_fast_layers(self.definition) if fast_layers_wanted(fast) else self.definition
-        with tempfile.TemporaryDirectory(prefix="deepdream-") as folder:
-            prepared = Path(folder) / "prepared.prototxt"
-            prepared.write_text(text_format.MessageToString(built), encoding="utf-8")
+        if fast_layers_wanted(fast):
+            self.definition = use_fast_layers(self.definition)
+        with self._prepared() as prepared:
             try:
-                super().__init__(str(prepared), caffe.TEST)
+                super().__init__(prepared, caffe.TEST)
             except RuntimeError as error:
                 raise ModelError(f"{prototxt} is not a network that Caffe can build: {error}") from None
         if weights is not None:
@@ -95,9 +99,12 @@ class Net(caffe.Net):
     def sizes(self, height, width, end):
         """{blob: (height, width) or None} for a picture of this size, of every layer up to `end`."""
         sizes = definition.spatial_sizes(self.definition, height, width)
-        names = list(self._layer_names)
-        used = set(names[:names.index(end) + 1])
-        return {top: sizes[top] for layer in self.definition.layer if layer.name in used for top in layer.top}
+        return {top: sizes[top] for layer in self.layers_up_to(end) for top in layer.top}
+
+    def layers_up_to(self, end):
+        """The layers, as the definition has them, that forward(end=`end`) runs."""
+        names = [layer.name for layer in self.definition.layer]
+        return self.definition.layer[:names.index(end) + 1]
 
     def backward(self, diffs=None, start=None, end=None, **kwargs):
         """As `caffe.Net.backward`; remembers which layers were left with diffs."""
@@ -118,6 +125,28 @@ class Net(caffe.Net):
         value = objective(self.blobs[end])
         self.backward(start=end)
         return self.input.diff[0], value
+
+    def release(self):
+        """Give back the memory of every blob; the next pass takes what it needs, and no more.
+
+        A Caffe blob never shrinks: after a large picture its memory stays. Only our Caffe can do this; with another
+        one nothing happens. Views of blobs taken before are no longer the network's.
+        """
+        if not hasattr(caffe._caffe, "rebuild"):
+            return
+        with self._prepared() as prototxt:
+            caffe._caffe.rebuild(self, prototxt)
+        for cached in [name for name in vars(self) if name in _CACHED_BY_CAFFE]:
+            delattr(self, cached)
+        self._diffs_of = None
+
+    @contextlib.contextmanager
+    def _prepared(self):
+        """The path of the prepared definition, as a file for Caffe to read."""
+        with tempfile.TemporaryDirectory(prefix="deepdream-") as folder:
+            path = Path(folder) / "prepared.prototxt"
+            path.write_text(text_format.MessageToString(self.definition), encoding="utf-8")
+            yield str(path)
 
     def _clear_diffs(self):
         for blob in self.blobs.values():

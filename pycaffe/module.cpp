@@ -28,6 +28,16 @@ void on_protobuf_message(google::protobuf::LogLevel level, const char*, int, con
 }
 #endif
 
+// Put a newly built net in the place of an old one, with its weights. A blob never shrinks, and one whose memory could
+// not be had stays as large as was asked for: this is how their memory is given back.
+void rebuild(boost::python::object holder, const std::string& definition) {
+  using Net = caffe::Net<float>;
+  boost::shared_ptr<Net>& net = boost::python::extract<boost::shared_ptr<Net>&>(holder);
+  boost::shared_ptr<Net> fresh(new Net(definition, net->phase()));
+  fresh->ShareTrainedLayersWith(net.get());
+  net = fresh;
+}
+
 }  // namespace
 
 BOOST_PYTHON_MODULE(_caffe) {
@@ -43,4 +53,5 @@ BOOST_PYTHON_MODULE(_caffe) {
   bp::scope().attr("Error") = bp::object(bp::handle<>(bp::borrowed(error_type)));
   bp::register_exception_translator<caffe_compat::Error>(&raise_error);
   caffe::bind_upstream();
+  bp::def("rebuild", &rebuild);
 }
