@@ -87,6 +87,7 @@ void copy_columns(const float* row, int width, int first, int any_step, int coun
 
 // The input of a tile whose first output is (row, col).
 void fill_slab(const Correlation& c, const float* input, int row, int col, float* slab) {
+  constexpr int kAhead = 2;  // channels: the rows of a tile are too short for the processor to foresee the next one
   const int slab_rows = c.tile_rows + c.taps_h - 1;
   for (int channel = 0; channel < c.channels; ++channel) {
     const float* plane = input + size_t(channel) * c.height * c.width;
@@ -99,6 +100,10 @@ void fill_slab(const Correlation& c, const float* input, int row, int col, float
           const bool inside = y >= 0 && y < c.height;
           const float* from = plane + (inside ? size_t(y) * c.width : 0);
           const int width = inside ? c.width : 0;
+          if (channel + kAhead < c.channels) {
+            const float* soon = from + kAhead * size_t(c.height) * c.width + x;
+            for (int j = 0; j < c.pitch * c.step_w; j += 16) __builtin_prefetch(soon + j);
+          }
           float* line = to + size_t(r) * c.pitch;
           if (c.step_w == 1) copy_columns<1>(from, width, x, 1, c.pitch, line);
           else if (c.step_w == 2) copy_columns<2>(from, width, x, 2, c.pitch, line);
