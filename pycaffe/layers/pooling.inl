@@ -16,10 +16,11 @@ inline int padded(int n) { return (n + 15) / 16 * 16; }
 
 inline int phase_length(const PoolShape& s) { return padded(padded(s.pooled_width) + (s.kernel_w - 1) / s.stride_w); }
 
-// Forward: a row's phases; the maxima of a window's rows, and their columns. Backward: a row's phases; the winners and
-// gradients of the outputs' rows that a row of the bottom meets, with room on either side.
+// Forward: a row of outputs, as floats, ints and bytes; a row's phases; the maxima of a window's rows, and their columns.
+// Backward: a row's phases; a row of bytes; the winners and gradients of the outputs' rows that a row of the bottom
+// meets, with room on either side.
 size_t pool_scratch(const PoolShape& s) {
-  return size_t(s.stride_w + 2 * s.kernel_h) * (2 * phase_length(s));
+  return size_t(3 + s.stride_w + 4 * s.kernel_h) * phase_length(s);
 }
 
 // How many elements of phase p lie before the row begins, and how many before it ends.
@@ -88,40 +89,54 @@ void row_maxima(const PoolShape& s, const float* row, float* phases, float* maxi
   for (; kw < s.kernel_w; ++kw) take_columns<1>(s, phases, kw, maxima, columns);
 }
 
-// Takes kCount of a window's rows, kh and following, into the outputs.
+// Takes kCount of a window's rows, kh and following, into the maxima of whole windows.
 template <int kCount>
-void take_rows(const PoolShape& s, const float* const* maxima, const int32_t* const* columns, int kh, float* top,
-               uint8_t* winner) {
-  const int n = s.pooled_width, width = s.kernel_w;
+void take_rows(const PoolShape& s, const float* const* maxima, const int32_t* const* columns, int kh, float* best,
+               int32_t* winners) {
+  const int n = padded(s.pooled_width), width = s.kernel_w;
   const float* row[kCount];
   const int32_t* column[kCount];
   for (int k = 0; k < kCount; ++k) row[k] = maxima[k], column[k] = columns[k];
 #pragma omp simd
   for (int i = 0; i < n; ++i) {
-    float best = top[i];
-    int32_t which = winner[i];
+    float top = best[i];
+    int32_t which = winners[i];
     for (int k = 0; k < kCount; ++k) {
       const float x = row[k][i];
-      which = x > best ? (kh + k) * width + column[k][i] : which;
-      best = x > best ? x : best;
+      which = x > top ? (kh + k) * width + column[k][i] : which;
+      top = x > top ? x : top;
     }
-    top[i] = best;
-    winner[i] = uint8_t(which);
+    best[i] = top;
+    winners[i] = which;
+  }
+}
+
+// A loop over bytes of any number would leave up to 63 of them to be handled one by one: these go by 16.
+inline void narrow(const int32_t* from, int n, uint8_t* padded_to) {
+  for (int begin = 0; begin < n; begin += 16) {
+    for (int i = 0; i < 16; ++i) padded_to[begin + i] = uint8_t(from[begin + i]);
+  }
+}
+
+inline void widen(const uint8_t* padded_from, int n, int32_t* to) {
+  for (int begin = 0; begin < n; begin += 16) {
+    for (int i = 0; i < 16; ++i) to[begin + i] = padded_from[begin + i];
   }
 }
 
 void max_pool(const PoolShape& s, const float* bottom, float* top, uint8_t* winner, float* scratch) {
   const int n = s.pooled_width, length = phase_length(s);
-  float* phases = scratch;
+  float* best = scratch;
+  int32_t* winners = reinterpret_cast<int32_t*>(best + length);
+  uint8_t* bytes = reinterpret_cast<uint8_t*>(winners + length);
+  float* phases = best + 3 * length;
   float* maxima = phases + size_t(s.stride_w) * length;  // of the last kernel_h rows, by row % kernel_h
   int32_t* columns = reinterpret_cast<int32_t*>(maxima + size_t(s.kernel_h) * length);
   int done = 0;  // rows whose maxima are known
   for (int ph = 0; ph < s.pooled_height; ++ph) {
     const int first = ph * s.stride_h - s.pad_h;
-    float* out = top + size_t(ph) * n;
-    uint8_t* which = winner + size_t(ph) * n;
-    for (int i = 0; i < n; ++i) out[i] = kLowest;
-    for (int i = 0; i < n; ++i) which[i] = kNobody;
+    for (int i = 0; i < length; ++i) best[i] = kLowest;
+    for (int i = 0; i < length; ++i) winners[i] = kNobody;
     const float* row[3];
     const int32_t* column[3];
     int ready = 0;
@@ -135,12 +150,15 @@ void max_pool(const PoolShape& s, const float* bottom, float* top, uint8_t* winn
       row[ready] = own;
       column[ready++] = own_columns;
       if (ready == 3) {
-        take_rows<3>(s, row, column, h - 2 - first, out, which);
+        take_rows<3>(s, row, column, h - 2 - first, best, winners);
         ready = 0;
       } else if (h + 1 == first + s.kernel_h || h + 1 == s.height) {
-        for (int k = 0; k < ready; ++k) take_rows<1>(s, row + k, column + k, h - ready + 1 + k - first, out, which);
+        for (int k = 0; k < ready; ++k) take_rows<1>(s, row + k, column + k, h - ready + 1 + k - first, best, winners);
       }
     }
+    narrow(winners, n, bytes);
+    __builtin_memcpy(top + size_t(ph) * n, best, n * sizeof(float));
+    __builtin_memcpy(winner + size_t(ph) * n, bytes, n);
   }
 }
 
@@ -202,13 +220,14 @@ void max_pool_backward(const PoolShape& s, const float* top_diff, const uint8_t*
   const int n = s.pooled_width, length = phase_length(s);
   const int before = (s.kernel_w - 1) / s.stride_w;  // windows that begin before a phase's first element
   float* phases = scratch;
+  uint8_t* bytes = reinterpret_cast<uint8_t*>(phases + size_t(s.stride_w) * length);
   // Rows of outputs by ph % kernel_h, `before` empty places ahead of each and as many behind.
-  float* diffs = phases + size_t(s.stride_w) * length;
+  float* diffs = phases + size_t(s.stride_w + 1) * length;
   int32_t* winners = reinterpret_cast<int32_t*>(diffs + size_t(s.kernel_h) * 2 * length);
   for (int row = 0; row < s.kernel_h; ++row) {
     int32_t* which = winners + size_t(row) * 2 * length;
     for (int i = 0; i < before; ++i) which[i] = kNobody;
-    for (int i = before + n; i < 2 * length; ++i) which[i] = kNobody;
+    for (int i = before + n; i < before + length; ++i) which[i] = kNobody;
   }
   int done = 0;  // rows of outputs that have been copied
   for (int h = 0; h < s.height; ++h) {
@@ -219,8 +238,10 @@ void max_pool_backward(const PoolShape& s, const float* top_diff, const uint8_t*
       float* diff = diffs + size_t(ph % s.kernel_h) * 2 * length;
       int32_t* which = winners + size_t(ph % s.kernel_h) * 2 * length;
       if (ph >= done) {
-        for (int i = 0; i < n; ++i) diff[before + i] = top_diff[size_t(ph) * n + i];
-        for (int i = 0; i < n; ++i) which[before + i] = winner[size_t(ph) * n + i];
+        __builtin_memcpy(diff + before, top_diff + size_t(ph) * n, n * sizeof(float));
+        __builtin_memcpy(bytes, winner + size_t(ph) * n, n);
+        for (int i = n; i < padded(n); ++i) bytes[i] = kNobody;
+        widen(bytes, n, which + before);
         done = ph + 1;
       }
       const int id = (h + s.pad_h - ph * s.stride_h) * s.kernel_w;
