@@ -9,15 +9,15 @@
 namespace fast {
 namespace {
 
+// A block of sums stays in registers, kRows outputs times kVectors vectors of positions; with few outputs there is room
+// for more positions.
 #if defined(__AVX512F__)
-constexpr int kLanes = 16, kRows = 8;
+constexpr int kLanes = 16, kRows = 8, kVectors = 3, kFewRows = 3, kMoreVectors = 6;
 #elif defined(__AVX2__)
-constexpr int kLanes = 8, kRows = 4;
+constexpr int kLanes = 8, kRows = 4, kVectors = 3, kFewRows = 2, kMoreVectors = 4;
 #else
-constexpr int kLanes = 4, kRows = 4;
+constexpr int kLanes = 4, kRows = 4, kVectors = 3, kFewRows = 2, kMoreVectors = 4;
 #endif
-constexpr int kVectors = 3;  // of positions at a time: kRows * kVectors sums, kVectors operands and a weight in registers
-constexpr int kPanel = kVectors * kLanes;
 
 typedef float Vector __attribute__((vector_size(kLanes * sizeof(float))));
 typedef float UnalignedVector __attribute__((vector_size(kLanes * sizeof(float)), aligned(4), may_alias));
@@ -30,18 +30,18 @@ void multiply(const float* weights, const float* operands, const int32_t* offset
   for (int d = 0; d < depth; ++d, weights += kTileRows) {
     const float* from = operands + offsets[d];
     Vector operand[kTileVectors];
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int v = 0; v < kTileVectors; ++v) operand[v] = *reinterpret_cast<const UnalignedVector*>(from + v * kLanes);
 #pragma GCC unroll 8
     for (int r = 0; r < kTileRows; ++r) {
       const Vector weight = weights[r] - Vector{};
-#pragma GCC unroll 4
+#pragma GCC unroll 8
       for (int v = 0; v < kTileVectors; ++v) sum[r][v] += weight * operand[v];
     }
   }
 #pragma GCC unroll 8
   for (int r = 0; r < kTileRows; ++r) {
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int v = 0; v < kTileVectors; ++v) {
       *reinterpret_cast<UnalignedVector*>(sums + r * pitch + v * kLanes) = sum[r][v] + bias[r];
     }
@@ -52,7 +52,14 @@ typedef void (*Multiply)(const float*, const float*, const int32_t*, int, const 
 
 template <int kTileRows>
 inline Multiply multiply_for(int vectors) {
-  return vectors == 1 ? multiply<kTileRows, 1> : vectors == 2 ? multiply<kTileRows, 2> : multiply<kTileRows, 3>;
+  switch (vectors) {
+    case 1: return multiply<kTileRows, 1>;
+    case 2: return multiply<kTileRows, 2>;
+    case 3: return multiply<kTileRows, 3>;
+  }
+  if constexpr (kTileRows > kFewRows) return nullptr;
+  else if constexpr (kMoreVectors == 4) return multiply<kTileRows, 4>;
+  else return vectors == 4 ? multiply<kTileRows, 4> : vectors == 5 ? multiply<kTileRows, 5> : multiply<kTileRows, 6>;
 }
 
 inline Multiply multiply_for(int rows, int vectors) {
@@ -87,6 +94,7 @@ void copy_columns(const float* row, int width, int first, int any_step, int coun
 
 // The input of a tile whose first output is (row, col).
 void fill_slab(const Correlation& c, const float* input, int row, int col, float* slab) {
+  constexpr int kAhead = 2;  // channels: the rows of a tile are too short for the processor to foresee the next one
   const int slab_rows = c.tile_rows + c.taps_h - 1;
   for (int channel = 0; channel < c.channels; ++channel) {
     const float* plane = input + size_t(channel) * c.height * c.width;
@@ -99,6 +107,10 @@ void fill_slab(const Correlation& c, const float* input, int row, int col, float
           const bool inside = y >= 0 && y < c.height;
           const float* from = plane + (inside ? size_t(y) * c.width : 0);
           const int width = inside ? c.width : 0;
+          if (channel + kAhead < c.channels) {
+            const float* soon = from + kAhead * size_t(c.height) * c.width + x;
+            for (int j = 0; j < c.pitch * c.step_w; j += 16) __builtin_prefetch(soon + j);
+          }
           float* line = to + size_t(r) * c.pitch;
           if (c.step_w == 1) copy_columns<1>(from, width, x, 1, c.pitch, line);
           else if (c.step_w == 2) copy_columns<2>(from, width, x, 2, c.pitch, line);
@@ -150,15 +162,18 @@ void correlate(const Correlation& c, const float* input, float* output, int row,
   float* const slab = scratch;
   fill_slab(c, input, row, col, slab);
   const size_t out_plane = size_t(c.out_height) * c.out_width;
-  alignas(64) float sums[kRows * kPanel];
+  constexpr int kMostSums = kRows * kVectors > kFewRows * kMoreVectors ? kRows * kVectors : kFewRows * kMoreVectors;
+  alignas(64) float sums[kMostSums * kLanes];
+  const int most_vectors = c.outputs <= kFewRows ? kMoreVectors : kVectors;
+  const int panel = most_vectors * kLanes;
   for (int f = 0; f < c.filter_count; ++f) {
     const CorrelationFilter& filter = c.filters[f];
     const Target target = {c, filter, row, col, c.rows - row < c.tile_rows ? c.rows - row : c.tile_rows,
                            c.cols - col < c.tile_cols ? c.cols - col : c.tile_cols};
     const int positions = (target.rows - 1) * c.pitch + target.cols;
-    for (int position = 0; position < positions; position += kPanel) {
+    for (int position = 0; position < positions; position += panel) {
       const int wanted = (positions - position + kLanes - 1) / kLanes;
-      const int vectors = wanted < kVectors ? wanted : kVectors;
+      const int vectors = wanted < most_vectors ? wanted : most_vectors;
       const bool run = target.is_run(position, vectors * kLanes);
       const size_t at = run ? target.index(position / c.pitch, position % c.pitch) : 0;
       for (int first = 0; first < c.outputs; first += kRows) {
@@ -166,10 +181,10 @@ void correlate(const Correlation& c, const float* input, float* output, int row,
         const float* weights = filter.weights + size_t(first) * filter.depth;
         float* const out = output + first * out_plane;
         multiply_for(rows, vectors)(weights, slab + position, filter.offsets, filter.depth, filter.bias + first,
-                                    run ? out + at : sums, run ? ptrdiff_t(out_plane) : kPanel);
+                                    run ? out + at : sums, run ? ptrdiff_t(out_plane) : panel);
         if (run) continue;
         for (int r = 0; r < rows; ++r) {
-          target.scatter(sums + r * kPanel, position, vectors * kLanes, out + r * out_plane);
+          target.scatter(sums + r * panel, position, vectors * kLanes, out + r * out_plane);
         }
       }
     }

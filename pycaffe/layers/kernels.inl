@@ -15,7 +15,7 @@ Kernels make_kernels(const char* name) {
   table.panel_rows = kRows;
   table.lanes = kLanes;
   table.correlate = correlate;
-  table.slack = kPanel;
+  table.slack = kMoreVectors * kLanes;
   table.pool_scratch = pool_scratch;
   table.max_pool = max_pool;
   table.max_pool_backward = max_pool_backward;

@@ -35,7 +35,7 @@ class FastLRNLayer : public LRNLayer<float> {
     const float* data = bottom[0]->cpu_data();
     const float* from = top[0]->cpu_diff();
     float* to = bottom[0]->mutable_cpu_diff();
-    for_runs(kRun * (shape.channels + 2), [&](size_t at, int count, float* scratch) {
+    for_runs(kRun * (shape.channels + 1), [&](size_t at, int count, float* scratch) {
       kernels.lrn_backward(shape, data + at, from + at, to + at, count, scratch);
     });
   }
@@ -45,7 +45,7 @@ class FastLRNLayer : public LRNLayer<float> {
 
   bool is_fast(const vector<Blob<float>*>& bottom, const vector<Blob<float>*>& top) const {
     return layer_param_.lrn_param().norm_region() == LRNParameter_NormRegion_ACROSS_CHANNELS &&
-           beta_ == float(0.75) && bottom[0] != top[0];
+           beta_ == 0.75f && k_ > 0 && alpha_ >= 0 && bottom[0] != top[0];
   }
 
   fast::LrnShape lrn_shape() const {

@@ -50,7 +50,7 @@ template <class Work>
 void parallel_pieces(int count, const Work& work) {
   constexpr int kPiece = 4096;
   const int pieces = (count + kPiece - 1) / kPiece;
-#pragma omp parallel for num_threads(std::max(1, std::min(pieces / 4, omp_get_max_threads()))) schedule(static)
+#pragma omp parallel for num_threads(std::max(1, std::min(pieces / 16, omp_get_max_threads()))) schedule(static)
   for (int piece = 0; piece < pieces; ++piece) {
     const int begin = piece * kPiece;
     work(begin, std::min(kPiece, count - begin));
