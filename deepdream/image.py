@@ -11,7 +11,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageCms
 
 from .errors import ImageError
 from .files import atomic_path
@@ -27,6 +27,10 @@ _FORMATS = {
     ".tiff": ("TIFF", {"compression": "tiff_adobe_deflate"}, None),
     ".webp": ("WEBP", {"quality": 95, "method": 4}, 16383),
 }
+ORIENTATION = 0x0112  # EXIF's tag: which sides of the picture the first stored row and column are
+_TURN = dict(zip(range(2, 9), (Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180,
+                               Image.Transpose.FLIP_TOP_BOTTOM, Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_270,
+                               Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90)))
 _SIXTEEN_BIT = {"I;16", "I;16L", "I;16B", "I;16N"}
 
 
@@ -71,12 +75,16 @@ def read_image(path):
 
 
 def _upright(picture):
-    """The picture turned as its EXIF data says; damaged EXIF data says nothing, as in a viewer."""
+    """The picture turned as its EXIF data says.
+
+    `ImageOps.exif_transpose` does this too, but writes the EXIF data anew and fails if any other entry is damaged.
+    """
     try:
-        return ImageOps.exif_transpose(picture)
+        orientation = picture.getexif().get(ORIENTATION)
     except Exception as error:  # its reader raises whatever the damage makes it stumble over
         log.warning("the picture's EXIF data cannot be read (%s): it is taken as it is stored", error)
         return picture
+    return picture.transpose(_TURN[orientation]) if orientation in _TURN else picture
 
 
 def _to_rgb(picture):
