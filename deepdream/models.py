@@ -194,11 +194,14 @@ def weights_path(model):
 
 
 def make_folder(folder):
-    """Make a folder of the cache. **Raises:** `WeightsError` if it cannot be written."""
+    """Make a folder of the cache.
+
+    **Raises:** `WeightsError` if it cannot be made or written.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK):
-            raise PermissionError(0, "permission denied")
+        with tempfile.TemporaryFile(dir=folder):
+            pass
     except OSError as error:
         raise WeightsError(f"the cache {folder} cannot be written ({error.strerror}); set XDG_CACHE_HOME to a folder "
                            "that can be") from None

