@@ -10,6 +10,7 @@ import logging
 import math
 import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import Optional
 
@@ -74,16 +75,19 @@ def dream(
     targets = _targets(names, output)
     for name in names:
         _check_there(name)
-    imgs = (_fit(check_image(pictures.picture(name)), max_size, name) for name in names)
-    first = next(imgs)  # before the network, whose weights may have to be fetched: a bad picture needs none
+    imgs = (check_image(pictures.picture(name)) for name in names)
+    # A file is read before the network, whose weights may have to be fetched: a damaged picture needs none.
+    first = [] if names[0] in pictures.BUILT_IN else [next(imgs)]
     net = _load(model, end)
-    for name, target, img in zip(names, targets, itertools.chain([first], imgs)):
-        settings = {"iter_n": iters, "octave_n": octaves, "octave_scale": octave_scale, "end": end, "clip": clip,
+    layer = resolve_end(net, end, None)
+    for name, target, full in zip(names, targets, itertools.chain(first, imgs)):
+        img = _fit(full, max_size)
+        settings = {"iter_n": iters, "octave_n": octaves, "octave_scale": octave_scale, "end": layer, "clip": clip,
                     "step_size": step, "jitter": jitter, "seed": fresh_seed() if seed is None else seed}
-        result = _dream(net, img, name, settings)
+        result = _dream(net, img, settings)
         write_image(target, img + strength * (result - img))
-        screen.print(f"{name} dreamt at {resolve_end(net, end, None)}, seed {settings['seed']}", soft_wrap=True,
-                     markup=False)
+        scaled = f", scaled from {_size(full)} to {_size(img)}" if img.shape != full.shape else ""
+        screen.print(f"{name} dreamt at {layer}, seed {settings['seed']}{scaled}", soft_wrap=True, markup=False)
         print(target.resolve(), flush=True)
 
 
@@ -142,8 +146,12 @@ def _targets(names, output):
     """Where each picture's dream goes; what is wrong with the place is found before the first dream."""
     targets = _target_paths(names, output)
     for target in targets:
-        if not os.access(target.parent, os.W_OK):
-            raise ImageError(f"-o {output}: the folder {target.parent} cannot be written; choose another")
+        try:
+            with tempfile.TemporaryFile(dir=target.parent):
+                pass
+        except OSError as error:
+            raise ImageError(f"-o {output}: the folder {target.parent} cannot be written ({error.strerror}); choose "
+                             "another") from None
         if target.is_dir():
             raise ImageError(f"-o {output}: {target} is a folder; choose another name")
     return targets
@@ -160,7 +168,8 @@ def _target_paths(names, output):
     target = output / "dream.png" if output.is_dir() else output
     output_format(target)
     if not target.parent.is_dir():
-        raise ImageError(f"-o {output}: the folder {target.parent} does not exist; create it first")
+        is_what = "is a file" if target.parent.exists() else "does not exist; create it first"
+        raise ImageError(f"-o {output}: the folder {target.parent} {is_what}")
     return [target]
 
 
@@ -187,18 +196,19 @@ def _load_model(name, end):
     return models.load(name), models.find_model(name)
 
 
-def _fit(img, max_size, name):
+def _fit(img, max_size):
     height, width = img.shape[:2]
     if max_size is None or max(height, width) <= max_size:
         return img
     factor = max_size / max(height, width)
-    smaller = resize(img, max(1, round(height * factor)), max(1, round(width * factor)))
-    screen.print(f"{name}: scaled from {width}×{height} to {smaller.shape[1]}×{smaller.shape[0]}",
-                 soft_wrap=True, markup=False)
-    return smaller.clip(0, 255)
+    return resize(img, max(1, round(height * factor)), max(1, round(width * factor))).clip(0, 255)
 
 
-def _dream(net, img, name, settings):
+def _size(img):
+    return f"{img.shape[1]}×{img.shape[0]}"
+
+
+def _dream(net, img, settings):
     """Dream with a live progress line; the work of a step is taken to be its octave's number of pixels."""
     steps = dream_steps(net, img, **settings)
     iter_n, octave_n = settings["iter_n"], settings["octave_n"]

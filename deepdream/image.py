@@ -188,9 +188,9 @@ def write_image(path, img):
         Image.fromarray(pixels).save(encoded, format_name, **options)
         with atomic_path(path) as temporary:
             temporary.write_bytes(encoded.getbuffer())
-    except FileNotFoundError:
-        raise ImageError(f"{path}: the folder {Path(path).parent} does not exist; create it first") from None
     except OSError as error:
+        if not Path(path).parent.exists():
+            raise ImageError(f"{path}: the folder {Path(path).parent} does not exist; create it first") from None
         raise ImageError(f"{path} cannot be written: {error.strerror or error}") from None
 
 
