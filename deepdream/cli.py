@@ -239,10 +239,11 @@ def main(arguments=None):
     """Run the command and exit with its code."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", force=True, handlers=[_ScreenHandler()])
     logging.getLogger("deepdream").setLevel(logging.INFO)
-    sys.stdout.reconfigure(errors="surrogateescape")  # a path may be any bytes
+    if hasattr(sys.stdout, "reconfigure"):  # not in a notebook
+        sys.stdout.reconfigure(errors="surrogateescape")  # a path may be any bytes
     try:
         code = app((sys.argv[1:] if arguments is None else arguments) or ["--help"], standalone_mode=False)
-        sys.stdout.flush()
+        print(end="", flush=True)
     except DreamError as error:
         code = _complain(str(error))
     except UsageProblem as error:
@@ -253,14 +254,19 @@ def main(arguments=None):
         code = INTERRUPTED
     except BrokenPipeError:
         code = UNREAD
+        _drop_output()
     except OSError as error:
-        code = _complain(f"the output cannot be written: {error.strerror or error}")
-    if code == INTERRUPTED:
+        code = _complain(f"{error.filename or 'the output cannot be written'}: {error.strerror or error}")
+        _drop_output()
+    if code == INTERRUPTED:  # raised here, or what Typer made of it
         screen.print("deepdream: interrupted")
-    if code:
-        # Whatever is still buffered for standard output would be tried again, and complained about, at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     sys.exit(code or 0)
+
+
+def _drop_output():
+    """What is still buffered for standard output would be tried again, and complained about, at exit."""
+    if sys.stdout is sys.__stdout__:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(text):

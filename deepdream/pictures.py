@@ -11,8 +11,9 @@ import numpy as np
 import skimage.data
 
 from .errors import DreamError, ImageError
+from .fetch import cache_folder, fetch_file, is_whole, make_folder, reason
 from .image import read_image
-from .models import cache_folder, fetch_file, is_whole, make_folder, reason, user_folders
+from .models import user_folders
 
 log = logging.getLogger(__name__)
 

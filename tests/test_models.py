@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import deepdream as dd
-from deepdream import DreamError, ImageError, ModelError, WeightsError, models, pictures
+from deepdream import DreamError, ImageError, ModelError, WeightsError, fetch, models, pictures
 
 CONTENT = bytes(range(256)) * 1000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -53,7 +53,7 @@ def cache(tmp_path, monkeypatch):
 def said(caplog):
     """The log lines that a person would see."""
     caplog.set_level(logging.INFO, "deepdream")
-    models._say_once.cache_clear()
+    fetch.say_once.cache_clear()
     return lambda: [record.getMessage() for record in caplog.records if record.name.startswith("deepdream")]
 
 
@@ -330,7 +330,7 @@ def test_a_download_of_unknown_size_is_verified_as_well(tmp_path, cache, site, p
 
 
 def test_a_site_that_stops_sending_is_given_up(tmp_path, cache, site, monkeypatch):
-    monkeypatch.setattr(models, "TIMEOUT", (1, 0.5))
+    monkeypatch.setattr(fetch, "TIMEOUT", (1, 0.5))
     start = time.monotonic()
     with pytest.raises(WeightsError, match="/stalled: it stopped sending"):
         models.weights_path(fetched_model(tmp_path, site[0] + "/stalled"))
@@ -347,7 +347,7 @@ def test_a_site_that_nobody_answers_for(tmp_path, cache):
 
 
 def test_a_connection_that_never_comes_about_is_given_up(tmp_path, cache, monkeypatch):
-    monkeypatch.setattr(models, "TIMEOUT", (0.5, 0.5))
+    monkeypatch.setattr(fetch, "TIMEOUT", (0.5, 0.5))
     # A listener whose queue is full: the system lets further connections wait.
     with socket.socket() as listener, contextlib.ExitStack() as waiting:
         listener.bind(("127.0.0.1", 0))
@@ -391,7 +391,7 @@ def test_a_damaged_file_in_the_cache_is_not_used_when_it_cannot_be_fetched(tmp_p
 
 
 def test_no_source(tmp_path, cache):
-    with pytest.raises(WeightsError, match=r"names no source\. Bring tiny\.caffemodel yourself"):
+    with pytest.raises(WeightsError, match=r"names no source\. Get tiny\.caffemodel by hand"):
         models.weights_path(models.find_model(folder_of(tmp_path)))
 
 
