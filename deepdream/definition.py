@@ -105,6 +105,10 @@ def _check(net, path):
     if len(shapes) != 1 or len(shapes[0].dim) != 4 or shapes[0].dim[1] != 3 or min(shapes[0].dim) < 1:
         found = [list(shape.dim) for shape in shapes]
         raise ModelError(f"{path}: the input must have the shape (batch, 3, height, width); it has {found}")
+    height, width = shapes[0].dim[2:]
+    for blob, size in spatial_sizes(net, height, width).items():
+        if size and min(size) < 1:
+            raise ModelError(f"{path}: an input of {width}×{height} pixels leaves nothing for {blob!r}")
 
 
 def _check_window(layer, path):

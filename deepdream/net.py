@@ -18,6 +18,7 @@ from google.protobuf import text_format
 
 from . import definition, weights
 from .errors import DreamError, LayerError, ModelError
+from .fast import fast_layers_wanted, use_fast_layers
 from .image import check_image, resize
 
 
@@ -35,18 +36,21 @@ class Net(caffe.Net):
     - `mean`: what to subtract from blue, green and red, three numbers.
     - `end`: the layer to dream when a call names none; it must be a layer and a blob of the network.
     - `labels`: the classifier's labels, in order.
+    - `fast`: use our Caffe's faster CPU layers where it has them; `False`: upstream's own, to compare with. `None`: as
+      the environment variable DEEPDREAM_LAYERS says, "fast" (the default) or "upstream".
 
     **Attributes:** `mean` (float32 (3, 1, 1), BGR), `end`, `labels`, `input_size` ((height, width) of the definition).
 
     **Raises:** `ModelError`, `WeightsError` or `LayerError`, before Caffe itself sees what is wrong.
     """
 
-    def __init__(self, prototxt, weights, mean, end, labels=()):
+    def __init__(self, prototxt, weights, mean, end, labels=(), fast=None):
         parsed = definition.read_definition(prototxt)
         self.definition = definition.prepare(parsed)
+        built = use_fast_layers(self.definition) if fast_layers_wanted(fast) else self.definition
         with tempfile.TemporaryDirectory(prefix="deepdream-") as folder:
             prepared = Path(folder) / "prepared.prototxt"
-            prepared.write_text(text_format.MessageToString(self.definition), encoding="utf-8")
+            prepared.write_text(text_format.MessageToString(built), encoding="utf-8")
             try:
                 super().__init__(str(prepared), caffe.TEST)
             except RuntimeError as error:

@@ -1,12 +1,49 @@
-"""What several test files share: the networks, which are loaded once, and an unprivileged user."""
+"""What the tests share: networks, pictures, and the one helper that says whether a dream did what it should."""
 
 import contextlib
 import os
 
+import numpy as np
 import pytest
 
 import deepdream as dd
-from deepdream import models
+from deepdream import models, pictures
+
+TINY = """
+name: "tiny"
+layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 3 dim: 32 dim: 32 } } }
+layer { name: "conv1" type: "Convolution" bottom: "data" top: "conv1" convolution_param {
+  num_output: 6 kernel_size: 3 stride: 2 pad: 1 weight_filler { type: "gaussian" std: 0.05 }
+  bias_filler { type: "constant" value: 0.1 } } }
+layer { name: "relu1" type: "ReLU" bottom: "conv1" top: "conv1" }
+layer { name: "pool1" type: "Pooling" bottom: "conv1" top: "pool1" pooling_param { kernel_size: 3 stride: 2 } }
+layer { name: "left" type: "Convolution" bottom: "pool1" top: "left" convolution_param {
+  num_output: 4 kernel_size: 1 weight_filler { type: "gaussian" std: 0.2 } } }
+layer { name: "right" type: "Convolution" bottom: "pool1" top: "right" convolution_param {
+  num_output: 4 kernel_size: 3 pad: 1 weight_filler { type: "gaussian" std: 0.2 } } }
+layer { name: "both" type: "Concat" bottom: "left" bottom: "right" top: "both" }
+layer { name: "pool2" type: "Pooling" bottom: "both" top: "pool2" pooling_param { pool: AVE kernel_size: 8 stride: 1 } }
+layer { name: "score" type: "InnerProduct" bottom: "pool2" top: "score" inner_product_param {
+  num_output: 5 weight_filler { type: "gaussian" std: 0.5 } } }
+layer { name: "prob" type: "Softmax" bottom: "score" top: "prob" }
+"""
+
+
+@pytest.fixture
+def tiny_prototxt(tmp_path):
+    """The path of a small network's definition that needs no weights: its fillers are seeded by `tiny`."""
+    path = tmp_path / "tiny.prototxt"
+    path.write_text(TINY, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def tiny(tiny_prototxt):
+    """A small network with seeded random weights."""
+    import caffe
+
+    caffe.set_random_seed(7)
+    return dd.Net(tiny_prototxt, None, (104, 117, 123), "both", labels=["a", "b", "c", "d", "e"])
 
 
 @pytest.fixture(scope="session")
@@ -22,14 +59,40 @@ def squeezenet(squeezenet_file):
 
 
 @pytest.fixture(scope="session")
-def googlenet():
-    """GoogLeNet with its ImageNet weights, where they are on this machine."""
-    if models.local_weights(models.find_model("bvlc_googlenet")) is None:
-        reason = "the weights of bvlc_googlenet are not on this machine; name their folder in DEEPDREAM_DATA"
-        if os.environ.get("DEEPDREAM_TEST_DEMAND"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+def googlenet_weights():
+    """The path of bvlc_googlenet's weights; where they are not on this machine, the test is skipped, or failed if
+    DEEPDREAM_TEST_DEMAND says that they must be."""
+    found = models.local_weights(models.find_model("bvlc_googlenet"))
+    if not found:
+        _absent("the weights of bvlc_googlenet are not on this machine (set DEEPDREAM_DATA)")
+    return found
+
+
+@pytest.fixture
+def googlenet(googlenet_weights):
+    """A freshly loaded bvlc_googlenet."""
     return dd.load("bvlc_googlenet")
+
+
+@pytest.fixture(scope="session")
+def oracles():
+    """The folder of reference data, which is not part of the project."""
+    for folder in pictures.user_folders():
+        if (folder / "oracles").is_dir():
+            return folder / "oracles"
+    _absent("the reference vectors are not on this machine (set DEEPDREAM_DATA)")
+
+
+def _absent(reason):
+    if os.environ.get("DEEPDREAM_TEST_DEMAND"):
+        pytest.fail(f"demanded, but {reason}")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def sky():
+    """A small sky, the same everywhere: float32 (90, 160, 3)."""
+    return pictures.clouds(90, 160)
 
 
 @pytest.fixture
@@ -52,3 +115,18 @@ def unprivileged(tmp_path):
         finally:
             os.seteuid(0)
     return as_nobody
+
+
+def correlation(a, b):
+    """The correlation of two arrays' values."""
+    return float(np.corrcoef(np.ravel(a), np.ravel(b))[0, 1])
+
+
+def assert_rises(net, img, end, **settings):
+    """Dream, and assert that the objective at `end` rises from the picture to the dream at full size."""
+    def objective_of(image):
+        first = next(iter(dd.dream_steps(net, image, iter_n=1, octave_n=1, jitter=0, end=end, seed=0)))
+        return first.objective
+
+    before, after = objective_of(img), objective_of(dd.deepdream(net, img, end=end, seed=0, **settings))
+    assert after > before * 1.1, f"{end}: {before} -> {after}"

@@ -473,8 +473,10 @@ def test_squeezenet_knows_a_cat(squeezenet):
     assert probability >= others[0][1] >= others[-1][1] > 0
 
 
-def test_googlenet_knows_a_cat(googlenet):
-    label, probability = dd.classify(googlenet, dd.picture("cat"))[0]
+def test_googlenet_knows_a_cat(googlenet_weights):
+    model = models.find_model("bvlc_googlenet")
+    net = dd.Net(model.prototxt, googlenet_weights, model.mean, model.end, model.labels)
+    label, probability = dd.classify(net, dd.picture("cat"))[0]
     assert any(cat in label for cat in ("tabby", "Egyptian cat", "tiger cat"))
     assert probability > 0.3
 

@@ -1,0 +1,106 @@
+// FastConvolution: two-dimensional convolution without a column buffer.
+//
+// Upstream writes every patch of the picture into a matrix, nine times the picture for a 3x3 kernel, and multiplies
+// that; the gradient goes the same way back. Here both are correlations (correlation.hpp). The gradient of the weights
+// is upstream's.
+
+#include <vector>
+
+#include "caffe/layers/conv_layer.hpp"
+#include "correlation.hpp"
+#include "kernels.hpp"
+#include "register.hpp"
+#include "threads.hpp"
+
+namespace caffe {
+
+class FastConvolutionLayer : public ConvolutionLayer<float> {
+ public:
+  using ConvolutionLayer::ConvolutionLayer;
+  const char* type() const override { return "FastConvolution"; }
+
+  void LayerSetUp(const vector<Blob<float>*>& bottom, const vector<Blob<float>*>& top) override {
+    ConvolutionLayer::LayerSetUp(bottom, top);
+    forward_.assign(group_, fast::Pass(fast::Pass::kForward));
+    backward_.assign(group_, fast::Pass(fast::Pass::kBackward));
+  }
+
+ protected:
+  void Forward_cpu(const vector<Blob<float>*>& bottom, const vector<Blob<float>*>& top) override {
+    if (!is_fast()) return ConvolutionLayer::Forward_cpu(bottom, top);
+    const float* weights = blobs_[0]->cpu_data();
+    const float* bias = bias_term_ ? blobs_[1]->cpu_data() : nullptr;
+    for (size_t i = 0; i < bottom.size(); ++i) {
+      const fast::ConvolutionShape shape = convolution_shape(*bottom[i], *top[i]);
+      const float* from = bottom[i]->cpu_data();
+      float* to = top[i]->mutable_cpu_data();
+      for (int g = 0; g < group_; ++g) {
+        forward_[g].run(shape, weights + g * weight_offset_, bias ? bias + g * shape.outputs : nullptr,
+                        num_, from + g * in_group(shape), bottom_dim_, to + g * out_group(shape),
+                        top_dim_);
+      }
+    }
+  }
+
+  void Backward_cpu(const vector<Blob<float>*>& top, const vector<bool>& propagate_down,
+                    const vector<Blob<float>*>& bottom) override {
+    if (!is_fast()) return ConvolutionLayer::Backward_cpu(top, propagate_down, bottom);
+    backward_parameters(top, bottom);
+    const float* weights = blobs_[0]->cpu_data();
+    for (size_t i = 0; i < top.size(); ++i) {
+      if (!propagate_down[i]) continue;
+      const fast::ConvolutionShape shape = convolution_shape(*bottom[i], *top[i]);
+      const float* from = top[i]->cpu_diff();
+      float* to = bottom[i]->mutable_cpu_diff();
+      for (int g = 0; g < group_; ++g) {
+        backward_[g].run(shape, weights + g * weight_offset_, nullptr, num_,
+                         from + g * out_group(shape), top_dim_, to + g * in_group(shape), bottom_dim_);
+      }
+    }
+  }
+
+ private:
+  bool is_fast() {
+    if (num_spatial_axes_ != 2 || channel_axis_ != 1) return false;
+    const int* dilation = dilation_.cpu_data();
+    return dilation[0] == 1 && dilation[1] == 1;
+  }
+
+  void backward_parameters(const vector<Blob<float>*>& top, const vector<Blob<float>*>& bottom) {
+    for (size_t i = 0; i < top.size(); ++i) {
+      const float* top_diff = top[i]->cpu_diff();
+      for (int n = 0; n < num_; ++n) {
+        const float* of_image = top_diff + n * top_dim_;
+        if (bias_term_ && param_propagate_down_[1]) {
+          float* bias_diff = blobs_[1]->mutable_cpu_diff();
+          fast::parallel_for(num_output_, 0, [&](int output, float*) {
+            bias_diff[output] += fast::kernels().total(of_image + size_t(output) * out_spatial_dim_,
+                                                       out_spatial_dim_);
+          });
+        }
+        if (param_propagate_down_[0]) {
+          weight_cpu_gemm(bottom[i]->cpu_data() + n * bottom_dim_, of_image,
+                                blobs_[0]->mutable_cpu_diff());
+        }
+      }
+    }
+  }
+
+  fast::ConvolutionShape convolution_shape(const Blob<float>& bottom, const Blob<float>& top) {
+    const int* kernel = kernel_shape_.cpu_data();
+    const int* stride = stride_.cpu_data();
+    const int* pad = pad_.cpu_data();
+    return {channels_ / group_, num_output_ / group_,
+            bottom.height(), bottom.width(), top.height(), top.width(),
+            kernel[0], kernel[1], stride[0], stride[1], pad[0], pad[1]};
+  }
+
+  static size_t in_group(const fast::ConvolutionShape& s) { return size_t(s.channels) * s.height * s.width; }
+  static size_t out_group(const fast::ConvolutionShape& s) { return size_t(s.outputs) * s.out_height * s.out_width; }
+
+  std::vector<fast::Pass> forward_, backward_;  // one for each group
+};
+
+REGISTER_FAST_LAYER(Convolution);
+
+}  // namespace caffe

@@ -1,0 +1,70 @@
+// FastLRN: normalisation across channels with beta = 0.75, what GoogLeNet and AlexNet use, threaded and vectorised.
+
+#include <vector>
+
+#include "caffe/layers/lrn_layer.hpp"
+#include "kernels.hpp"
+#include "register.hpp"
+#include "threads.hpp"
+
+namespace caffe {
+
+class FastLRNLayer : public LRNLayer<float> {
+ public:
+  using LRNLayer::LRNLayer;
+  const char* type() const override { return "FastLRN"; }
+
+ protected:
+  void Forward_cpu(const vector<Blob<float>*>& bottom, const vector<Blob<float>*>& top) override {
+    if (!is_fast(bottom, top)) return LRNLayer::Forward_cpu(bottom, top);
+    const fast::LrnShape shape = lrn_shape();
+    const fast::Kernels& kernels = fast::kernels();
+    const float* from = bottom[0]->cpu_data();
+    float* to = top[0]->mutable_cpu_data();
+    for_runs(kRun, [&](size_t at, int count, float* scratch) {
+      kernels.lrn(shape, from + at, to + at, count, scratch);
+    });
+  }
+
+  void Backward_cpu(const vector<Blob<float>*>& top, const vector<bool>& propagate_down,
+                    const vector<Blob<float>*>& bottom) override {
+    if (!is_fast(bottom, top)) return LRNLayer::Backward_cpu(top, propagate_down, bottom);
+    if (!propagate_down[0]) return;
+    const fast::LrnShape shape = lrn_shape();
+    const fast::Kernels& kernels = fast::kernels();
+    const float* data = bottom[0]->cpu_data();
+    const float* from = top[0]->cpu_diff();
+    float* to = bottom[0]->mutable_cpu_diff();
+    for_runs(kRun * (shape.channels + 2), [&](size_t at, int count, float* scratch) {
+      kernels.lrn_backward(shape, data + at, from + at, to + at, count, scratch);
+    });
+  }
+
+ private:
+  static constexpr int kRun = 256;  // pixels; all channels of a run fit into the second-level cache
+
+  bool is_fast(const vector<Blob<float>*>& bottom, const vector<Blob<float>*>& top) const {
+    return layer_param_.lrn_param().norm_region() == LRNParameter_NormRegion_ACROSS_CHANNELS &&
+           beta_ == float(0.75) && bottom[0] != top[0];
+  }
+
+  fast::LrnShape lrn_shape() const {
+    return {channels_, pre_pad_, ptrdiff_t(height_) * width_, float(k_),
+            float(alpha_ / size_), float(2 * alpha_ * beta_ / size_)};
+  }
+
+  // Calls work(offset of the first value, pixels, scratch) for runs of neighbouring pixels that make up everything.
+  template <class Work>
+  void for_runs(size_t scratch_floats, const Work& work) const {
+    const int plane = height_ * width_;
+    const int runs = (plane + kRun - 1) / kRun;
+    fast::parallel_for(num_ * runs, scratch_floats, [&](int item, float* scratch) {
+      const int begin = item % runs * kRun;
+      work(size_t(item / runs) * channels_ * plane + begin, std::min(kRun, plane - begin), scratch);
+    });
+  }
+};
+
+REGISTER_FAST_LAYER(LRN);
+
+}  // namespace caffe
