@@ -38,8 +38,9 @@ file = "tiny.caffemodel"
 
 
 @pytest.fixture(autouse=True)
-def no_data_folder(monkeypatch):
+def surroundings(monkeypatch):
     monkeypatch.delenv("DEEPDREAM_DATA", raising=False)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")  # the sites of these tests are reached directly
 
 
 @pytest.fixture
@@ -338,7 +339,8 @@ def test_a_site_that_stops_sending_is_given_up(tmp_path, cache, site, monkeypatc
     assert files(cache) == []
 
 
-def test_a_site_that_nobody_answers_for(tmp_path, cache):
+def test_a_site_that_nobody_answers_for(tmp_path, cache, monkeypatch):
+    monkeypatch.setenv("no_proxy", "*")
     start = time.monotonic()
     with pytest.raises(WeightsError, match=r"/x: connection refused.*/y: the site's name cannot be resolved"):
         models.weights_path(fetched_model(tmp_path, f"http://127.0.0.1:{closed_port()}/x", "http://no.invalid/y"))
