@@ -1,12 +1,16 @@
 """The `deepdream` command.
 
-Exit codes: 0 done; 2 bad input, with one line that says what; 130 interrupted. What was made is printed on standard
-output, everything else on standard error.
+Exit codes: 0 done; 2 bad input, with one line that says what; 130 interrupted; 1 nobody reads the output any more
+(`head` has seen enough). What was made is printed on standard output, everything else on standard error.
 """
 
 import inspect
+import itertools
 import logging
+import math
+import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import Optional
 
@@ -22,13 +26,13 @@ from .net import classify
 
 log = logging.getLogger(__name__)
 screen = Console(stderr=True, highlight=False)
-app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None,
+app = typer.Typer(add_completion=False, rich_markup_mode=None,
                   help="DeepDream: a trained classifier asked, backwards, for more of what it sees.")
 
 # Typer's errors are Click's, which newer releases carry inside: this is the one name that both have.
 UsageProblem = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
-BAD_INPUT, INTERRUPTED = 2, 130
+BAD_INPUT, INTERRUPTED, UNREAD = 2, 130, 1
 FIRST, FALLBACK = "bvlc_googlenet", "squeezenet_v1.1"
 # The library's signature is the only home of a default.
 DEFAULT = {name: parameter.default for name, parameter in inspect.signature(deepdream).parameters.items()}
@@ -60,20 +64,30 @@ def dream(
 ):
     """Dream on pictures. Without arguments: on the sky, with the default network, into dream.png."""
     names = images or ["sky"]
-    if not 0 <= strength <= 1:
-        raise ParameterError(f"--strength {strength:g}: must be from 0 to 1")
-    if max_size is not None and max_size < 1:
-        raise ParameterError(f"--max-size {max_size}: must be a number of pixels, 1 or more")
+    _check_range("--iters", iters, 1)
+    _check_range("--octaves", octaves, 1)
+    _check_range("--octave-scale", octave_scale, 1)
+    _check_range("--step", step)
+    _check_range("--jitter", jitter, 0)
+    _check_range("--strength", strength, 0, 1)
+    _check_range("--seed", seed, 0, 2**32 - 1)
+    _check_range("--max-size", max_size, 1)
     targets = _targets(names, output)
+    for name in names:
+        _check_there(name)
+    imgs = (check_image(pictures.picture(name)) for name in names)
+    # A file is read before the network, whose weights may have to be fetched: a damaged picture needs none.
+    first = [] if names[0] in pictures.BUILT_IN else [next(imgs)]
     net = _load(model, end)
-    for name, target in zip(names, targets):
-        img = _fit(check_image(pictures.picture(name)), max_size, name)
-        settings = {"iter_n": iters, "octave_n": octaves, "octave_scale": octave_scale, "end": end, "clip": clip,
+    layer = resolve_end(net, end, None)
+    for name, target, full in zip(names, targets, itertools.chain(first, imgs)):
+        img = _fit(full, max_size)
+        settings = {"iter_n": iters, "octave_n": octaves, "octave_scale": octave_scale, "end": layer, "clip": clip,
                     "step_size": step, "jitter": jitter, "seed": fresh_seed() if seed is None else seed}
-        result = _dream(net, img, name, settings)
+        result = _dream(net, img, settings)
         write_image(target, img + strength * (result - img))
-        screen.print(f"{name} dreamt at {resolve_end(net, end, None)}, seed {settings['seed']}", soft_wrap=True,
-                     markup=False)
+        scaled = f", scaled from {_size(full)} to {_size(img)}" if img.shape != full.shape else ""
+        screen.print(f"{name} dreamt at {layer}, seed {settings['seed']}{scaled}", soft_wrap=True, markup=False)
         print(target.resolve(), flush=True)
 
 
@@ -85,7 +99,7 @@ def layers(
     """List the layers to dream, from shallow to deep, with what each gives."""
     net, chosen = _load_model(model, None)
     for layer in net.dreamable if every else chosen.ladder or net.dreamable:
-        channels = net.blobs[layer].shape[1]
+        channels = net.blobs[net.check_layer(layer)].shape[1]
         mark = "*" if layer == net.end else " "
         print(f"{mark} {layer:26} {channels:5} channels  {chosen.ladder.get(layer, '')}".rstrip())
     print(f"* the default of {chosen.name}")
@@ -95,9 +109,12 @@ def layers(
 def classify_command(
     images: list[str] = typer.Argument(..., metavar="IMAGE...", help=IMAGE_HELP),
     model: Optional[str] = MODEL,
-    top: int = typer.Option(5, "--top", min=1, help="How many answers."),
+    top: int = typer.Option(5, "--top", help="How many answers."),
 ):
     """What is this a picture of? Try it on a picture and on its dream."""
+    _check_range("--top", top, 1)
+    for name in images:
+        _check_there(name)
     net = _load(model, None)
     for name in images:
         answers = classify(net, pictures.picture(name), top=top)
@@ -117,8 +134,30 @@ def models_command():
               f"{found or 'not on this machine; fetched when first used'} ({model.weights.get('licence', '')})")
 
 
+def _check_range(option, value, lowest=-math.inf, highest=math.inf):
+    """Refuse a number before anything is fetched. The library checks too, but does not know the option's name."""
+    if value is None or (math.isfinite(value) and lowest <= value <= highest):
+        return
+    limit = f"from {lowest} to {highest}" if highest < math.inf else f"{lowest} or more"
+    raise ParameterError(f"{option} {value}: must be {limit if lowest > -math.inf else 'a finite number'}")
+
+
 def _targets(names, output):
-    """Where each picture's dream goes; everything that can be wrong with it is found before the first dream."""
+    """Where each picture's dream goes; what is wrong with the place is found before the first dream."""
+    targets = _target_paths(names, output)
+    for target in targets:
+        try:
+            with tempfile.TemporaryFile(dir=target.parent):
+                pass
+        except OSError as error:
+            raise ImageError(f"-o {output}: the folder {target.parent} cannot be written ({error.strerror}); choose "
+                             "another") from None
+        if target.is_dir():
+            raise ImageError(f"-o {output}: {target} is a folder; choose another name")
+    return targets
+
+
+def _target_paths(names, output):
     if len(names) > 1:
         if not output.is_dir():
             raise ImageError(f"-o {output}: several pictures need an existing folder; create it first")
@@ -129,8 +168,16 @@ def _targets(names, output):
     target = output / "dream.png" if output.is_dir() else output
     output_format(target)
     if not target.parent.is_dir():
-        raise ImageError(f"-o {output}: the folder {target.parent} does not exist; create it first")
+        is_what = "is a file" if target.parent.exists() else "does not exist; create it first"
+        raise ImageError(f"-o {output}: the folder {target.parent} {is_what}")
     return [target]
+
+
+def _check_there(name):
+    """Refuse the name of a picture that does not exist, before anything is fetched or dreamt."""
+    path = Path(name)
+    if name not in pictures.BUILT_IN and (not path.exists() or path.is_dir()):
+        pictures.picture(name)  # raises, unless it is noise
 
 
 def _load(name, end):
@@ -139,36 +186,37 @@ def _load(name, end):
 
 def _load_model(name, end):
     """(net, model). Only where neither a model nor a layer was asked for may another model stand in."""
-    if name is not None or end is not None:
-        return models.load(name or FIRST), models.find_model(name or FIRST)
-    try:
-        return models.load(FIRST), models.find_model(FIRST)
-    except WeightsError as error:
-        if models.local_weights(models.find_model(FIRST)):
-            raise  # they are here, but not right: nobody would expect another network then
-        screen.print(f"Using {FALLBACK}: {error}", soft_wrap=True, markup=False)
-        return models.load(FALLBACK), models.find_model(FALLBACK)
+    if name is None and end is None:
+        try:
+            models.weights_path(models.find_model(FIRST))
+        except WeightsError as error:
+            screen.print(f"Using {FALLBACK}: {error}", soft_wrap=True, markup=False)
+            name = FALLBACK
+    name = name or FIRST
+    return models.load(name), models.find_model(name)
 
 
-def _fit(img, max_size, name):
+def _fit(img, max_size):
     height, width = img.shape[:2]
     if max_size is None or max(height, width) <= max_size:
         return img
     factor = max_size / max(height, width)
-    smaller = resize(img, max(1, round(height * factor)), max(1, round(width * factor)))
-    screen.print(f"{name}: scaled from {width}×{height} to {smaller.shape[1]}×{smaller.shape[0]}",
-                 soft_wrap=True, markup=False)
-    return smaller.clip(0, 255)
+    return resize(img, max(1, round(height * factor)), max(1, round(width * factor))).clip(0, 255)
 
 
-def _dream(net, img, name, settings):
+def _size(img):
+    return f"{img.shape[1]}×{img.shape[0]}"
+
+
+def _dream(net, img, settings):
     """Dream with a live progress line; the work of a step is taken to be its octave's number of pixels."""
     steps = dream_steps(net, img, **settings)
     iter_n, octave_n = settings["iter_n"], settings["octave_n"]
     areas = [h * w for h, w in octave_shapes(*img.shape[:2], octave_n, settings["octave_scale"])]
     columns = [TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:3.0f}%"),
                TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn()]
-    with Progress(*columns, console=screen, transient=True, speed_estimate_period=600) as progress:
+    with Progress(*columns, console=screen, transient=True, speed_estimate_period=600,
+                  disable=not screen.is_terminal) as progress:
         task = progress.add_task(_where(0, octave_n, 0, iter_n), total=sum(areas) * iter_n)
         for step in steps:
             progress.update(task, advance=areas[step.octave],
@@ -191,8 +239,11 @@ def main(arguments=None):
     """Run the command and exit with its code."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", force=True, handlers=[_ScreenHandler()])
     logging.getLogger("deepdream").setLevel(logging.INFO)
+    if hasattr(sys.stdout, "reconfigure"):  # not in a notebook
+        sys.stdout.reconfigure(errors="surrogateescape")  # a path may be any bytes
     try:
-        code = app(arguments, standalone_mode=False)
+        code = app((sys.argv[1:] if arguments is None else arguments) or ["--help"], standalone_mode=False)
+        print(end="", flush=True)
     except DreamError as error:
         code = _complain(str(error))
     except UsageProblem as error:
@@ -201,9 +252,21 @@ def main(arguments=None):
         code = done.exit_code
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
-    if code == INTERRUPTED:
+    except BrokenPipeError:
+        code = UNREAD
+        _drop_output()
+    except OSError as error:
+        code = _complain(f"{error.filename or 'the output cannot be written'}: {error.strerror or error}")
+        _drop_output()
+    if code == INTERRUPTED:  # raised here, or what Typer made of it
         screen.print("deepdream: interrupted")
     sys.exit(code or 0)
+
+
+def _drop_output():
+    """What is still buffered for standard output would be tried again, and complained about, at exit."""
+    if sys.stdout is sys.__stdout__:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(text):

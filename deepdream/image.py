@@ -6,11 +6,12 @@ outside 0..255 (a dream with `clip=False`); writing a file clips and rounds them
 
 import io
 import logging
+import os
 import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageCms
 
 from .errors import ImageError
 from .files import atomic_path
@@ -26,6 +27,10 @@ _FORMATS = {
     ".tiff": ("TIFF", {"compression": "tiff_adobe_deflate"}, None),
     ".webp": ("WEBP", {"quality": 95, "method": 4}, 16383),
 }
+ORIENTATION = 0x0112  # EXIF's tag: which sides of the picture the first stored row and column are
+_TURN = dict(zip(range(2, 9), (Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180,
+                               Image.Transpose.FLIP_TOP_BOTTOM, Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_270,
+                               Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90)))
 _SIXTEEN_BIT = {"I;16", "I;16L", "I;16B", "I;16N"}
 
 
@@ -33,8 +38,8 @@ def read_image(path):
     """Read a picture file.
 
     Every common kind comes in as it looks in a viewer: a camera's rotation (EXIF) is applied, transparency is laid on
-    white, embedded colour profiles are converted to sRGB, grey, palette, CMYK and 16-bit pictures become 8-bit RGB
-    values. Of an animation the first frame is read.
+    white, embedded colour profiles are converted to sRGB, grey, palette, CMYK and 16-bit pictures become RGB values
+    in 0..255. Of an animation the first frame is read.
 
     **Arguments:** `path`: a path, or a binary file object.
 
@@ -42,14 +47,14 @@ def read_image(path):
 
     **Raises:** `ImageError` if there is no such file or it cannot be decoded whole.
     """
-    name = getattr(path, "name", None) or (path if isinstance(path, (str, Path)) else "the picture")
+    name = path if isinstance(path, (str, os.PathLike)) else getattr(path, "name", "the picture")
     try:
         with warnings.catch_warnings():
             # Pillow warns from 89 megapixels on and refuses twice as many; only the refusal is a limit here.
             warnings.simplefilter("ignore")
             with Image.open(path) as picture:
-                picture.seek(0)
-                return _to_rgb(ImageOps.exif_transpose(picture))
+                picture.load()
+                return _to_rgb(_upright(picture))
     except FileNotFoundError:
         raise ImageError(f"{name}: no such file") from None
     except IsADirectoryError:
@@ -64,7 +69,22 @@ def read_image(path):
     except MemoryError:
         raise ImageError(f"{name} does not fit into memory; scale it down first") from None
     except Exception as error:  # Pillow's decoders raise whatever the damage makes them stumble over
+        if getattr(error, "errno", None) or "null byte" in str(error):  # the system refused; no decoder was asked
+            raise ImageError(f"{name} cannot be read: {getattr(error, 'strerror', None) or error}") from None
         raise ImageError(f"{name} is damaged or cut short ({error}); export it again as PNG or JPEG") from None
+
+
+def _upright(picture):
+    """The picture turned as its EXIF data says.
+
+    `ImageOps.exif_transpose` does this too, but writes the EXIF data anew and fails if any other entry is damaged.
+    """
+    try:
+        orientation = picture.getexif().get(ORIENTATION)
+    except Exception as error:  # its reader raises whatever the damage makes it stumble over
+        log.warning("the picture's EXIF data cannot be read (%s): it is taken as it is stored", error)
+        return picture
+    return picture.transpose(_TURN[orientation]) if orientation in _TURN else picture
 
 
 def _to_rgb(picture):
@@ -73,19 +93,21 @@ def _to_rgb(picture):
         return _from_grey(np.asarray(picture).astype(np.float32) / 257)
     if picture.mode == "I":  # older Pillow's mode for 16-bit grey PNGs; or a genuine 32-bit picture
         grey = np.asarray(picture).astype(np.float64)
-        top = 65535 if grey.max() <= 65535 else 2**31 - 1 if grey.max() <= 2**31 - 1 else grey.max()
+        top = 65535 if grey.max() <= 65535 else 2**31 - 1
         return _from_grey((grey * (255 / top)).astype(np.float32))
     if picture.mode == "F":
         grey = np.asarray(picture).astype(np.float32)
         if not np.isfinite(grey).all():
             raise ValueError("it has pixels that are not numbers")
         return _from_grey(grey * (255 if grey.max() <= 1 else 1 if grey.max() <= 255 else 255 / grey.max()))
+    alpha = None
     if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
+        grey = picture.mode[0] == "L"
         picture = picture.convert("RGBA")
-        white = Image.new("RGBA", picture.size, "white")
-        white.info = picture.info
-        picture = Image.alpha_composite(white, picture).convert("RGB")
-    return np.asarray(_to_srgb(picture).convert("RGB")).astype(np.float32)
+        alpha = np.asarray(picture.getchannel("A"), np.float32)[:, :, None] / 255
+        picture = picture.convert("L" if grey else "RGB")
+    rgb = np.asarray(_to_srgb(picture).convert("RGB")).astype(np.float32)
+    return rgb if alpha is None else rgb * alpha + 255 * (1 - alpha)
 
 
 def _from_grey(grey):
@@ -95,14 +117,16 @@ def _from_grey(grey):
 def _to_srgb(picture):
     """The picture with its embedded colour profile, if any, converted to sRGB."""
     embedded = picture.info.get("icc_profile")
-    if not embedded or picture.mode not in ("RGB", "CMYK"):
+    if picture.mode == "P":
+        picture = picture.convert("RGB")
+    if not embedded or picture.mode not in ("L", "RGB", "CMYK"):
         return picture
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(embedded))
         if "sRGB" in ImageCms.getProfileDescription(profile):
             return picture  # converting would only round the values once more
         return ImageCms.profileToProfile(picture, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
-    except (ImageCms.PyCMSError, OSError, TypeError) as error:
+    except (ImageCms.PyCMSError, OSError, TypeError, ValueError) as error:
         log.warning("the picture's colour profile cannot be used (%s): its colours are taken as sRGB", error)
         return picture
 
@@ -116,7 +140,8 @@ def check_image(img):
         img = np.asarray(img)
         if img.dtype.kind not in "uifb":
             raise TypeError
-        img = img.astype(np.float32, copy=False)
+        with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite, which is refused below
+            img = img.astype(np.float32, copy=False)
     except (TypeError, ValueError):
         raise ImageError(f"an image must be an array of numbers, (H, W, 3); got {type(img).__name__}") from None
     if img.ndim != 3 or img.shape[2] != 3:
@@ -157,12 +182,15 @@ def write_image(path, img):
         raise ImageError(f"{path}: {format_name} holds at most {longest} pixels a side, the picture has "
                          f"{max(img.shape[:2])}; write a PNG")
     pixels = np.rint(np.clip(img, 0, 255)).astype(np.uint8)
+    encoded = io.BytesIO()
     try:
+        # In memory first: on a full disk an encoder that writes itself may print lines of its own, or stay silent.
+        Image.fromarray(pixels).save(encoded, format_name, **options)
         with atomic_path(path) as temporary:
-            Image.fromarray(pixels).save(temporary, format_name, **options)
-    except FileNotFoundError:
-        raise ImageError(f"{path}: the folder {Path(path).parent} does not exist; create it first") from None
+            temporary.write_bytes(encoded.getbuffer())
     except OSError as error:
+        if not Path(path).parent.exists():
+            raise ImageError(f"{path}: the folder {Path(path).parent} does not exist; create it first") from None
         raise ImageError(f"{path} cannot be written: {error.strerror or error}") from None
 
 

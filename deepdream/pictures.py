@@ -11,8 +11,9 @@ import numpy as np
 import skimage.data
 
 from .errors import DreamError, ImageError
+from .fetch import cache_folder, fetch_file, is_whole, make_folder, reason
 from .image import read_image
-from .models import cache_folder, fetch_file, user_folders
+from .models import user_folders
 
 log = logging.getLogger(__name__)
 
@@ -86,18 +87,18 @@ def sky():
 def release_file(name):
     """The path of a picture of the 2015 release: from DEEPDREAM_DATA, the cache, or the archived release.
 
-    **Raises:** `ImageError` if it cannot be had.
+    **Raises:** `ImageError` if it cannot be had, `WeightsError` if the cache cannot be used.
     """
     for folder in user_folders():
         if (folder / "images" / name).is_file():
             return folder / "images" / name
     target = cache_folder() / "images" / name
-    if not target.is_file():
+    if not (target.is_file() and is_whole(target, RELEASE_FILES[name])):
+        make_folder(target.parent)
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
             fetch_file(_RELEASE + name, RELEASE_FILES[name], None, target)
-        except (OSError, ValueError):
-            raise ImageError(f"{name} cannot be fetched") from None
+        except (OSError, ValueError) as error:
+            raise ImageError(f"{_RELEASE}{name}: {reason(error)}") from None
     return target
 
 

