@@ -26,7 +26,7 @@ def gradient_bytes(net, end, height, width):
     counts = {blob: math.prod(net.blobs[blob].shape[:2]) * size[0] * size[1] if size else net.blobs[blob].count
               for blob, size in sizes.items()}
     total = FIXED
-    readers = Counter(bottom for layer in net.layers_up_to(end) for bottom in layer.bottom)
+    readers = Counter(bottom for layer in net.layers_up_to(end) for bottom in layer.bottom if bottom not in layer.top)
     for layer in net.layers_up_to(end):
         for top in layer.top:
             if top not in layer.bottom:  # in place: no memory of its own
