@@ -1,7 +1,9 @@
 #include "correlation.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
+#include <utility>
 
 #include "threads.hpp"
 
@@ -46,30 +48,32 @@ size_t lay_out_slab(Correlation* c, int tile_rows, int tile_cols) {
   return size_t(c->slab_channel) * c->channels;
 }
 
-// Chooses the tile for which the slowest thread should be done first.
+// Chooses the tile for which the slowest thread should be done first. `depth` is that of all filters together.
 void choose_tiles(Correlation* c, double depth, int images, int threads, int lanes) {
   constexpr size_t kSlab = 96 * 1024;  // floats; with the weights that stream by, it stays in a second-level cache
-  double best = 0;
-  Correlation chosen = *c;
+  Correlation best = *c;
+  double best_cost = 0;
+  size_t best_excess = SIZE_MAX;
   const int most_parts = divide_up(c->cols, 3 * lanes);
-  for (int parts = 1; parts <= most_parts; ++parts) {
+  for (int parts = 1; parts <= most_parts; parts += 1 + parts / 16) {
     int cols = divide_up(c->cols, parts);
     if (c->rows == 1) cols = std::min(c->cols, divide_up(cols, lanes) * lanes);
-    for (int rows = 1; rows <= std::min(c->rows, 64); ++rows) {
+    for (int rows = 1; rows <= c->rows; ++rows) {
       const size_t slab = lay_out_slab(c, rows, cols);
-      if (slab > kSlab && best > 0 && (rows > 1 || parts < most_parts)) break;
+      const size_t excess = slab > kSlab ? slab - kSlab : 0;
+      if (excess && rows > 1) break;
       const int tiles = divide_up(c->cols, cols) * divide_up(c->rows, rows) * images;
       // In cycles, roughly: two vector multiply-adds each, and half a cycle for a float of the slab.
       const double vectors = divide_up((rows - 1) * c->pitch + cols, lanes);
       const double cost = divide_up(tiles, threads) * (vectors * c->outputs * depth / 2 + slab * 0.5 + 1000);
-      const bool fits = slab <= kSlab;
-      if (best == 0 || (fits && (cost < best || chosen.slab_channel * chosen.channels > ptrdiff_t(kSlab)))) {
-        best = cost;
-        chosen = *c;
+      if (excess < best_excess || (excess == best_excess && cost < best_cost)) {
+        best = *c;
+        best_cost = cost;
+        best_excess = excess;
       }
     }
   }
-  *c = chosen;
+  *c = best;
 }
 
 bool is_pointwise(const ConvolutionShape& s) {
