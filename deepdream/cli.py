@@ -23,6 +23,7 @@ from .dream import deepdream, dream_steps, fresh_seed, octave_shapes, resolve_en
 from .errors import DreamError, ImageError, ParameterError, WeightsError
 from .image import check_image, output_format, resize, write_image
 from .net import classify
+from .tiles import SMALLEST_TILE
 
 log = logging.getLogger(__name__)
 screen = Console(stderr=True, highlight=False)
@@ -58,6 +59,10 @@ def dream(
     clip: bool = typer.Option(DEFAULT["clip"], "--clip/--no-clip", help="Keep the values within 0..255."),
     seed: Optional[int] = typer.Option(None, "--seed", show_default=False,
                                        help="Of the random shifts; the same seed gives the same picture."),
+    # "auto" rather than the library's None: it changes nothing for a picture that fits, and one that does not is
+    # better dreamt in tiles than refused.
+    tile: str = typer.Option("auto", "--tile", metavar="N|auto|none",
+                             help="Dream in tiles of N pixels: less memory for large pictures. auto: if need be."),
     max_size: Optional[int] = typer.Option(None, "--max-size", metavar="PIXELS", show_default=False,
                                            help="Scale a larger picture down to this longer side."),
     strength: float = typer.Option(1.0, "--strength", help="Blend with the original: 0 the original, 1 the dream."),
@@ -72,6 +77,7 @@ def dream(
     _check_range("--strength", strength, 0, 1)
     _check_range("--seed", seed, 0, 2**32 - 1)
     _check_range("--max-size", max_size, 1)
+    tile_size = _tile(tile)
     targets = _targets(names, output)
     for name in names:
         _check_there(name)
@@ -83,9 +89,10 @@ def dream(
     for name, target, full in zip(names, targets, itertools.chain(first, imgs)):
         img = _fit(full, max_size)
         settings = {"iter_n": iters, "octave_n": octaves, "octave_scale": octave_scale, "end": layer, "clip": clip,
-                    "step_size": step, "jitter": jitter, "seed": fresh_seed() if seed is None else seed}
+                    "step_size": step, "jitter": jitter, "seed": fresh_seed() if seed is None else seed,
+                    "tile": tile_size}
         result = _dream(net, img, settings)
-        write_image(target, img + strength * (result - img))
+        write_image(target, result if strength == 1 else img + strength * (result - img))
         scaled = f", scaled from {_size(full)} to {_size(img)}" if img.shape != full.shape else ""
         screen.print(f"{name} dreamt at {layer}, seed {settings['seed']}{scaled}", soft_wrap=True, markup=False)
         print(target.resolve(), flush=True)
@@ -140,6 +147,15 @@ def _check_range(option, value, lowest=-math.inf, highest=math.inf):
         return
     limit = f"from {lowest} to {highest}" if highest < math.inf else f"{lowest} or more"
     raise ParameterError(f"{option} {value}: must be {limit if lowest > -math.inf else 'a finite number'}")
+
+
+def _tile(text):
+    """The library's `tile` for the command's."""
+    if text in ("auto", "none"):
+        return None if text == "none" else text
+    if not text.isdecimal() or int(text) < SMALLEST_TILE:
+        raise ParameterError(f"--tile {text}: must be auto, none, or a whole number of pixels, {SMALLEST_TILE} or more")
+    return int(text)
 
 
 def _targets(names, output):

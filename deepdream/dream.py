@@ -68,7 +68,7 @@ def make_step(net, step_size=1.5, end=None, jitter=32, clip=True, objective=obje
     end = resolve_end(net, end, objective)
     picture = net.input.data[0].copy()
     value = _ascend(net, picture, end, objective, step_size, jitter, clip,
-                    rng if rng is not None else np.random.RandomState(fresh_seed()), Tiles(None, 0))
+                    rng if rng is not None else np.random.RandomState(fresh_seed()), Tiles())
     net.input.data[0] = picture
     return value
 
@@ -108,7 +108,7 @@ def dream_steps(net, base_img, iter_n=10, octave_n=4, octave_scale=1.4, end=None
     _check_sizes(net, end, shapes, octave_scale)
     seed = fresh_seed() if seed is None else seed
     _check_count("seed", seed, 0, "the seed", 2**32 - 1)
-    tiles = Tiles(plan(net, end, shapes, tile), seed)
+    tiles = Tiles(plan(net, end, shapes, tile), seed, may_shrink=tile is not None)
     # NumPy's frozen generator: what np.random.seed(seed) gave the release's global one.
     step = partial(_ascend, net, end=end, objective=objective, step_size=step_size, jitter=jitter, clip=clip,
                    rng=np.random.RandomState(seed), tiles=tiles)

@@ -130,7 +130,7 @@ class Net(caffe.Net):
         """Give back the memory of every blob; the next pass takes what it needs, and no more.
 
         A Caffe blob never shrinks: after a large picture its memory stays. Only our Caffe can do this; with another
-        one nothing happens. Views of blobs taken before are no longer the network's.
+        one nothing happens. Arrays taken from blobs before must not be used any more.
         """
         if not hasattr(caffe._caffe, "rebuild"):
             return

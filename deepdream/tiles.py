@@ -23,12 +23,13 @@ _STEP = 32  # "auto" tries tiles of whole multiples of this
 class Tiles:
     """Takes the gradient of pictures that are larger than a tile.
 
-    **Attributes:** `size`: the tile's longest side in pixels, `None` for the whole picture; it shrinks when Caffe runs
-    out of memory.
+    **Arguments:** `size`: the tile's longest side in pixels, `None` for the whole picture; `seed`: of the grid's
+    shifts; `may_shrink`: whether running out of memory is answered with smaller tiles.
     """
 
-    def __init__(self, size, seed):
+    def __init__(self, size=None, seed=0, may_shrink=False):
         self.size = size
+        self._may_shrink = may_shrink
         self._rng = np.random.RandomState([seed, 1])  # another stream than RandomState(seed)
 
     def gradient(self, net, picture, shift, end, objective):
@@ -54,7 +55,7 @@ class Tiles:
 
     def _tiled(self, net, picture, shift, end, objective):
         _, height, width = picture.shape
-        grid = self._rng.randint(0, self.size, 2)
+        grid = self._grid()
         gradient = np.empty_like(picture)
         values = []
         for rows in spans(height, self.size):
@@ -67,9 +68,13 @@ class Tiles:
                 values.append(value)
         return gradient, np.abs(gradient).mean(), None if None in values else sum(values)
 
+    def _grid(self):
+        """How far the tiles' grid is shifted in this step: (y, x), up to a whole tile."""
+        return self._rng.randint(0, self.size, 2)
+
     def _shrink(self, net, shape):
         before = max(shape) if self.size is None else min(self.size, max(shape))
-        if self.size is None or before // 2 < SMALLEST_TILE:
+        if not self._may_shrink or before // 2 < SMALLEST_TILE:
             remedy = f"even in tiles of {self.size}" if self.size else "dream in tiles (tile='auto')"
             raise ImageError(f"memory ran out at {shape[1]}×{shape[0]} pixels: {remedy}") from None
         self.size = before // 2

@@ -28,11 +28,23 @@ void on_protobuf_message(google::protobuf::LogLevel level, const char*, int, con
 }
 #endif
 
+// Gives access to what a blob holds.
+struct OpenBlob : caffe::Blob<float> {
+  // Let go of the memory; the next Reshape takes what is needed then.
+  static void release(caffe::Blob<float>& blob) {
+    (blob.*&OpenBlob::data_).reset();
+    (blob.*&OpenBlob::diff_).reset();
+    blob.*&OpenBlob::capacity_ = 0;
+  }
+};
+
 // Put a newly built net in the place of an old one, with its weights. A blob never shrinks, and one whose memory could
-// not be had stays as large as was asked for: this is how their memory is given back.
+// not be had stays as large as was asked for: this is how their memory is given back. The blobs' comes first, because
+// there may be none left to build with; what layers keep for themselves goes with the old net.
 void rebuild(boost::python::object holder, const std::string& definition) {
   using Net = caffe::Net<float>;
   boost::shared_ptr<Net>& net = boost::python::extract<boost::shared_ptr<Net>&>(holder);
+  for (const boost::shared_ptr<caffe::Blob<float>>& blob : net->blobs()) OpenBlob::release(*blob);
   boost::shared_ptr<Net> fresh(new Net(definition, net->phase()));
   fresh->ShareTrainedLayersWith(net.get());
   net = fresh;

@@ -1,0 +1,176 @@
+"""Large pictures, tile by tile, and how much memory a dream takes."""
+
+import os
+import subprocess
+import sys
+
+import caffe
+import numpy as np
+import pytest
+from conftest import assert_rises
+
+import deepdream as dd
+from deepdream import memory, tiles
+
+QUICK = {"iter_n": 2, "octave_n": 2}
+# One convolution of single pixels: what a tile contributes does not depend on what is beside it.
+POINTWISE = """
+layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 dim: 32 dim: 32 } } }
+layer { name: "point" type: "Convolution" bottom: "data" top: "point" convolution_param {
+  num_output: 8 kernel_size: 1 weight_filler { type: "gaussian" std: 0.1 } } }
+"""
+
+
+@pytest.mark.parametrize(("length", "tile", "lengths"), [(10, 4, [4, 3, 3]), (8, 4, [4, 4]), (3, 4, [3]),
+                                                         (1025, 512, [342, 342, 341])])
+def test_spans_cover_all_in_equal_parts(length, tile, lengths):
+    found = tiles.spans(length, tile)
+    assert [len(span) for span in found] == lengths
+    assert np.array_equal(np.concatenate(found), np.arange(length))
+
+
+def test_a_picture_no_larger_than_the_tile_is_dreamt_exactly_as_without(tiny, sky):
+    whole = dd.deepdream(tiny, sky, **QUICK, seed=1)
+    assert np.array_equal(dd.deepdream(tiny, sky, **QUICK, seed=1, tile=160), whole)
+    assert np.array_equal(dd.deepdream(tiny, sky, **QUICK, seed=1, tile="auto"), whole)
+    assert not np.array_equal(dd.deepdream(tiny, sky, **QUICK, seed=1, tile=80), whole)
+
+
+def test_tiles_are_put_back_where_they_belong(tmp_path, sky):
+    """Where no layer looks beyond its pixel, tiles change nothing but the order in which a mean is summed."""
+    (tmp_path / "point.prototxt").write_text(POINTWISE, encoding="utf-8")
+    caffe.set_random_seed(3)
+    net = dd.Net(tmp_path / "point.prototxt", None, (104, 117, 123), "point")
+    whole = list(dd.dream_steps(net, sky, **QUICK, seed=1))
+    tiled = list(dd.dream_steps(net, sky, **QUICK, seed=1, tile=67))
+    for a, b in zip(whole, tiled):
+        assert np.abs(a.image - b.image).max() < 1e-3
+        assert b.objective == pytest.approx(a.objective, rel=1e-5)
+
+
+def test_the_objective_rises_in_tiles(squeezenet, sky):
+    assert_rises(squeezenet, sky, "fire4/concat", iter_n=4, octave_n=2, tile=70)
+
+
+def test_same_seed_same_tiles(tiny, sky):
+    first = dd.deepdream(tiny, sky, **QUICK, seed=1, tile=70)
+    assert np.array_equal(first, dd.deepdream(tiny, sky, **QUICK, seed=1, tile=70))
+
+
+def energy_at_borders(net, picture, tile):
+    """The detail's energy across the fixed grid's borders over that elsewhere, each against the untiled dream's."""
+    found = {}
+    for size in (tile, None):
+        energy = np.zeros(picture.shape[1] - 1)
+        for seed in range(4):
+            dream = dd.deepdream(net, picture, iter_n=6, octave_n=1, end="fire4/concat", jitter=0, seed=seed,
+                                 tile=size)
+            energy += (np.diff(dream - picture, axis=1) ** 2).sum(axis=(0, 2))
+        at = np.cumsum([len(span) for span in tiles.spans(picture.shape[1], tile)])[:-1] - 1
+        near = np.concatenate([at - 1, at, at + 1])
+        found[size] = energy[at].mean() / np.delete(energy, near).mean()
+    return found[tile] / found[None]
+
+
+def test_no_seams_are_seen_where_tiles_meet(squeezenet, monkeypatch):
+    picture = dd.picture("cat")[:160, :400]
+    assert 0.85 < energy_at_borders(squeezenet, picture, 80) < 1.15
+    # The measure sees seams: with a grid that stays where it is, the dream is weak along its borders.
+    monkeypatch.setattr(tiles.Tiles, "_grid", lambda self: (0, 0))
+    assert energy_at_borders(squeezenet, picture, 80) < 0.5
+
+
+@pytest.mark.parametrize("tile", [0, -5, 63, 80.5, "large", True])
+def test_bad_tiles_are_refused(tiny, sky, tile):
+    with pytest.raises(dd.ParameterError, match="a tile must be None, 'auto', or a whole number of pixels, 64 or more"):
+        dd.dream_steps(tiny, sky, tile=tile)
+
+
+def test_tiles_too_small_for_the_layer_are_refused(googlenet, sky):
+    picture = np.vstack([sky] * 2)
+    with pytest.raises(dd.ParameterError, match=r"tile=64: tiles of \d+×\d+ pixels are too few"):
+        dd.dream_steps(googlenet, picture[:65], end="inception_5b/output", tile=64, octave_n=1)
+
+
+def test_auto_picks_the_largest_tile_that_fits(tiny, sky, monkeypatch, caplog):
+    caplog.set_level("INFO", logger="deepdream")
+    needed = memory.gradient_bytes(tiny, "both", 96, 90) + memory.picture_bytes(90, 160)
+    monkeypatch.setattr(tiles, "free_bytes", lambda: (needed + 1) / tiles.SHARE)
+    assert tiles.plan(tiny, "both", [(90, 160)], "auto") == 96
+    assert "in tiles of 96 pixels" in caplog.text
+    dd.deepdream(tiny, sky, **QUICK, tile="auto")
+    monkeypatch.setattr(tiles, "free_bytes", lambda: 10**6)
+    with pytest.raises(dd.ImageError, match=r"160×90 pixels do not fit .* not even in tiles"):
+        dd.dream_steps(tiny, sky, tile="auto")
+    with pytest.raises(dd.ImageError, match=r"need about .* of memory.*tile='auto'"):
+        dd.dream_steps(tiny, sky)
+    monkeypatch.setattr(tiles, "free_bytes", lambda: None)
+    assert tiles.plan(tiny, "both", [(90, 160)], "auto") is None
+
+
+LIMITED = """
+import logging, resource, sys
+import numpy as np, deepdream as dd
+from deepdream import tiles
+logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+tiles.free_bytes = lambda: None  # so that the plan knows nothing of the limit and memory really runs out
+net = dd.load("squeezenet_v1.1")
+img = np.random.RandomState(0).uniform(0, 255, (1200, 1200, 3)).astype(np.float32)
+size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (size + 700 * 2**20,) * 2)
+try:
+    out = dd.deepdream(net, img, iter_n=1, octave_n=1, seed=0, tile=TILE)
+    print("dreamt", out.shape, bool(np.isfinite(out).all()))
+except dd.DreamError as error:
+    print(type(error).__name__, error)
+"""
+
+
+@pytest.mark.skipif(not hasattr(caffe, "Error"), reason="another pycaffe ends the process when memory runs out")
+@pytest.mark.parametrize(("tile", "expected"), [
+    ('"auto"', ["memory ran out: going on with tiles of 600 pixels", "dreamt (1200, 1200, 3) True"]),
+    ("None", ["ImageError memory ran out at 1200×1200 pixels: dream in tiles (tile='auto')"]),
+])
+def test_memory_that_runs_out_is_answered_with_smaller_tiles(squeezenet, tile, expected):
+    """A limit on the address space makes Caffe's allocation fail, as a GPU's would."""
+    done = subprocess.run([sys.executable, "-c", LIMITED.replace("TILE", tile)], capture_output=True, text=True,
+                          timeout=300, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-len(expected):] == expected
+
+
+MEASURED = """
+import numpy as np, deepdream as dd
+from deepdream import memory, tiles
+net = dd.load("squeezenet_v1.1")
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096
+def gradient(height, width):
+    tiles.set_input(net, np.ones((3, height, width), np.float32))
+    net.input_gradient(net.end, dd.objective_L2)
+gradient(64, 64)
+before = resident()
+gradient(1000, 1500)
+print(resident() - before, memory.gradient_bytes(net, net.end, 1000, 1500))
+"""
+
+
+@pytest.mark.parametrize("layers", ["fast", "upstream"])
+def test_the_estimate_is_what_a_pass_takes(squeezenet, layers):
+    done = subprocess.run([sys.executable, "-c", MEASURED], capture_output=True, text=True, check=True, timeout=300,
+                          env={**os.environ, "DEEPDREAM_LAYERS": layers})
+    taken, estimated = map(int, done.stdout.split())
+    assert 0.95 * taken < estimated < 1.25 * taken
+
+
+def test_release_gives_memory_back_and_changes_no_dream(squeezenet, sky):
+    before = dd.deepdream(squeezenet, sky, **QUICK, seed=2)
+    squeezenet.release()
+    assert np.array_equal(dd.deepdream(squeezenet, sky, **QUICK, seed=2), before)
+    assert "cat" in dd.classify(squeezenet, dd.picture("cat"))[0][0]
+
+
+def test_free_memory_is_a_sensible_number():
+    free = memory.free_bytes()
+    assert free is not None
+    assert 2**20 < free < 2**50
