@@ -96,11 +96,14 @@ def find_picture(name, sha256=None, beside=None, option="--input"):
 def _places(name, beside):
     if name in BUILT_IN or name.startswith("noise:"):
         return [name]
-    path = Path(name)
-    if name.startswith("~/"):
-        path = Path.home() / name[2:]
+    path = Path(expanded(name))
     folders = [*([Path(beside)] if beside is not None else []), *(folder / "images" for folder in user_folders())]
     return list(dict.fromkeys(str(place) for place in (path, *(folder / path.name for folder in folders))))
+
+
+def expanded(path):
+    """A path as a recipe records it, with the home folder in the place of ~."""
+    return str(Path.home() / path[2:]) if path.startswith("~/") else path
 
 
 def noise(height, width, seed=0):

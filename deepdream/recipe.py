@@ -8,7 +8,6 @@ import inspect
 import json
 import logging
 import re
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -20,12 +19,12 @@ import PIL
 import scipy
 
 from . import models
-from .dream import deepdream, dream_steps, fresh_seed, octave_shapes, resolve_end
+from .dream import deepdream, fresh_seed, octave_shapes, resolve_end
 from .errors import DreamError, ImageError, ParameterError
 from .fetch import sha256_of
 from .image import check_image, fit, read_text
 from .objectives import objective_from_spec
-from .pictures import find_picture, picture, picture_sha256
+from .pictures import expanded, find_picture, picture, picture_sha256
 from .tiles import plan
 
 log = logging.getLogger(__name__)
@@ -157,23 +156,24 @@ class Recipe:
         end = resolve_end(net, self.end, self._objective(net, guide))
         tile = self.tile
         if tile is not None:
-            tile = plan(net, end, octave_shapes(*fit(image, self.max_size).shape[:2], self.octave_n,
-                                                self.octave_scale), tile)
+            shapes = octave_shapes(*self.fit(image).shape[:2], self.octave_n, self.octave_scale)
+            tile = plan(net, end, shapes, tile)
         return replace(self, end=end, tile=tile, input_sha256=picture_sha256(image), versions=versions(net),
                        guide_sha256=None if guide is None else picture_sha256(check_image(guide)),
                        weights_sha256=None if net.weights is None else sha256_of(net.weights))
 
-    def steps(self, net, image, guide=None):
-        """Dream one step at a time: the records of `dream_steps`. `finish` makes the picture of the last."""
-        return dream_steps(net, fit(check_image(image), self.max_size), end=self.end,
-                           objective=self._objective(net, guide), **{name: getattr(self, name) for name in _SETTINGS})
+    def settings(self, net, guide=None):
+        """The keyword arguments of `deepdream` and `dream_steps`; the picture for them comes from `fit`."""
+        return {"end": self.end, "objective": self._objective(net, guide),
+                **{name: getattr(self, name) for name in _SETTINGS}}
 
-    def finish(self, image, dream):
-        """The picture of a recipe from its input and the last step's image."""
-        if self.strength == 1:
-            return dream
-        image = fit(check_image(image), self.max_size)
-        return image + np.float32(self.strength) * (dream - image)
+    def fit(self, image):
+        """The input as it is dreamt on, no larger than `max_size`."""
+        return fit(check_image(image), self.max_size)
+
+    def blend(self, image, dream):
+        """The picture of a recipe: `strength` of the dream on the input that `fit` returned."""
+        return dream if self.strength == 1 else image + np.float32(self.strength) * (dream - image)
 
     def render(self, image=None, guide=None, net=None, beside=None):
         """Make the picture.
@@ -193,11 +193,16 @@ class Recipe:
         """
         self.check_kind()
         image, guide = self.pictures(image, guide, beside)
-        net = models.load(self.model) if net is None else net
+        net = self.load() if net is None else net
         done = self.complete(net, image, guide)
         for difference in self.differences(done):
             log.warning("%s", difference)
-        return self.finish(image, deque(done.steps(net, image, guide), maxlen=1)[0].image)
+        image = self.fit(image)
+        return self.blend(image, deepdream(net, image, **done.settings(net, guide)))
+
+    def load(self):
+        """The recorded network."""
+        return models.load(expanded(self.model))
 
     def check_kind(self):
         """Refuse what is not made by one dream."""
@@ -213,17 +218,12 @@ class Recipe:
 
     def differences(self, other):
         """What `other`, a complete recipe, has other than this one records: a list of sentences."""
-        found = []
-        for what, name in (("input", "input_sha256"), ("guide", "guide_sha256"), ("weights", "weights_sha256")):
-            here, recorded = getattr(other, name), getattr(self, name)
-            if None not in (here, recorded) and here != recorded:
-                found.append(f"the {what} here differs from the recorded one: sha256 {here[:8]}… instead of "
-                             f"{recorded[:8]}…")
-        for what, recorded in self.versions.items():
-            here = other.versions.get(what, "nothing")
-            if here != recorded:
-                found.append(f"{what} differs: {here} here, {recorded} in the recipe")
-        return found
+        pairs = [(what, getattr(other, name), getattr(self, name)) for what, name in (
+            ("another input", "input_sha256"), ("another guide", "guide_sha256"), ("other weights", "weights_sha256"))]
+        said = [f"{what}: sha256 {here[:8]}… here, {recorded[:8]}… in the recipe"
+                for what, here, recorded in pairs if None not in (here, recorded) and here != recorded]
+        return said + [f"another {what}: {other.versions.get(what, 'none')} here, {recorded} in the recipe"
+                       for what, recorded in self.versions.items() if other.versions.get(what) != recorded]
 
     def _objective(self, net, guide):
         return objective_from_spec(net, self.objective, self.end, guide)
@@ -233,12 +233,12 @@ def versions(net):
     """What computes a dream here: {name: version}."""
     from . import __version__
 
-    return {"deepdream": __version__, "caffe": caffe.__version__, "layers": "fast" if net.fast else "upstream",
+    return {"deepdream": __version__, "caffe": caffe.__version__, "kind of layers": "fast" if net.fast else "upstream",
             "numpy": np.__version__, "scipy": scipy.__version__, "pillow": PIL.__version__}
 
 
 def short_name(path):
-    """A picture's name as a recipe records it: a path in the home folder begins with ~, not with who lives there."""
+    """A path as a recipe records it: in the home folder it begins with ~, and does not tell who lives there."""
     home = str(Path.home())
     return "~" + path[len(home):] if path.startswith(home + "/") and home != "/" else path
 
