@@ -67,7 +67,7 @@ class Gallery:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one entry: the `path` of its picture, whether it was `made` now, or the `error` that says why not."""
+    """What came of one entry: the `path` of its picture, whether it was `made` now, or the `error` saying why not."""
 
     entry: Entry
     path: Path
@@ -183,7 +183,7 @@ def _loaded(model):
 
 
 def is_made(recipe, path):
-    """Whether a picture file was made from this recipe, the pictures and weights that are here, and lies there whole."""
+    """Whether a picture file was made from this recipe with the pictures and weights that are here, and is whole."""
     try:
         made = Recipe.from_image(path)
         model = models.find_model(recipe.model)
