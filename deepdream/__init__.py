@@ -13,6 +13,7 @@ from .models import load
 from .net import Net, classify, deprocess, preprocess
 from .objectives import Objectives, channels, label, objective_L2
 from .pictures import picture
+from .recipe import Recipe
 from .specs import objective_from_spec, spec_of
 
 __version__ = "0.1.0"
@@ -25,6 +26,7 @@ __all__ = [
     "Net",
     "Objectives",
     "ParameterError",
+    "Recipe",
     "Step",
     "WeightsError",
     "channels",

@@ -15,7 +15,7 @@ from .memory import free_bytes, gibibytes, gradient_bytes
 from .net import preprocess
 
 # What a forward pass may take: well below what the dream itself needs afterwards.
-BUDGET = 768 * 2**20
+BUDGET = 2**30
 
 
 @dataclass(frozen=True)

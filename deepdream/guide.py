@@ -4,7 +4,6 @@ The central type is the guide's features, float32 (channels, positions): what th
 guide. Of these, each place of the dream is changed towards the one that it resembles most.
 """
 
-import hashlib
 from collections.abc import Mapping
 
 import numpy as np
@@ -13,6 +12,7 @@ from .errors import LayerError
 from .features import features
 from .image import check_image
 from .objectives import Objectives
+from .pictures import picture_sha256
 
 # Dot products are taken for this many places of the dream and of the guide at a time: 16 MiB of them.
 _PLACES, _GUIDE_PLACES = 1024, 4096
@@ -99,9 +99,3 @@ def _check_channels(channels, count, layer):
     if channels != count:
         raise LayerError(f"the guide's features have {channels} channels, {layer} has {count}; make the guide for the "
                          "layer that it is used at")
-
-
-def picture_sha256(img):
-    """The sha256 of a picture's size and its float32 RGB values, as hexadecimal digits."""
-    img = np.ascontiguousarray(check_image(img), "<f4")
-    return hashlib.sha256(repr(img.shape).encode("ascii") + img.tobytes()).hexdigest()

@@ -2,8 +2,8 @@
 
 A spec is a dict that JSON can hold. `{"objective": "L2"}`, `{"objective": "channels", "indices": [1, 2]}`,
 `{"objective": "label", "label": "banana", "index": 954}`, `{"objective": "guided", "guide_sha256": "…"}`, and for a
-mapping `{"objective": "layers", "layers": {layer: spec}}`. `guide_sha256` is that of the guide's size and float32 RGB
-values (`deepdream.guide.picture_sha256`); the guide itself is not part of the spec.
+mapping `{"objective": "layers", "layers": {layer: spec}}`. `guide_sha256` is that of the guide's pixels
+(`deepdream.pictures.picture_sha256`); the guide itself is not part of the spec.
 """
 
 from collections.abc import Mapping

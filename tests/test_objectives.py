@@ -9,7 +9,7 @@ import pytest
 from conftest import assert_rises
 
 import deepdream as dd
-from deepdream import features, guide, memory, objectives
+from deepdream import features, guide, memory, objectives, pictures
 from deepdream.ends import resolve_end
 
 QUICK = {"iter_n": 2, "octave_n": 2}
@@ -206,7 +206,7 @@ def test_a_guide_leaves_no_trace_in_other_dreams(tiny, squeezenet, sky):
 
 def test_a_guide_is_seen_by_the_layers_it_was_made_for(tiny, sky):
     objective = dd.guided(tiny, sky, "left")
-    assert objective.spec == {"objective": "guided", "guide_sha256": guide.picture_sha256(sky)}
+    assert objective.spec == {"objective": "guided", "guide_sha256": pictures.picture_sha256(sky)}
     assert dd.guided(tiny, sky).end == "both"
     with pytest.raises(dd.LayerError, match="end is 'right' but the objective was made for 'left'"):
         dd.dream_steps(tiny, sky, end="right", objective=objective)
