@@ -19,7 +19,8 @@ import PIL
 import scipy
 
 from . import models
-from .dream import deepdream, dream_steps, fresh_seed, octave_shapes, resolve_end
+from .dream import deepdream, dream_steps, fresh_seed, octave_shapes
+from .ends import resolve_end
 from .errors import DreamError, ImageError, ParameterError
 from .fetch import sha256_of
 from .image import check_image, fit, read_text
@@ -88,7 +89,7 @@ class Recipe:
         objective = self.objective if self.objective is not None else "guided" if self.guide else "L2"
         if isinstance(objective, str):
             objective = {"objective": objective}
-        self._set(objective=objective, seed=fresh_seed() if self.seed is None else self.seed)
+        self._set(objective=_without_hash(objective), seed=fresh_seed() if self.seed is None else self.seed)
         for name, kind in _TYPES.items():
             self._set(**{name: _plain(getattr(self, name))})
             _check_type(name, getattr(self, name), kind)
@@ -153,7 +154,8 @@ class Recipe:
         pictures and of the weights, and the versions of what computes here.
         """
         image = check_image(image)
-        end = resolve_end(net, self.end, self._objective(net, guide))
+        # A guided objective takes a pass through the network, and stands where the recipe says or at the network's end.
+        end = resolve_end(net, self.end, None if guide is not None else self._objective(net, None))
         tile = self.tile
         if tile is not None:
             shapes = octave_shapes(*self.fit(image).shape[:2], self.octave_n, self.octave_scale)
@@ -258,6 +260,13 @@ def short_name(path):
 
 def _given(image):
     return picture(image) if isinstance(image, (str, Path)) else check_image(image)
+
+
+def _without_hash(spec):
+    """An objective's spec without its guide's hash: the recipe has that in a field of its own."""
+    if not isinstance(spec, Mapping):
+        return spec
+    return {key: _without_hash(value) for key, value in spec.items() if key != "guide_sha256"}
 
 
 def _plain(value):
