@@ -12,11 +12,13 @@ from .models import load
 from .net import Net, classify, deprocess, preprocess
 from .objectives import objective_L2
 from .pictures import picture
+from .zoom import Frame, zoom_frames
 
 __version__ = "0.1.0"
 
 __all__ = [
     "DreamError",
+    "Frame",
     "ImageError",
     "LayerError",
     "ModelError",
@@ -35,4 +37,5 @@ __all__ = [
     "preprocess",
     "read_image",
     "write_image",
+    "zoom_frames",
 ]
