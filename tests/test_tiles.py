@@ -57,27 +57,33 @@ def test_same_seed_same_tiles(tiny, sky):
     assert np.array_equal(first, dd.deepdream(tiny, sky, **QUICK, seed=1, tile=70))
 
 
-def energy_at_borders(net, picture, tile):
-    """The detail's energy across the fixed grid's borders over that elsewhere, each against the untiled dream's."""
-    found = {}
-    for size in (tile, None):
-        energy = np.zeros(picture.shape[1] - 1)
-        for seed in range(4):
-            dream = dd.deepdream(net, picture, iter_n=6, octave_n=1, end="fire4/concat", jitter=0, seed=seed,
-                                 tile=size)
-            energy += (np.diff(dream - picture, axis=1) ** 2).sum(axis=(0, 2))
-        at = np.cumsum([len(span) for span in tiles.spans(picture.shape[1], tile)])[:-1] - 1
-        near = np.concatenate([at - 1, at, at + 1])
-        found[size] = energy[at].mean() / np.delete(energy, near).mean()
-    return found[tile] / found[None]
+def energy_at_borders(net, monkeypatch, tile, grid_of=tiles.Tiles._grid):
+    """The detail's energy across the tiles' borders of a dream's last step, over that at other places of the tiles.
+
+    The picture is noise, so that one place is like another.
+    """
+    picture = np.float32(np.random.RandomState(0).uniform(60, 200, (160, 400, 3)))
+    found = {offset: [] for offset in range(-30, 31, 5)}
+    grids = []
+    monkeypatch.setattr(tiles.Tiles, "_grid", lambda self: grids.append(grid_of(self)) or grids[-1])
+    for seed in range(6):
+        dream = dd.deepdream(net, picture, octave_n=1, end="fire2/concat", jitter=0, seed=seed, tile=tile)
+        detail = dream - picture
+        for axis in (0, 1):
+            length = picture.shape[axis]
+            energy = (np.diff(detail, axis=axis) ** 2).sum(axis=(1 - axis, 2))
+            borders = np.array([span[0] for span in tiles.spans(length, tile)]) - grids[-1][axis] - 1
+            for offset, energies in found.items():
+                places = (borders + offset) % length
+                energies.extend(energy[places[places < length - 1]] / energy.mean())
+    return np.mean(found.pop(0)) / np.mean([np.mean(energies) for energies in found.values()])
 
 
 def test_no_seams_are_seen_where_tiles_meet(squeezenet, monkeypatch):
-    picture = dd.picture("cat")[:160, :400]
-    assert 0.85 < energy_at_borders(squeezenet, picture, 80) < 1.15
+    # Measured: 0.87 to 1.01 for six pictures and layers, of which one place from another differs by 0.1.
+    assert 0.75 < energy_at_borders(squeezenet, monkeypatch, 80) < 1.25
     # The measure sees seams: with a grid that stays where it is, the dream is weak along its borders.
-    monkeypatch.setattr(tiles.Tiles, "_grid", lambda self: (0, 0))
-    assert energy_at_borders(squeezenet, picture, 80) < 0.5
+    assert energy_at_borders(squeezenet, monkeypatch, 80, lambda self: (0, 0)) < 0.4
 
 
 @pytest.mark.parametrize("tile", [0, -5, 63, 80.5, "large", True])
@@ -86,10 +92,14 @@ def test_bad_tiles_are_refused(tiny, sky, tile):
         dd.dream_steps(tiny, sky, tile=tile)
 
 
-def test_tiles_too_small_for_the_layer_are_refused(googlenet, sky):
-    picture = np.vstack([sky] * 2)
-    with pytest.raises(dd.ParameterError, match=r"tile=64: tiles of \d+×\d+ pixels are too few"):
-        dd.dream_steps(googlenet, picture[:65], end="inception_5b/output", tile=64, octave_n=1)
+def test_tiles_too_small_for_the_layer_are_refused(tmp_path, sky):
+    """Of 65 pixels in tiles of 64, one tile has 32: too few for a window of 40."""
+    definition = POINTWISE.replace("size: 1", "size: 40").replace("dim: 32", "dim: 64")
+    (tmp_path / "wide.prototxt").write_text(definition, encoding="utf-8")
+    net = dd.Net(tmp_path / "wide.prototxt", None, (104, 117, 123), "point")
+    with pytest.raises(dd.ParameterError, match=r"tile=64: tiles of 53×32 pixels are too few for 'point'"):
+        dd.dream_steps(net, sky[:65], tile=64, octave_n=1)
+    dd.dream_steps(net, sky[:65], tile=70, octave_n=1)
 
 
 def test_auto_picks_the_largest_tile_that_fits(tiny, sky, monkeypatch, caplog):

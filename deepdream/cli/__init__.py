@@ -1,0 +1,69 @@
+"""The `deepdream` command.
+
+Exit codes: 0 done; 2 bad input, with one line that says what; 130 interrupted; 1 nobody reads the output any more
+(`head` has seen enough). What was made is printed on standard output, everything else on standard error.
+
+Each command is a function in a module of this package; what all that dream have in common is in `options`.
+"""
+
+import logging
+import os
+import sys
+
+import typer
+
+from ..errors import DreamError
+from .dream import dream
+from .screen import ScreenHandler, screen
+from .show import classify_command, layers, models_command
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None,
+                  help="DeepDream: a trained classifier asked, backwards, for more of what it sees.")
+app.command()(dream)
+app.command()(layers)
+app.command("classify")(classify_command)
+app.command("models")(models_command)
+
+# Typer's errors are Click's, which newer releases carry inside: this is the one name that both have.
+UsageProblem = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+
+BAD_INPUT, INTERRUPTED, UNREAD = 2, 130, 1
+
+
+def main(arguments=None):
+    """Run the command and exit with its code."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", force=True, handlers=[ScreenHandler()])
+    logging.getLogger("deepdream").setLevel(logging.INFO)
+    if hasattr(sys.stdout, "reconfigure"):  # not in a notebook
+        sys.stdout.reconfigure(errors="surrogateescape")  # a path may be any bytes
+    try:
+        code = app((sys.argv[1:] if arguments is None else arguments) or ["--help"], standalone_mode=False)
+        print(end="", flush=True)
+    except DreamError as error:
+        code = _complain(str(error))
+    except UsageProblem as error:
+        code = _complain(error.format_message())
+    except typer.Exit as done:
+        code = done.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    except BrokenPipeError:
+        code = UNREAD
+        _drop_output()
+    except OSError as error:
+        code = _complain(f"{error.filename or 'the output cannot be written'}: {error.strerror or error}")
+        _drop_output()
+    if code == INTERRUPTED:  # raised here, or what Typer made of it
+        screen.print("deepdream: interrupted")
+    sys.exit(code or 0)
+
+
+def _drop_output():
+    """What is still buffered for standard output would be tried again, and complained about, at exit."""
+    if sys.stdout is sys.__stdout__:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _complain(text):
+    screen.print(f"deepdream: {text}", markup=False, soft_wrap=True)
+    return BAD_INPUT

@@ -1,0 +1,56 @@
+"""The files a command reads and writes: what is wrong with them is found before anything is fetched or dreamt."""
+
+import tempfile
+from pathlib import Path
+
+from .. import pictures
+from ..errors import ImageError
+from ..image import output_format
+
+
+def check_there(name):
+    """Refuse the name of a picture that does not exist."""
+    path = Path(name)
+    if name not in pictures.BUILT_IN and (not path.exists() or path.is_dir()):
+        pictures.picture(name)  # raises, unless it is noise
+
+
+def picture_targets(names, output):
+    """Where each picture's dream goes: a list of paths, checked.
+
+    **Arguments:** `names`: of the pictures; `output`: a file, or a folder, which several pictures need.
+
+    **Raises:** `ImageError`.
+    """
+    targets = _paths(names, output)
+    for target in targets:
+        check_writable(target, output)
+    return targets
+
+
+def check_writable(target, output):
+    """Refuse a target that cannot be written; `output` is what was asked for."""
+    if not target.parent.is_dir():
+        is_what = "is a file" if target.parent.exists() else "does not exist; create it first"
+        raise ImageError(f"-o {output}: the folder {target.parent} {is_what}")
+    try:
+        with tempfile.TemporaryFile(dir=target.parent):
+            pass
+    except OSError as error:
+        raise ImageError(f"-o {output}: the folder {target.parent} cannot be written ({error.strerror}); choose "
+                         "another") from None
+    if target.is_dir():
+        raise ImageError(f"-o {output}: {target} is a folder; choose another name")
+
+
+def _paths(names, output):
+    if len(names) > 1:
+        if not output.is_dir():
+            raise ImageError(f"-o {output}: several pictures need an existing folder; create it first")
+        targets = [output / f"{Path(name.replace(':', '-')).stem}-dream.png" for name in names]
+        if len(set(targets)) < len(targets):
+            raise ImageError("two of the pictures have the same name, so one dream would replace the other")
+        return targets
+    target = output / "dream.png" if output.is_dir() else output
+    output_format(target)
+    return [target]

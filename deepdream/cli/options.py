@@ -1,0 +1,145 @@
+"""The options that every command that dreams has, and what they mean for the library.
+
+The central type is `DreamOptions`. A command takes one as its parameter `options`, and `takes_dream_options` turns
+that into the options on the command line:
+
+    @takes_dream_options
+    def dream(images: …, options: DreamOptions): …
+"""
+
+import dataclasses
+import functools
+import inspect
+import math
+from dataclasses import dataclass
+from typing import Optional
+
+import typer
+
+from .. import models, pictures
+from ..dream import deepdream, fresh_seed, resolve_end
+from ..errors import ParameterError, WeightsError
+from ..image import resize
+from ..tiles import SMALLEST_TILE
+from .screen import say
+
+FIRST, FALLBACK = "bvlc_googlenet", "squeezenet_v1.1"
+# The library's signature is the only home of a default.
+DEFAULT = {name: parameter.default for name, parameter in inspect.signature(deepdream).parameters.items()}
+
+IMAGE_HELP = f"Files, noise:WxH, or built-in: {', '.join(pictures.BUILT_IN)}."
+MODEL = typer.Option(None, "--model", metavar="NAME|DIR", show_default=False,
+                     help=f"The network. [default: {FIRST}, or {FALLBACK} where that cannot be had]")
+
+
+@dataclass(frozen=True)
+class DreamOptions:
+    """How to dream, as asked for on the command line. Numbers are checked when it is made, before anything is fetched.
+
+    Each field is an option: its type is the option's, its default says how it is spelled.
+    """
+
+    model: Optional[str] = MODEL
+    end: Optional[str] = typer.Option(None, "--end", metavar="LAYER", show_default=False,
+                                      help="The layer to dream; `deepdream layers` lists them. [default: the model's]")
+    iters: int = typer.Option(DEFAULT["iter_n"], "--iters", help="Steps per octave.")
+    octaves: int = typer.Option(DEFAULT["octave_n"], "--octaves", help="How many sizes to dream at.")
+    octave_scale: float = typer.Option(DEFAULT["octave_scale"], "--octave-scale", help="From one size to the next.")
+    step: float = typer.Option(DEFAULT["step_size"], "--step", help="Mean change of a value in one step, of 255.")
+    jitter: int = typer.Option(DEFAULT["jitter"], "--jitter", help="Largest random shift in pixels.")
+    clip: bool = typer.Option(DEFAULT["clip"], "--clip/--no-clip", help="Keep the values within 0..255.")
+    seed: Optional[int] = typer.Option(None, "--seed", show_default=False,
+                                       help="Of the random shifts; the same seed gives the same picture.")
+    # "auto" rather than the library's None: it changes nothing for a picture that fits, and one that does not is
+    # better dreamt in tiles than refused.
+    tile: str = typer.Option("auto", "--tile", metavar="N|auto|none",
+                             help="Dream in tiles of N pixels: less memory for large pictures. auto: if need be.")
+    max_size: Optional[int] = typer.Option(None, "--max-size", metavar="PIXELS", show_default=False,
+                                           help="Scale a larger picture down to this longer side.")
+    strength: float = typer.Option(1.0, "--strength", help="Blend with the original: 0 the original, 1 the dream.")
+
+    def __post_init__(self):
+        check_range("--iters", self.iters, 1)
+        check_range("--octaves", self.octaves, 1)
+        check_range("--octave-scale", self.octave_scale, 1)
+        check_range("--step", self.step)
+        check_range("--jitter", self.jitter, 0)
+        check_range("--strength", self.strength, 0, 1)
+        check_range("--seed", self.seed, 0, 2**32 - 1)
+        check_range("--max-size", self.max_size, 1)
+        _tile(self.tile)
+
+    def load(self):
+        """The network: (net, model), with the layer that was asked for."""
+        net, model = load_model(self.model, self.end)
+        resolve_end(net, self.end, None)
+        return net, model
+
+    def settings(self, net):
+        """The keyword arguments of `dream_steps`, the layer and the seed resolved."""
+        return {"iter_n": self.iters, "octave_n": self.octaves, "octave_scale": self.octave_scale,
+                "end": resolve_end(net, self.end, None), "clip": self.clip, "step_size": self.step,
+                "jitter": self.jitter, "seed": fresh_seed() if self.seed is None else self.seed,
+                "tile": _tile(self.tile)}
+
+    def fit(self, img):
+        """An image no larger than `--max-size`."""
+        height, width = img.shape[:2]
+        if self.max_size is None or max(height, width) <= self.max_size:
+            return img
+        factor = self.max_size / max(height, width)
+        return resize(img, max(1, round(height * factor)), max(1, round(width * factor))).clip(0, 255)
+
+    def blend(self, img, dream):
+        """The dream, `--strength` of it."""
+        return dream if self.strength == 1 else img + self.strength * (dream - img)
+
+
+def takes_dream_options(command):
+    """A command whose parameter `options`, a `DreamOptions`, is given on the command line field by field."""
+    fields = dataclasses.fields(DreamOptions)
+    signature = inspect.signature(command)
+
+    @functools.wraps(command)
+    def with_options(**given):
+        options = DreamOptions(**{field.name: given.pop(field.name) for field in fields})
+        return command(**given, options=options)
+
+    own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for name, parameter in signature.parameters.items()
+           if name != "options"]
+    with_options.__signature__ = signature.replace(parameters=own + [
+        inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=field.type)
+        for field in fields])
+    with_options.__annotations__ = {**{parameter.name: parameter.annotation for parameter in own},
+                                    **{field.name: field.type for field in fields}}
+    del with_options.__wrapped__  # or its signature would be taken for this one's
+    return with_options
+
+
+def load_model(name, end=None):
+    """(net, model). Only where neither a model nor a layer was asked for may another model stand in."""
+    if name is None and end is None:
+        try:
+            models.weights_path(models.find_model(FIRST))
+        except WeightsError as error:
+            say(f"Using {FALLBACK}: {error}")
+            name = FALLBACK
+    name = name or FIRST
+    return models.load(name), models.find_model(name)
+
+
+def check_range(option, value, lowest=-math.inf, highest=math.inf):
+    """Refuse a number before anything is fetched. The library checks too, but does not know the option's name."""
+    if value is None or (math.isfinite(value) and lowest <= value <= highest):
+        return
+    limit = f"from {lowest} to {highest}" if highest < math.inf else f"{lowest} or more"
+    raise ParameterError(f"{option} {value}: must be {limit if lowest > -math.inf else 'a finite number'}")
+
+
+def _tile(text):
+    """The library's `tile` for the command's."""
+    if text in ("auto", "none"):
+        return None if text == "none" else text
+    if not text.isdecimal() or int(text) < SMALLEST_TILE:
+        raise ParameterError(f"--tile {text}: must be auto, none, or a whole number of pixels, {SMALLEST_TILE} or more")
+    return int(text)
