@@ -101,7 +101,7 @@ def test_tiles_are_chosen_once_for_all_frames(tiny, img, monkeypatch):
     wide = np.tile(img, (16, 16, 1))
     needed = tiles.gradient_bytes(tiny, "both", 640, 896) + tiles.picture_bytes(640, 896)
     # Just too little, then ever less: chosen anew, every frame would get smaller tiles.
-    free = itertools.count(int(needed / tiles.SHARE) - 1, -100_000)
+    free = itertools.count(int(needed / tiles.SHARE) - 1, -needed // 50)
     chosen = []
 
     def plan(net, end, shapes, tile):
