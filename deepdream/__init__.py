@@ -6,7 +6,7 @@
 """
 
 from .dream import Step, deepdream, dream_steps, make_step
-from .errors import DreamError, ImageError, LayerError, ModelError, ParameterError, WeightsError
+from .errors import DreamError, ImageError, LayerError, ModelError, ParameterError, VideoError, WeightsError
 from .image import read_image, write_image
 from .models import load
 from .net import Net, classify, deprocess, preprocess
@@ -25,6 +25,7 @@ __all__ = [
     "Net",
     "ParameterError",
     "Step",
+    "VideoError",
     "WeightsError",
     "classify",
     "deepdream",
