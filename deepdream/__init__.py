@@ -12,6 +12,7 @@ from .models import load
 from .net import Net, classify, deprocess, preprocess
 from .objectives import objective_L2
 from .pictures import picture
+from .recipe import Recipe
 from .zoom import Frame, zoom_frames
 
 __version__ = "0.1.0"
@@ -24,6 +25,7 @@ __all__ = [
     "ModelError",
     "Net",
     "ParameterError",
+    "Recipe",
     "Step",
     "VideoError",
     "WeightsError",

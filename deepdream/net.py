@@ -44,7 +44,8 @@ class Net(caffe.Net):
     - `fast`: use our Caffe's faster CPU layers where it has them; `False`: upstream's own, to compare with. `None`: as
       the environment variable DEEPDREAM_LAYERS says, "fast" (the default) or "upstream".
 
-    **Attributes:** `mean` (float32 (3, 1, 1), BGR), `end`, `labels`, `input_size` ((height, width) of the definition).
+    **Attributes:** `mean` (float32 (3, 1, 1), BGR), `end`, `labels`, `input_size` ((height, width) of the definition),
+    `weights` (the path of its weights, or `None`), `fast` (whether it has any of the faster layers).
 
     **Raises:** `ModelError`, `WeightsError` or `LayerError`, before Caffe itself sees what is wrong.
     """
@@ -59,6 +60,8 @@ class Net(caffe.Net):
                 super().__init__(prepared, caffe.TEST)
             except RuntimeError as error:
                 raise ModelError(f"{prototxt} is not a network that Caffe can build: {error}") from None
+        self.weights = weights
+        self.fast = any(layer.type.startswith("Fast") for layer in self.definition.layer)
         if weights is not None:
             self._load(weights)
         try:
