@@ -8,7 +8,7 @@ import inspect
 import itertools
 import math
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.ndimage as nd
@@ -33,7 +33,7 @@ class Frame:
     seed: int
 
 
-def zoom_frames(net, img, frame_n=100, scale=0.05, rotate=0.0, seed=None, after=None, **dream):
+def zoom_frames(net, img, frame_n=100, scale=0.05, rotate=0.0, strength=1.0, seed=None, after=None, **dream):
     """Dream, zoom in, dream again: the feedback loop of the 2015 release.
 
     **Arguments:**
@@ -44,6 +44,7 @@ def zoom_frames(net, img, frame_n=100, scale=0.05, rotate=0.0, seed=None, after=
     - `scale`: how much of the picture's width and height is left out from one frame to the next; below 0, how much is
       added around it.
     - `rotate`: degrees that the picture turns counterclockwise from one frame to the next.
+    - `strength`: how much of each dream goes into its frame, 0..1; the rest is what it began with.
     - `seed`: of the run, an int in 0..2**32-1; the same seed gives the same frames. `None`: a fresh one.
     - `after`: a `Frame` of the same run, to go on behind it; the frames are those of a run that never stopped.
     - `dream`: what else `deepdream` takes: `iter_n`, `octave_n`, `end`, `objective`, `tile` and so on.
@@ -60,9 +61,11 @@ def zoom_frames(net, img, frame_n=100, scale=0.05, rotate=0.0, seed=None, after=
                              "-1 and 1")
     if not _is_number(rotate):
         raise ParameterError(f"rotate={rotate!r}: the rotation in degrees must be a finite number")
+    if not _is_number(strength) or not 0 <= strength <= 1:
+        raise ParameterError(f"strength={strength!r}: the part of the dream must be a number from 0 to 1")
     seed = fresh_seed() if seed is None else seed
     dream = settle(net, img, seed=seed, **dream)
-    return _frames(net, img, frame_n, functools.partial(zoom, scale=scale, rotate=rotate), seed, after, dream)
+    return _frames(net, img, frame_n, functools.partial(zoom, scale=scale, rotate=rotate), strength, seed, after, dream)
 
 
 def settle(net, img, seed, **dream):
@@ -81,16 +84,31 @@ def settle(net, img, seed, **dream):
     return {**dream, "tile": plan(net, resolve_end(net, full["end"], full["objective"]), shapes, "auto")}
 
 
-def _frames(net, img, frame_n, move, seed, after, dream):
+def _frames(net, img, frame_n, move, strength, seed, after, dream):
     first = 0 if after is None else after.index + 1
     image = img if after is None else after.image
     for index in itertools.count(first) if frame_n is None else range(first, frame_n):
         if index > 0:
             image = move(image)
         steps = dream_steps(net, image, seed=frame_seed(seed, index), **dream)
-        image = deque(steps, maxlen=1)[0].image
+        result = deque(steps, maxlen=1)[0].image
+        image = result if strength == 1 else image + np.float32(strength) * (result - image)
         # A copy, because whoever gets the frame may draw on it.
         yield Frame(index, image.copy(), frame_seed(seed, index))
+
+
+def zoom_into(run, net, img, frame_n, scale, rotate, **dream):
+    """The frames of a zoom that are not yet in its folder.
+
+    **Arguments:** `run`: a `FrameFolder` whose recipe has been begun; the others as in `zoom_frames`, among them the
+    run's `seed`.
+
+    **Returns:** an iterator of the paths of the new frames, each as soon as it is written.
+    """
+    after = Frame(run.done - 1, run.state["image"], dream["seed"]) if run.done else None
+    for frame in zoom_frames(net, img, max(frame_n, 1), scale, rotate, after=after, **dream):
+        recipe = replace(run.recipe, more={**run.recipe.more, "frame": frame.index})
+        yield run.save(frame.index, frame.image, recipe, image=frame.image)
 
 
 def frame_seed(seed, index):
