@@ -141,10 +141,11 @@ def release_file(name):
         if (folder / "images" / name).is_file():
             return folder / "images" / name
     target = cache_folder() / "images" / name
-    if not (target.is_file() and is_whole(target, RELEASE_FILES[name])):
+    checksum = f"sha256:{RELEASE_FILES[name]}"
+    if not (target.is_file() and is_whole(target, checksum)):
         make_folder(target.parent)
         try:
-            fetch_file(_RELEASE + name, RELEASE_FILES[name], None, target)
+            fetch_file(_RELEASE + name, checksum, None, target)
         except (OSError, ValueError) as error:
             raise ImageError(f"{_RELEASE}{name}: {reason(error)}") from None
     return target
