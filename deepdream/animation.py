@@ -12,10 +12,12 @@ import numpy as np
 
 from .errors import DreamError, ParameterError, VideoError
 from .files import atomic_path
+from .image import to_bytes
 
 RATE = 15  # frames a second where nobody says otherwise
-# Both are what a viewer cannot tell from the pictures: constant quality, colours as HDTV has them.
-_H264 = {"crf": "17", "preset": "medium"}
+# A quality that a viewer cannot tell from the pictures. Without B-frames, frames are stored in the order they are shown
+# in; otherwise an MP4 has no place for how long the last one is shown.
+_H264 = {"crf": "17", "preset": "medium", "bf": "0"}
 _BT709, _LIMITED_RANGE = 1, 1  # FFmpeg's numbers for the matrix, primaries and transfer, and for 16..235
 _GIF_TICK = Fraction(1, 100)  # a GIF counts in these
 _GIF_SHORTEST = 2  # ticks; browsers show what is shorter slowly
@@ -55,6 +57,8 @@ def write_animation(path, images, rate=RATE):
     check_animation(path)
     if isinstance(rate, bool) or not isinstance(rate, (int, float, Fraction)) or not 0 < rate <= 1000:
         raise ParameterError(f"rate={rate!r}: pictures a second must be a number above 0, at most 1000")
+    if Path(path).suffix.lower() == ".gif" and iter(images) is images:
+        raise VideoError(f"{path}: the pictures of a GIF are iterated over twice; give a list")
     rate = Fraction(rate).limit_denominator(100000)
     write_film(path, images, None, 1 / rate, rate)
 
@@ -92,26 +96,51 @@ class _Frames:
         self._av, self._images, self._times, self._time_base = av, images, times, time_base
 
     def __iter__(self):
+        size = None
         for index, image in enumerate(self._images):
-            pixels = np.rint(np.clip(image, 0, 255)).astype(np.uint8)
-            frame = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+            size = size or image.shape
+            if image.shape != size:
+                raise VideoError(f"picture {index} is {image.shape[1]}×{image.shape[0]}, the first one {size[1]}×"
+                                 f"{size[0]}; the pictures of a film have one size")
+            frame = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(to_bytes(image)), format="rgb24")
             begin, end = (index, index + 1) if self._times is None else self._times[index:index + 2]
             frame.pts, frame.duration, frame.time_base = begin, end - begin, self._time_base
             yield frame
+        if size is None:
+            raise VideoError("a film needs one picture at least")
+
+
+class _Encoder:
+    """A stream of a container that is encoded frame by frame.
+
+    How long a frame is shown gets lost in the encoders, which matters for the last one; here it is put back.
+    """
+
+    def __init__(self, container, stream):
+        self._container, self._stream, self._durations = container, stream, {}
+
+    def write(self, frame):
+        """Encode a frame, whose times are in the stream's units; `None`: what is still on its way."""
+        if frame is not None:
+            self._durations[frame.pts] = frame.duration
+        for packet in self._stream.encode(frame):
+            packet.duration = self._durations.pop(packet.pts)
+            self._container.mux(packet)
 
 
 def _write_mp4(av, path, frames, time_base, rate, aspect, sound):
     with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
-        stream = None
+        encoder = None
         for frame in frames:
-            if stream is None:
+            if encoder is None:
                 stream = _add_h264(container, frame, time_base, rate, aspect)
+                encoder = _Encoder(container, stream)
                 if sound:
                     sound.open(container)
             if sound:  # in step with the pictures, or the container would have to keep what comes too early
                 sound.mux(container, float(frame.pts * time_base))
-            container.mux(stream.encode(_as_yuv(av, frame, stream)))
-        container.mux(stream.encode(None))
+            encoder.write(_as_yuv(av, frame, stream))
+        encoder.write(None)
         if sound:
             sound.mux(container, None)
 
@@ -152,6 +181,7 @@ def _write_gif(av, path, frames, time_base):
         stream = container.add_stream("gif", rate=round(1 / _GIF_TICK))
         stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, "pal8"
         stream.codec_context.time_base = _GIF_TICK
+        encoder = _Encoder(container, stream)
         graph, (source, colours) = _filters(av, frame, ["paletteuse", "dither=bayer:bayer_scale=4"], palette)
         colours.push(palette)
         colours.push(None)
@@ -165,8 +195,8 @@ def _write_gif(av, path, frames, time_base):
             coloured = graph.pull()
             coloured.pts, coloured.time_base = tick, _GIF_TICK
             coloured.duration = max(_GIF_SHORTEST, round(frame.duration * time_base / _GIF_TICK))
-            container.mux(stream.encode(coloured))
-        container.mux(stream.encode(None))
+            encoder.write(coloured)
+        encoder.write(None)
 
 
 def _filters(av, frame, chosen, palette=None):

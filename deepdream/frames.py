@@ -54,8 +54,12 @@ class FrameFolder:
             raise DreamError(f"{folder}: the folder {self.folder.parent} does not exist; create it first") from None
         except OSError as error:
             raise DreamError(f"{folder} cannot be written ({error.strerror}); choose another folder") from None
-        self.recipe = self._read_recipe()
-        self.done, self.state = self._read_state()
+        try:
+            self.recipe = self._read_recipe()
+            self.done, self.state = self._read_state()
+        except DreamError:
+            self.close()
+            raise
 
     def __enter__(self):
         return self
@@ -152,8 +156,8 @@ class FrameFolder:
         if self.recipe is None or not path.exists():
             return 0, {}
         try:
-            with np.load(path, allow_pickle=False) as saved:
-                state = dict(saved)
+            with open(path, "rb") as file:  # np.load leaves it open when it is damaged
+                state = dict(np.load(file, allow_pickle=False))
             return int(state.pop("index")) + 1, state
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             raise DreamError(f"{path} is damaged; begin again in another folder") from None
@@ -162,7 +166,7 @@ class FrameFolder:
 def _named(name, recorded, asked):
     """How two recipes differ in one entry, for a person."""
     if name.endswith("_sha256"):
-        return f"another {'picture' if name == 'input_sha256' else name[:-len('_sha256')]}"
+        return {"input_sha256": "another picture", "guide_sha256": "another guide"}.get(name, "other weights")
     if name == "more":
         name = next(key for key in {**recorded, **asked} if recorded.get(key) != asked.get(key))
         recorded, asked = recorded.get(name), asked.get(name)
