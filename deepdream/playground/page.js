@@ -391,7 +391,7 @@ function render({ model, el }) {
       }
       if (!state.running) return;
       ui.status.textContent = where;
-      ui.left.textContent = left > 0.5 ? `${seconds(left)} left` : "";
+      ui.left.textContent = left != null && left > 0.5 ? `${seconds(left)} left` : "";
       state.curve.push({ octave, iteration, value: message.objective });
       progress((octave * iterations + iteration + 1) / (octaves * iterations));
       drawCurve();

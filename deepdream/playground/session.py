@@ -6,45 +6,20 @@ and each is answered at once: what takes longer runs in a thread, and what it ha
 
 import io
 import logging
-import tempfile
 import threading
-import time
-from dataclasses import dataclass
-from pathlib import Path
-
-import numpy as np
-from PIL import Image
 
 from .. import models
-from ..dream import octave_shapes
 from ..errors import DreamError, ImageError
 from ..fetch import cache_folder, make_folder
-from ..image import fit, to_bytes, write_image
+from ..image import fit
 from ..recipe import Recipe
 from . import settings, thumbnails
 from .turns import Turn
 from .uploads import Limits, Picture, built_in, check_size, chosen, limits_for_page, next_name, uploaded
-from .worker import STOP, Begun, Ended, Failed, Job, Said, Stepped, Worker, stopped_recipe, whole
+from .watch import SHOWN, Watch, end, jpeg, size_of
+from .worker import Job, Worker
 
 log = logging.getLogger(__name__)
-
-SHOWN = 1200  # pixels: the longer side of what is sent to the page
-_EVERY = 0.12  # seconds at least between two live pictures
-
-
-@dataclass(frozen=True)
-class Dreamt:
-    """A finished or stopped dream: its picture, uint8 (H, W, 3), and its recipe."""
-
-    picture: np.ndarray
-    recipe: Recipe
-
-    def file(self, suffix):
-        """The bytes of a file of this suffix, with the recipe inside."""
-        with tempfile.TemporaryDirectory(prefix="deepdream-") as folder:
-            path = Path(folder) / f"dream{suffix}"
-            write_image(path, self.picture, recipe=self.recipe)
-            return path.read_bytes()
 
 
 class Session:
@@ -133,12 +108,12 @@ class Session:
             return
         most = self.limits.side if which == "picture" else self.limits.guide_side
         small = fit(img, most)
-        note = f"scaled down to {_size(small)}, the largest here" if small.shape != img.shape else ""
+        note = f"scaled down to {size_of(small)}, the largest here" if small.shape != img.shape else ""
         if which == "picture":
             self._picture = picture
         else:
             self._guide = picture
-        self.emit("picture", jpeg(small, SHOWN if which == "picture" else 240), name=picture.name, size=_size(img),
+        self.emit("picture", jpeg(small, SHOWN if which == "picture" else 240), name=picture.name, size=size_of(img),
                   width=small.shape[1], height=small.shape[0], note=note, uploaded=picture.data is not None, **found,
                   **{"for": which})
 
@@ -172,22 +147,37 @@ class Session:
 
     def _dream_in_turn(self, job):
         try:
-            with Turn(make_folder(cache_folder() / "playground") or cache_folder() / "playground") as turn:
-                told = None
-                while (ahead := turn.ahead()) and not self._stopped.wait(0.2):
-                    if ahead != told:
-                        self.emit("waiting", ahead=ahead)
-                        told = ahead
-                if self._stopped.is_set():
-                    self.emit("ended", how="stopped", text="You left the queue.")
-                    return
-                _Watch(self, job).run()
+            ended = self._turn(job)
         except Exception as error:  # whatever it is, the visitor must not wait for ever
             log.debug("a dream failed", exc_info=True)
-            self.emit("ended", how="failed", text=f"{error}" if isinstance(error, DreamError)
-                      else f"{type(error).__name__}: {error}")
-        finally:
-            self._dreaming.release()
+            kind = "" if isinstance(error, DreamError) else f"{type(error).__name__}: "
+            ended = end("failed", f"{kind}{error}")
+        self._dreaming.release()
+        self.emit("ended", *ended[0], **ended[1])
+
+    def _turn(self, job):
+        """Wait for the turn, and dream; how it ended."""
+        queue = cache_folder() / "playground"
+        make_folder(queue)
+        with Turn(queue) as turn:
+            told = None
+            while (ahead := turn.ahead()) and not self._stopped.is_set():
+                if ahead != told:
+                    self.emit("waiting", ahead=ahead)
+                    told = ahead
+                self._stopped.wait(0.2)
+            if self._stopped.is_set():
+                return end("stopped", "You left the queue.")
+            return self._watch(job)
+
+    def _watch(self, job):
+        """Have a job dreamt, by the worker that is there or a fresh one; how it ended."""
+        self.emit("begins", text="Waking the network …")
+        if self._worker is None or not self._worker.alive():
+            self._worker = Worker()
+        dreamt, ended = Watch(self._worker, self.emit, self._stopped).follow(job)
+        self._dreamt = dreamt or self._dreamt
+        return ended
 
     def _download(self, message, buffers):
         if self._dreamt is None:
@@ -198,107 +188,6 @@ class Session:
 
     def _in_thread(self, function, *arguments):
         threading.Thread(target=function, args=arguments, daemon=True).start()
-
-
-class _Watch:
-    """Follows one dream in the worker and tells the page."""
-
-    def __init__(self, session, job):
-        self._session, self._job = session, job
-        self._begun = self._last = None
-        self._shown = 0.0
-
-    def run(self):
-        """Have the job dreamt, by the worker that is there or a fresh one."""
-        session = self._session
-        session.emit("begins", text="Waking the network …")
-        if session._worker is None or not session._worker.alive():
-            session._worker = Worker()
-        try:
-            self._follow(session._worker)
-        except EOFError:
-            self._died(session._worker.epitaph())
-
-    def _follow(self, worker):
-        worker.send(self._job)
-        told = False
-        while True:
-            if self._session._stopped.is_set() and not told:
-                if self._begun is None:  # it may be fetching weights, and there is nothing to keep
-                    worker.end()
-                    self._session.emit("ended", how="stopped", text="Stopped before it began.")
-                    return
-                worker.send(STOP)
-                told = True
-            record = worker.receive(0.1)
-            if record is not None and self._take(record):
-                if isinstance(record, Failed) and record.fresh:
-                    worker.end()
-                return
-
-    def _take(self, record):
-        """Tell the page of a record; whether it was the last one."""
-        session = self._session
-        if isinstance(record, Said):
-            session.emit("said", text=record.text)
-        elif isinstance(record, Begun):
-            self._begun, self._start = record, time.monotonic()
-            recipe, img = record.recipe, record.picture
-            self._shapes = octave_shapes(*img.shape[:2], recipe.octave_n, recipe.octave_scale)
-            session.emit("begun", jpeg(img, SHOWN), size=_size(img), seed=recipe.seed, octaves=recipe.octave_n,
-                         iterations=recipe.iter_n, name=recipe.input)
-        elif isinstance(record, Stepped):
-            self._step(record)
-        elif isinstance(record, Failed):
-            session.emit("ended", how="failed", text=record.text)
-        elif isinstance(record, Ended):
-            self._keep(record.picture, record.recipe, "done" if record.recipe.kind == "dream" else "stopped")
-        return isinstance(record, (Failed, Ended))
-
-    def _step(self, step):
-        self._last = step
-        recipe, now = self._begun.recipe, time.monotonic()
-        areas = [height * width for height, width in self._shapes]
-        done = recipe.iter_n * sum(areas[:step.octave]) + (step.iteration + 1) * areas[step.octave]
-        left = (now - self._start) * (recipe.iter_n * sum(areas) / done - 1)
-        # L2 and guided objectives are sums over the picture: their mean is comparable from octave to octave.
-        value = step.objective / (1 if recipe.objective.get("objective") == "label" else areas[step.octave])
-        buffers = []
-        if now - self._shown >= _EVERY or step.iteration == recipe.iter_n - 1:
-            buffers, self._shown = [jpeg(self._full(quick=True), SHOWN, quality=75)], now
-        self._session.emit("step", *buffers, octave=step.octave, iteration=step.iteration, left=left,
-                           objective=value if np.isfinite(value) else None)
-
-    def _full(self, quick=False):
-        """The dream so far on the whole picture, float32; `quick`: no larger than the page shows."""
-        img = np.float32(self._begun.picture)
-        return whole(fit(img, SHOWN) if quick else img, np.float32(self._last.picture))
-
-    def _died(self, why):
-        """The worker is no more: keep what it had dreamt."""
-        why = f"{why}. The next dream starts a fresh one."
-        if self._last is None:
-            self._session.emit("ended", how="failed", text=why)
-            return
-        recipe = stopped_recipe(self._begun.recipe, self._last.octave, self._last.iteration)
-        img = np.float32(self._begun.picture)
-        self._keep(to_bytes(recipe.blend(img, self._full())), recipe, "died", f"{why} What was dreamt so far is kept.")
-
-    def _keep(self, picture, recipe, how, text=""):
-        self._session._dreamt = Dreamt(picture, recipe)
-        self._session.emit("ended", jpeg(picture, SHOWN, quality=90), how=how, text=text, seed=recipe.seed,
-                           size=_size(picture), name=next_name(recipe.input))
-
-
-def jpeg(img, most, quality=85):
-    """The bytes of a JPEG of an image, its longer side no more than `most`."""
-    file = io.BytesIO()
-    Image.fromarray(to_bytes(fit(np.float32(img), most))).save(file, "JPEG", quality=quality)
-    return file.getvalue()
-
-
-def _size(img):
-    return f"{img.shape[1]}×{img.shape[0]}"
 
 
 def _slot(which):

@@ -120,9 +120,10 @@ def form_of(recipe, limits):
         value = getattr(recipe, name)
         if name == "max_size" and value is None:
             continue
-        form[name] = min(max(value, number.least), number.most) if math.isfinite(value) else number.default
+        unknown = isinstance(value, float) and math.isnan(value)
+        form[name] = number.default if unknown else min(max(value, number.least), number.most)
         if form[name] != value:
-            notes.append(f"{number.title} {value:g} is not to be had here: it is {form[name]:g} now.")
+            notes.append(f"{number.title} {str(value)[:12]} is not to be had here: it is {form[name]:g} now.")
     return form, notes
 
 

@@ -5,7 +5,7 @@ deepdream.playground.thumbnails` makes them anew, of the models whose weights ar
 """
 
 import base64
-import sys
+import io
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +27,8 @@ def ladder(model):
 
 def of_pictures(names):
     """The pictures that come along, for the page: [{name, shows, thumb}]."""
-    return [{"name": name, "shows": pictures.BUILT_IN[name], "thumb": _address(_path("pictures", name))}
+    return [{"name": name, "shows": pictures.BUILT_IN[name],
+             "thumb": _address(_path("pictures", name)) or _encoded(_jpeg(cut(pictures.picture(name), 1)))}
             for name in names]
 
 
@@ -37,9 +38,11 @@ def _path(*names):
 
 def _address(path):
     """A file as an address that holds it, so that the page needs no other file; `None` if there is none."""
-    if not path.is_file():
-        return None
-    return "data:image/jpeg;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
+    return _encoded(path.read_bytes()) if path.is_file() else None
+
+
+def _encoded(data):
+    return "data:image/jpeg;base64," + base64.b64encode(data).decode("ascii")
 
 
 def make():
@@ -71,8 +74,14 @@ def cut(img, scale):
 
 def _write(path, img):
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(to_bytes(resize(np.float32(img), HEIGHT, WIDTH))).save(path, "JPEG", quality=76, optimize=True)
-    print(path, file=sys.stdout, flush=True)
+    path.write_bytes(_jpeg(img))
+    print(path, flush=True)
+
+
+def _jpeg(img):
+    file = io.BytesIO()
+    Image.fromarray(to_bytes(resize(np.float32(img), HEIGHT, WIDTH))).save(file, "JPEG", quality=62, optimize=True)
+    return file.getvalue()
 
 
 if __name__ == "__main__":

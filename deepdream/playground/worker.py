@@ -21,7 +21,8 @@ import numpy as np
 from .. import models
 from ..dream import dream_steps
 from ..errors import DreamError
-from ..image import resize, to_bytes
+from ..image import to_bytes
+from ..making import so_far
 from ..tiles import out_of_memory
 from .uploads import Picture
 
@@ -157,12 +158,10 @@ def serve(pipe, idle):
             for record in dream(net, job, pipe.poll):
                 pipe.send(record)
             net.release()
-        except Exception as error:
-            known = isinstance(error, DreamError)
-            if not known and not (lack := isinstance(error, MemoryError) or out_of_memory(error)):
-                logging.getLogger(__name__).debug("unexpected", exc_info=True)
-            pipe.send(Failed(str(error) if known else _NO_MEMORY if lack else f"{type(error).__name__}: {error}",
-                             fresh=not known))
+        except DreamError as error:
+            pipe.send(Failed(str(error)))
+        except Exception as error:  # whatever it is, the visitor is told, and the next dream begins in a fresh process
+            pipe.send(Failed(_NO_MEMORY if out_of_memory(error) else f"{type(error).__name__}: {error}", fresh=True))
 
 
 def dream(net, job, stopped):
@@ -180,21 +179,11 @@ def dream(net, job, stopped):
         if stopped() and (step.octave, step.iteration) != last:
             recipe = stopped_recipe(recipe, step.octave, step.iteration)
             break
-    yield Ended(recipe, to_bytes(recipe.blend(img, whole(img, step.image))))
-
-
-def whole(img, dreamt):
-    """The dream so far at full size: what an octave added, enlarged, on the picture it was dreamt on.
-
-    **Arguments:** `img`: float32 (H, W, 3); `dreamt`: float32 (h, w, 3), the octave's picture.
-    """
-    if dreamt.shape == img.shape:
-        return dreamt
-    return img + resize(dreamt - resize(img, *dreamt.shape[:2]), *img.shape[:2])
+    yield Ended(recipe, to_bytes(recipe.blend(img, so_far(img, step.image))))
 
 
 def stopped_recipe(recipe, octave, iteration):
-    """The recipe of a dream that ended after this step: of a kind of its own, since a replay would go on to the end."""
+    """The recipe of a dream that ended after this step, so that a replay ends there as well."""
     return replace(recipe, kind="stopped dream", more={**recipe.more, "octave": octave, "iteration": iteration})
 
 
