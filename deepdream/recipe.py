@@ -190,10 +190,12 @@ class Recipe:
 
     def pictures(self, image=None, guide=None, beside=None):
         """(image, guide): the arrays that the recipe is made from, given or found; see `render`."""
-        image = _given(image) if image is not None else find_picture(self.input, self.input_sha256, beside, "--input")
+        if image is None:
+            image = find_picture(self.input, self.input_sha256, beside, "image (replay --input)")
+        image = _given(image)
         if guide is not None:
             return image, _given(guide)
-        return image, self.guide and find_picture(self.guide, self.guide_sha256, beside, "--guide")
+        return image, self.guide and find_picture(self.guide, self.guide_sha256, beside, "guide (replay --guide)")
 
     def differences(self, other):
         """What `other`, a complete recipe, has other than this one records: a list of sentences."""
