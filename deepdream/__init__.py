@@ -5,14 +5,17 @@
     dd.write_image("dream.png", dd.deepdream(net, dd.read_image("sky.jpg")))
 """
 
+from .animation import write_animation
 from .dream import Step, deepdream, dream_steps, make_step
 from .errors import DreamError, ImageError, LayerError, ModelError, ParameterError, VideoError, WeightsError
+from .footage import Video
 from .image import read_image, write_image
 from .models import load
 from .net import Net, classify, deprocess, preprocess
 from .objectives import objective_L2
 from .pictures import picture
 from .recipe import Recipe
+from .video import video_frames
 from .zoom import Frame, zoom_frames
 
 __version__ = "0.1.0"
@@ -27,6 +30,7 @@ __all__ = [
     "ParameterError",
     "Recipe",
     "Step",
+    "Video",
     "VideoError",
     "WeightsError",
     "classify",
@@ -39,6 +43,8 @@ __all__ = [
     "picture",
     "preprocess",
     "read_image",
+    "video_frames",
+    "write_animation",
     "write_image",
     "zoom_frames",
 ]
