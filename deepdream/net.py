@@ -18,6 +18,7 @@ import numpy as np
 from google.protobuf import text_format
 
 from . import definition, weights
+from .device import choose_device, use_device
 from .errors import DreamError, LayerError, ModelError
 from .fast import fast_layers_wanted, use_fast_layers
 from .image import check_image, resize
@@ -43,17 +44,24 @@ class Net(caffe.Net):
     - `labels`: the classifier's labels, in order.
     - `fast`: use our Caffe's faster CPU layers where it has them; `False`: upstream's own, to compare with. `None`: as
       the environment variable DEEPDREAM_LAYERS says, "fast" (the default) or "upstream".
+    - `gpu`: where to compute, in any thread: `None` for the CPU, a GPU's number, or "auto" for the first GPU that
+      works, else the CPU.
 
-    **Attributes:** `mean` (float32 (3, 1, 1), BGR), `end`, `labels`, `input_size` ((height, width) of the definition).
+    **Attributes:** `mean` (float32 (3, 1, 1), BGR), `end`, `labels`, `input_size` ((height, width) of the definition),
+    `gpu` (`None` or the GPU's number).
 
-    **Raises:** `ModelError`, `WeightsError` or `LayerError`, before Caffe itself sees what is wrong.
+    **Raises:** `ModelError`, `WeightsError` or `LayerError`, before Caffe itself sees what is wrong; `DreamError` if
+    the GPU cannot be used.
     """
 
-    def __init__(self, prototxt, weights, mean, end, labels=(), fast=None):
+    def __init__(self, prototxt, weights, mean, end, labels=(), fast=None, gpu=None):
+        self.gpu = choose_device(gpu)
+        self._process = os.getpid()
         parsed = definition.read_definition(prototxt)
         self.definition = definition.prepare(parsed)
-        if fast_layers_wanted(fast):
+        if fast_layers_wanted(fast) and self.gpu is None:
             self.definition = use_fast_layers(self.definition)
+        self._use_device()
         with self._prepared() as prepared:
             try:
                 super().__init__(prepared, caffe.TEST)
@@ -106,8 +114,14 @@ class Net(caffe.Net):
         names = [layer.name for layer in self.definition.layer]
         return self.definition.layer[:names.index(end) + 1]
 
+    def forward(self, *args, **kwargs):
+        """As `caffe.Net.forward`, on the net's own device whatever the thread."""
+        self._use_device()
+        return super().forward(*args, **kwargs)
+
     def backward(self, diffs=None, start=None, end=None, **kwargs):
-        """As `caffe.Net.backward`; remembers which layers were left with diffs."""
+        """As `caffe.Net.backward`, on the net's own device; remembers which layers were left with diffs."""
+        self._use_device()
         self._diffs_of = (start, end)
         return super().backward(diffs=diffs, start=start, end=end, **kwargs)
 
@@ -134,6 +148,7 @@ class Net(caffe.Net):
         """
         if not hasattr(caffe._caffe, "rebuild"):
             return
+        self._use_device()
         with self._prepared() as prototxt:
             caffe._caffe.rebuild(self, prototxt)
         for cached in [name for name in vars(self) if name in _CACHED_BY_CAFFE]:
@@ -147,6 +162,12 @@ class Net(caffe.Net):
             path = Path(folder) / "prepared.prototxt"
             path.write_text(text_format.MessageToString(self.definition), encoding="utf-8")
             yield str(path)
+
+    def _use_device(self):
+        if self.gpu is not None and os.getpid() != self._process:
+            raise DreamError("a network on a GPU cannot be used in a forked process: load it there, in one that was "
+                             "started afresh (multiprocessing's method 'spawn')")
+        use_device(self.gpu)
 
     def _clear_diffs(self):
         for blob in self.blobs.values():
@@ -192,22 +213,3 @@ def classify(net, img, top=5):
                          "it needs one label for each to classify")
     best = np.argsort(-probabilities, kind="stable")[:top]
     return [(net.labels[i], float(probabilities[i])) for i in best]
-
-
-def set_device(gpu):
-    """Choose where Caffe computes in this thread: `None` for the CPU, or a GPU's number.
-
-    **Raises:** `DreamError` if this Caffe cannot use a GPU.
-    """
-    if gpu is None or (gpu == "auto" and not has_cuda()):
-        caffe.set_mode_cpu()
-        return
-    if not has_cuda():
-        raise DreamError(f"gpu={gpu!r}: this Caffe was built without CUDA; use gpu=None")
-    caffe.set_device(0 if gpu == "auto" else int(gpu))
-    caffe.set_mode_gpu()
-
-
-def has_cuda():
-    """Whether this Caffe was built with CUDA."""
-    return hasattr(caffe._caffe.Blob, "_gpu_data_ptr")

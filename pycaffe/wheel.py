@@ -1,9 +1,11 @@
 """Print the path of a wheel of Caffe for the Python that runs this, building it unless it is in the cache.
 
     .venv/bin/python pycaffe/wheel.py
+    PYCAFFE_CUDA=1 .venv/bin/python pycaffe/wheel.py        # for GPUs; variant.py says what else may be chosen
 
 A build takes minutes, so the wheel is kept in the user's cache under the hash of everything that decides what is
-built: the files of this folder, the Python ABI, the processor and the Debian release whose libraries it links to.
+built: the files of this folder, the variant, the Python ABI, the processor and the Debian release whose libraries it
+links to.
 """
 
 import hashlib
@@ -16,10 +18,12 @@ import tempfile
 from pathlib import Path
 
 import source
+import variant
 
 HERE = Path(__file__).resolve().parent
 # What changes nothing in the wheel must not cause a build.
 NOT_IN_THE_RECIPE = {"wheel.py", "README.md", "apt-packages.txt"}
+ONLY_WITH_CUDA = {"compat/cuda", "cuda.cmake", "gpu.cpp", "gpu.hpp"}
 
 
 def release():
@@ -32,11 +36,15 @@ def release():
 
 
 def recipe_hash():
-    digest = hashlib.sha256(f"{sysconfig.get_config_var('SOABI')} {release()}".encode())
+    digest = hashlib.sha256(f"{sysconfig.get_config_var('SOABI')} {release()} {variant.describe()}".encode())
     for path in sorted(HERE.rglob("*")):
-        if path.is_file() and path.name not in NOT_IN_THE_RECIPE and "__pycache__" not in path.parts:
-            digest.update(f"\0{path.relative_to(HERE).as_posix()}\0".encode())
-            digest.update(path.read_bytes())
+        name = path.relative_to(HERE).as_posix()
+        if path.is_dir() or path.name in NOT_IN_THE_RECIPE or "__pycache__" in path.parts:
+            continue
+        if not variant.cuda() and name.startswith(tuple(ONLY_WITH_CUDA)):
+            continue
+        digest.update(f"\0{name}\0".encode())
+        digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
 
@@ -48,7 +56,8 @@ def wheel():
     shelf.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=shelf, prefix="build-") as folder:
         log = shelf / "build.log"
-        print(f"Building Caffe, once: about 4 minutes on 2 cores. Log: {log}", file=sys.stderr)
+        print(f"Building Caffe, once: about {20 if variant.cuda() else 4} minutes on 2 cores. Log: {log}",
+              file=sys.stderr)
         with open(log, "w", encoding="utf-8") as output:
             done = subprocess.run(
                 [sys.executable, "-m", "pip", "wheel", "--no-deps", "--verbose", "--wheel-dir", folder, str(HERE)],
@@ -64,5 +73,5 @@ def wheel():
 if __name__ == "__main__":
     try:
         print(wheel())
-    except source.SourceError as error:
+    except (source.SourceError, variant.VariantError) as error:
         sys.exit(f"wheel.py: {error}")
