@@ -12,6 +12,7 @@ from .models import load
 from .net import Net, classify, deprocess, preprocess
 from .objectives import objective_L2
 from .pictures import picture
+from .recipe import Recipe
 
 __version__ = "0.1.0"
 
@@ -22,6 +23,7 @@ __all__ = [
     "ModelError",
     "Net",
     "ParameterError",
+    "Recipe",
     "Step",
     "WeightsError",
     "classify",

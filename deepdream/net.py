@@ -48,7 +48,8 @@ class Net(caffe.Net):
       works, else the CPU.
 
     **Attributes:** `mean` (float32 (3, 1, 1), BGR), `end`, `labels`, `input_size` ((height, width) of the definition),
-    `gpu` (`None` or the GPU's number).
+    `weights` (the path of its weights, or `None`), `fast` (whether it has any of the faster layers), `gpu` (`None` or
+    the GPU's number).
 
     **Raises:** `ModelError`, `WeightsError` or `LayerError`, before Caffe itself sees what is wrong; `DreamError` if
     the GPU cannot be used.
@@ -67,6 +68,8 @@ class Net(caffe.Net):
                 super().__init__(prepared, caffe.TEST)
             except RuntimeError as error:
                 raise ModelError(f"{prototxt} is not a network that Caffe can build: {error}") from None
+        self.weights = weights
+        self.fast = any(layer.type.startswith("Fast") for layer in self.definition.layer)
         if weights is not None:
             self._load(weights)
         try:

@@ -25,3 +25,11 @@ def objective_L2(dst):
     dst.diff[...] = dst.data
     x = dst.data.ravel()
     return 0.5 * float(np.dot(x, x))
+
+
+objective_L2.spec = {"objective": "L2"}
+
+
+def objective_from_spec(net, spec, end, guide=None):
+    """The objective that a recipe's `spec` describes."""
+    return objective_L2

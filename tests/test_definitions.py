@@ -61,5 +61,6 @@ def test_model_names_layers_that_exist_and_a_label_for_every_output(name):
     layers = {layer.name for layer in parsed(model.prototxt.read_text(encoding="utf-8")).layer}
     assert model.end in model.ladder
     assert set(model.ladder) <= layers
-    assert len(model.labels) == 1000
-    assert model.labels[281] == "tabby, tabby cat"
+    if "places" not in name:  # whose labels test_places.py holds to what was published
+        assert len(model.labels) == 1000
+        assert model.labels[281] == "tabby, tabby cat"

@@ -14,12 +14,14 @@ import typer
 
 from ..errors import DreamError
 from .dream import dream
+from .replay import replay
 from .screen import ScreenHandler, screen
 from .show import classify_command, layers, models_command
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None,
                   help="DeepDream: a trained classifier asked, backwards, for more of what it sees.")
 app.command()(dream)
+app.command()(replay)
 app.command()(layers)
 app.command("classify")(classify_command)
 app.command("models")(models_command)

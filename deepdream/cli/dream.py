@@ -29,12 +29,13 @@ def dream(
     imgs = (check_image(pictures.picture(name)) for name in names)
     # A file is read before the network, whose weights may have to be fetched: a damaged picture needs none.
     first = [] if names[0] in pictures.BUILT_IN else [next(imgs)]
-    net, _ = options.load()
+    net, model = options.load()
     for name, target, full in zip(names, targets, itertools.chain(first, imgs)):
-        img = options.fit(full)
         settings = options.settings(net)
-        result = dream_with_progress(net, img, settings)
-        write_image(target, options.blend(img, result))
+        recipe = options.recipe(name, model, net, full, settings)
+        img = recipe.fit(full)
+        result = dream_with_progress(net, img, {**settings, "tile": recipe.tile or settings["tile"]})
+        write_image(target, recipe.blend(img, result), recipe=recipe)
         scaled = f", scaled from {_size(full)} to {_size(img)}" if img.shape != full.shape else ""
         say(f"{name} dreamt at {settings['end']}, seed {settings['seed']}{scaled}")
         print(target.resolve(), flush=True)

@@ -20,7 +20,8 @@ from .. import models, pictures
 from ..device import AUTO, choose_device
 from ..dream import deepdream, fresh_seed, resolve_end
 from ..errors import ParameterError, WeightsError
-from ..image import resize
+from ..objectives import objective_L2
+from ..recipe import Recipe, short_name
 from ..tiles import SMALLEST_TILE
 from .screen import say
 
@@ -86,17 +87,16 @@ class DreamOptions:
                 "jitter": self.jitter, "seed": fresh_seed() if self.seed is None else self.seed,
                 "tile": _tile(self.tile)}
 
-    def fit(self, img):
-        """An image no larger than `--max-size`."""
-        height, width = img.shape[:2]
-        if self.max_size is None or max(height, width) <= self.max_size:
-            return img
-        factor = self.max_size / max(height, width)
-        return resize(img, max(1, round(height * factor)), max(1, round(width * factor))).clip(0, 255)
+    def recipe(self, name, model, net, img, settings):
+        """What a picture is made from and how, complete: what is written into its file.
 
-    def blend(self, img, dream):
-        """The dream, `--strength` of it."""
-        return dream if self.strength == 1 else img + self.strength * (dream - img)
+        **Arguments:** `name`: the input's; `model`, `net`: as from `load`; `img`: the input in full size; `settings`:
+        the keyword arguments of `dream_steps`.
+        """
+        settings = dict(settings)
+        objective = settings.pop("objective", objective_L2)
+        return Recipe(input=short_name(name), model=short_name(self.model or model.name), objective=objective.spec,
+                      max_size=self.max_size, strength=self.strength, **settings).complete(net, img)
 
 
 def takes_dream_options(command):
