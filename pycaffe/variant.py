@@ -13,6 +13,7 @@ libraries as what the wheel depends on. A wheel for GPUs has a version of its ow
 """
 
 import os
+import sys
 
 VERSION = "1.0.0"
 
@@ -75,15 +76,27 @@ def version():
     return f"{VERSION}+cuda13" if cudnn() else f"{VERSION}+cuda13.nocudnn"
 
 
-# What scikit-build-core asks a metadata provider (pyproject.toml names this file).
-def get_requires_for_dynamic_metadata(settings):
+def build_requires():
+    """The packages with what CUDA's part is compiled with."""
     return BUILD_REQUIRES + (CUDNN if cudnn() else []) if cuda() else []
 
 
+def libraries():
+    """The packages with the libraries that CUDA's part runs on."""
+    return RUNTIME + (CUDNN + CUDNN_RUNTIME if cudnn() else []) if cuda() else []
+
+
+# What scikit-build-core asks a metadata provider (pyproject.toml names this file).
+def get_requires_for_dynamic_metadata(settings):
+    return build_requires()
+
+
 def dynamic_metadata(settings, project):
-    libraries = RUNTIME + (CUDNN + CUDNN_RUNTIME if cudnn() else []) if cuda() else []
-    return {"version": version(), "dependencies": libraries}
+    return {"version": version(), "dependencies": libraries()}
 
 
 if __name__ == "__main__":
-    print(describe())
+    try:
+        print(describe())
+    except VariantError as error:
+        sys.exit(f"variant.py: {error}")
