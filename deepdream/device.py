@@ -4,13 +4,11 @@ A device is `None` for the CPU or a GPU's number, from 0. Caffe has one setting 
 own device and makes it the setting of whatever thread uses it (`use_device`).
 """
 
-import logging
+import os
 
 import caffe
 
 from .errors import DreamError
-
-log = logging.getLogger(__name__)
 
 AUTO = "auto"
 
@@ -28,8 +26,7 @@ def has_cudnn():
 def choose_device(gpu):
     """The device that `gpu` asks for, tried out.
 
-    **Arguments:** `gpu`: `None` for the CPU, a GPU's number, or "auto" for the first GPU that works, else the CPU; what
-    "auto" chose is logged.
+    **Arguments:** `gpu`: `None` for the CPU, a GPU's number, or "auto" for the first GPU that works, else the CPU.
 
     **Returns:** a device.
 
@@ -38,7 +35,7 @@ def choose_device(gpu):
     if gpu is None:
         return None
     if gpu == AUTO:
-        return _first_usable()
+        return next((gpu for gpu in range(_count()) if not _problem(gpu)), None)
     if isinstance(gpu, bool) or not isinstance(gpu, int) or gpu < 0:
         raise DreamError(f"gpu={gpu!r}: it must be None for the CPU, the number of a GPU, or 'auto'")
     problem = _problem(gpu)
@@ -61,19 +58,14 @@ def free_gpu_bytes(device):
     return caffe._caffe.gpu_memory(device)[0] if hasattr(caffe._caffe, "gpu_memory") else None
 
 
-def _first_usable():
-    if not has_cuda():
-        problem = "this Caffe was built without CUDA"
-    elif not _can_ask():
-        problem = "this Caffe does not tell which GPUs there are; name one by its number"
-    else:
-        problem = _problem(0)
-        for gpu in range(_count()):
-            if not _problem(gpu):
-                log.info("dreaming on GPU %d, %s", gpu, caffe._caffe.gpu_name(gpu))
-                return gpu
-    log.info("dreaming on the CPU: %s", problem)
-    return None
+def explain(device):
+    """What "auto" chose and why, in a line; empty where there was nothing to choose: no GPU, and no CUDA either."""
+    if device is not None:
+        return f"dreaming on GPU {device}, {caffe._caffe.gpu_name(device)}"
+    if not has_cuda() and not os.path.exists("/dev/nvidia0"):
+        return ""
+    problem = _problem(0) or "this Caffe does not tell which GPUs there are; name one by its number"
+    return f"dreaming on the CPU: {problem}"
 
 
 def _problem(gpu):
@@ -94,6 +86,8 @@ def _problem(gpu):
 
 
 def _count():
+    if not _can_ask():
+        return 0
     try:
         return caffe._caffe.gpu_count()
     except caffe.Error:

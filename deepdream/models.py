@@ -15,7 +15,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from .device import choose_device
+from .device import AUTO, choose_device
 from .errors import DreamError, ModelError, WeightsError
 from .fetch import (
     cache_folder,
@@ -156,7 +156,8 @@ def load(name, gpu=None, fast=None):
     `DreamError` if the GPU cannot be used, before anything is fetched.
     """
     model = find_model(name)
-    gpu = choose_device(gpu)
+    if gpu != AUTO:
+        choose_device(gpu)
     path = weights_path(model)
     return Net(model.prototxt, path, model.mean, model.end, labels=model.labels, fast=fast, gpu=gpu)
 

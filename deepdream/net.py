@@ -6,6 +6,7 @@ network's mean subtracted; `preprocess` and `deprocess` go between that and an i
 
 import contextlib
 import difflib
+import logging
 import os
 import tempfile
 from pathlib import Path
@@ -18,10 +19,12 @@ import numpy as np
 from google.protobuf import text_format
 
 from . import definition, weights
-from .device import choose_device, use_device
+from .device import AUTO, choose_device, explain, use_device
 from .errors import DreamError, LayerError, ModelError
 from .fast import fast_layers_wanted, use_fast_layers
 from .image import check_image, resize
+
+log = logging.getLogger(__name__)
 
 # What pycaffe keeps on a net once it was asked for; all of it refers to the net's blobs.
 _CACHED_BY_CAFFE = {"_blobs_dict", "_blob_loss_weights_dict", "_layer_dict", "_params_dict", "_input_list",
@@ -82,6 +85,8 @@ class Net(caffe.Net):
         self.input_size = definition.native_size(parsed)
         self._diffs_of = None
         self.end = self.check_layer(end)
+        if gpu == AUTO and explain(self.gpu):
+            log.info(explain(self.gpu))
 
     def _load(self, path):
         needed = {name: [tuple(blob.shape) for blob in blobs] for name, blobs in self.params.items()}

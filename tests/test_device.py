@@ -48,12 +48,20 @@ def test_the_cpu_is_asked_for_with_none():
 
 
 @no_gpu_needed
-def test_without_a_gpu_auto_is_the_cpu_and_says_why(caplog, tiny_prototxt):
+def test_without_a_gpu_auto_is_the_cpu(caplog, tiny_prototxt):
     with caplog.at_level(logging.INFO, logger="deepdream"):
         net = dd.Net(tiny_prototxt, None, (104, 117, 123), "both", gpu="auto")
     assert net.gpu is None
-    assert [record.getMessage().split(":")[0] for record in caplog.records] == ["dreaming on the CPU"]
+    assert caplog.messages == [device.explain(None)] if device.has_cuda() else caplog.messages == []
     net.forward()
+
+
+def test_a_caffe_without_cuda_says_so_only_where_there_is_a_gpu(monkeypatch):
+    monkeypatch.setattr(device, "has_cuda", lambda: False)
+    monkeypatch.setattr(device.os.path, "exists", lambda path: path == "/dev/nvidia0")
+    assert device.explain(None) == "dreaming on the CPU: this Caffe was built without CUDA"
+    monkeypatch.setattr(device.os.path, "exists", lambda path: False)
+    assert device.explain(None) == ""
 
 
 @no_gpu_needed
@@ -70,23 +78,20 @@ def test_what_is_no_device_is_refused(gpu):
 
 
 @ours
-def test_auto_takes_the_first_gpu_that_works(machine, caplog):
+def test_auto_takes_the_first_gpu_that_works(machine):
     machine({0: "no kernel image is available for execution on the device", 1: None, 2: None})
-    with caplog.at_level(logging.INFO, logger="deepdream"):
-        assert device.choose_device("auto") == 1
-    assert caplog.messages == ["dreaming on GPU 1, Model 1"]
+    assert device.choose_device("auto") == 1
+    assert device.explain(1) == "dreaming on GPU 1, Model 1"
 
 
 @ours
-def test_auto_says_why_no_gpu_works(machine, caplog):
+def test_auto_says_why_no_gpu_works(machine):
     for gpus, reason in ((None, "no CUDA-capable device is detected"), ({}, "there are 0 GPUs, numbered from 0"),
                          ({0: "all CUDA-capable devices are busy or unavailable"}, "all CUDA-capable devices are busy "
                                                                                   "or unavailable")):
         machine(gpus)
-        caplog.clear()
-        with caplog.at_level(logging.INFO, logger="deepdream"):
-            assert device.choose_device("auto") is None
-        assert caplog.messages == [f"dreaming on the CPU: {reason}"]
+        assert device.choose_device("auto") is None
+        assert device.explain(None) == f"dreaming on the CPU: {reason}"
 
 
 @ours

@@ -122,7 +122,8 @@ def takes_dream_options(command):
 
 def load_model(name, end=None, gpu=None):
     """(net, model). Only where neither a model nor a layer was asked for may another model stand in."""
-    gpu = choose_device(gpu)  # what cannot be is said before anything is fetched
+    if gpu != AUTO:
+        choose_device(gpu)  # what cannot be is said before anything is fetched
     if name is None and end is None:
         try:
             models.weights_path(models.find_model(FIRST))

@@ -13,7 +13,9 @@ template <class Handle, class Library>
 class PerDevice {
  public:
   ~PerDevice() {
-    for (const std::pair<const int, Handle>& made : handles_) Library::destroy(made.second);
+    for (const std::pair<const int, Handle>& made : handles_) {
+      if (made.second) Library::destroy(made.second);
+    }
   }
 
   Handle get() {
