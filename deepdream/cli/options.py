@@ -33,6 +33,9 @@ IMAGE_HELP = f"Files, noise:WxH, or built-in: {', '.join(pictures.BUILT_IN)}."
 MODEL = typer.Option(None, "--model", metavar="NAME|DIR", show_default=False,
                      help=f"The network. [default: {FIRST}, or {FALLBACK} where that cannot be had]")
 
+GPU = typer.Option(AUTO, "--gpu", metavar="N|auto|none",
+                   help="The GPU to compute on; auto: the first that works, else the CPU; none: the CPU.")
+
 
 @dataclass(frozen=True)
 class DreamOptions:
@@ -56,8 +59,7 @@ class DreamOptions:
     # better dreamt in tiles than refused.
     tile: str = typer.Option("auto", "--tile", metavar="N|auto|none",
                              help="Dream in tiles of N pixels: less memory for large pictures. auto: if need be.")
-    gpu: str = typer.Option(AUTO, "--gpu", metavar="N|auto|none",
-                            help="The GPU to compute on; auto: the first that works, else the CPU; none: the CPU.")
+    gpu: str = GPU
     max_size: Optional[int] = typer.Option(None, "--max-size", metavar="PIXELS", show_default=False,
                                            help="Scale a larger picture down to this longer side.")
     strength: float = typer.Option(1.0, "--strength", help="Blend with the original: 0 the original, 1 the dream.")
@@ -72,11 +74,11 @@ class DreamOptions:
         check_range("--seed", self.seed, 0, 2**32 - 1)
         check_range("--max-size", self.max_size, 1)
         _tile(self.tile)
-        _gpu(self.gpu)
+        gpu_of(self.gpu)
 
     def load(self):
         """The network: (net, model), with the layer that was asked for."""
-        net, model = load_model(self.model, self.end, _gpu(self.gpu))
+        net, model = load_model(self.model, self.end, gpu_of(self.gpu))
         resolve_end(net, self.end, None)
         return net, model
 
@@ -151,7 +153,7 @@ def _tile(text):
     return int(text)
 
 
-def _gpu(text):
+def gpu_of(text):
     """The library's `gpu` for the command's."""
     if text in (AUTO, "none"):
         return None if text == "none" else text
