@@ -85,8 +85,7 @@ class Net(caffe.Net):
         self.labels = list(labels)
         self.input_size = definition.native_size(parsed)
         self.end = self.check_layer(end)
-        if gpu == AUTO and explain(self.gpu):
-            log.info(explain(self.gpu))
+        self._unsaid = explain(self.gpu) if gpu == AUTO else ""
 
     def _load(self, path):
         needed = {name: [tuple(blob.shape) for blob in blobs] for name, blobs in self.params.items()}
@@ -125,6 +124,9 @@ class Net(caffe.Net):
     # Every pass of Caffe's Python goes through these two.
     def _forward(self, start, end):
         self._use_device()
+        if self._unsaid:  # where it dreams is said when it does: until then something else may be wrong
+            log.info(self._unsaid)
+            self._unsaid = ""
         return super()._forward(start, end)
 
     def _backward(self, start, end):
