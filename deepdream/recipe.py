@@ -19,7 +19,7 @@ import PIL
 import scipy
 
 from . import models
-from .dream import deepdream, fresh_seed, octave_shapes, resolve_end
+from .dream import deepdream, dream_steps, fresh_seed, octave_shapes, resolve_end
 from .errors import DreamError, ImageError, ParameterError
 from .fetch import sha256_of
 from .image import check_image, fit, read_text
@@ -191,6 +191,13 @@ class Recipe:
 
         **Raises:** a `DreamError` that says what is missing.
         """
+        return self.make(image, guide, net, beside)[0]
+
+    def make(self, image=None, guide=None, net=None, beside=None, progress=None):
+        """(picture, complete recipe): what `render` and `complete` give, at once.
+
+        `progress` is called with the share that is done, 0..1, after each step.
+        """
         self.check_kind()
         image, guide = self.pictures(image, guide, beside)
         net = self.load() if net is None else net
@@ -198,7 +205,13 @@ class Recipe:
         for difference in self.differences(done):
             log.warning("%s", difference)
         image = self.fit(image)
-        return self.blend(image, deepdream(net, image, **done.settings(net, guide)))
+        areas = [h * w for h, w in octave_shapes(*image.shape[:2], self.octave_n, self.octave_scale)]
+        worked, work = 0, sum(areas) * self.iter_n
+        for step in dream_steps(net, image, **done.settings(net, guide)):
+            worked += areas[step.octave]
+            if progress is not None:
+                progress(worked / work)
+        return self.blend(image, step.image), done
 
     def load(self):
         """The recorded network."""

@@ -126,7 +126,7 @@ def test_weights_of_the_right_shapes_dream_and_classify(random_weights, monkeypa
     model = models.find_model(name)
     np.testing.assert_array_equal(net.mean.ravel(), np.float32(model.mean))
     cat = dd.picture("cat")
-    assert_rises(net, cat[::4, ::4], "inception_3b/output", iter_n=3, octave_n=1)
+    assert_rises(net, cat[::4, ::4], "inception_3b/output", iter_n=4, octave_n=1, step_size=6.0)
     answers = dd.classify(net, cat, top=len(model.labels))
     assert sorted(label for label, _ in answers) == sorted(model.labels)
     assert sum(probability for _, probability in answers) == pytest.approx(1, abs=1e-4)

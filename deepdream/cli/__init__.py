@@ -14,6 +14,7 @@ import typer
 
 from ..errors import DreamError
 from .dream import dream
+from .gallery import gallery
 from .replay import replay
 from .screen import ScreenHandler, screen
 from .show import classify_command, layers, models_command
@@ -22,6 +23,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None,
                   help="DeepDream: a trained classifier asked, backwards, for more of what it sees.")
 app.command()(dream)
 app.command()(replay)
+app.command()(gallery)
 app.command()(layers)
 app.command("classify")(classify_command)
 app.command("models")(models_command)

@@ -1,0 +1,72 @@
+"""Recipes on many machines: Dask's `distributed` does the work, this hands it one dream after another.
+
+The pictures that a recipe needs travel with it, and the dream comes back, so that workers need no folder in common
+with this machine; networks each worker loads by itself.
+"""
+
+import logging
+import threading
+
+from .errors import DreamError
+
+log = logging.getLogger(__name__)
+
+_ONE_AT_A_TIME = threading.Lock()
+
+
+def make_on_cluster(waiting, scheduler=None, workers=None):
+    """Make pictures on the workers of a Dask scheduler, or of this machine.
+
+    A worker that dies has its recipe run again on another; after Dask's allowed-failures (three) deaths a recipe is
+    given up.
+
+    **Arguments:** `waiting`: [(entry, path), …]; `scheduler`: an address, such as tcp://10.0.0.1:8786; `workers`: or
+    the number of processes to start here.
+
+    **Returns:** an iterator of (entry, path, result) as they come about; the result is (picture, recipe) or an
+    exception.
+
+    **Raises:** `DreamError` if `distributed` is missing or no scheduler answers.
+    """
+    try:
+        import dask
+        from distributed import Client, LocalCluster, as_completed
+    except ImportError:
+        raise DreamError("dreaming on a cluster needs Dask: pip install 'deepdream-caffe[cluster]'") from None
+    # A large picture in a task is no mistake here.
+    with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 GiB"}):
+        cluster = None
+        if not scheduler:
+            cluster = LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None)
+        try:
+            client = Client(scheduler or cluster, timeout="10 s")
+        except (OSError, ValueError) as error:
+            raise DreamError(f"no Dask scheduler answers at {scheduler} ({error}); start one with `dask scheduler`"
+                             ) from None
+        try:
+            if not client.scheduler_info()["workers"]:
+                log.info("the scheduler at %s has no workers yet: waiting for some (`dask worker`)", scheduler)
+            futures = {}
+            for entry, path in waiting:
+                try:
+                    image, guide = entry.recipe.pictures()
+                except DreamError as error:
+                    yield entry, path, error
+                    continue
+                futures[client.submit(_render, entry.recipe, image, guide, pure=False)] = entry, path
+            for future in as_completed(list(futures)):
+                entry, path = futures.pop(future)
+                yield entry, path, future.exception() or future.result()
+                future.release()
+        finally:
+            client.close()
+            if cluster is not None:
+                cluster.close()
+
+
+def _render(recipe, image, guide):
+    from .gallery import render
+
+    # A worker may have several threads, but a network has one picture in it.
+    with _ONE_AT_A_TIME:
+        return render(recipe, image, guide)
