@@ -7,12 +7,14 @@
 
 from .dream import Step, deepdream, dream_steps, make_step
 from .errors import DreamError, ImageError, LayerError, ModelError, ParameterError, WeightsError
+from .guide import guided
 from .image import read_image, write_image
 from .models import load
 from .net import Net, classify, deprocess, preprocess
-from .objectives import objective_L2
+from .objectives import Objectives, channels, label, objective_L2
 from .pictures import picture
 from .recipe import Recipe
+from .specs import objective_from_spec, spec_of
 
 __version__ = "0.1.0"
 
@@ -22,19 +24,25 @@ __all__ = [
     "LayerError",
     "ModelError",
     "Net",
+    "Objectives",
     "ParameterError",
     "Recipe",
     "Step",
     "WeightsError",
+    "channels",
     "classify",
     "deepdream",
     "deprocess",
     "dream_steps",
+    "guided",
+    "label",
     "load",
     "make_step",
     "objective_L2",
+    "objective_from_spec",
     "picture",
     "preprocess",
     "read_image",
+    "spec_of",
     "write_image",
 ]

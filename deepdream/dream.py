@@ -15,6 +15,7 @@ from functools import partial
 import numpy as np
 import scipy.ndimage as nd
 
+from .ends import named, resolve_end
 from .errors import ImageError, LayerError, ParameterError
 from .image import check_image
 from .net import deprocess, preprocess
@@ -57,10 +58,10 @@ def make_step(net, step_size=1.5, end=None, jitter=32, clip=True, objective=obje
 
     - `net`: a `Net`; `net.input.data[0]` holds the picture, (3, H, W), and is changed.
     - `step_size`: mean change of a value, in units of 0..255.
-    - `end`: the layer to raise; `None`: the objective's, else the network's own.
+    - `end`: the layer to raise, or several: {layer: weight}; `None`: the objective's, else the network's own.
     - `jitter`: the largest shift in pixels, either way.
     - `clip`: keep the values within 0..255.
-    - `objective`: what to raise at `end`; see `deepdream.objectives`.
+    - `objective`: what to raise at `end`, see `deepdream.objectives`; a mapping has one for each of several layers.
     - `rng`: a `numpy.random.RandomState`; `None`: a fresh one.
 
     **Returns:** what the objective returned, a float (NaN if nothing).
@@ -78,13 +79,13 @@ def _ascend(net, picture, end, objective, step_size, jitter, clip, rng, tiles):
     ox, oy = rng.randint(-jitter, jitter + 1, 2)
     gradient, magnitude, value = tiles.gradient(net, picture, (oy, ox), end, objective)
     if not np.isfinite(magnitude):
-        raise LayerError(f"the gradient at {end!r} is not finite: the objective or the weights overflow")
+        raise LayerError(f"the gradient at {named(end)} is not finite: the objective or the weights overflow")
     # The release divides by the bare mean; a layer that does not respond at all would turn the picture into NaN.
     if magnitude > 0:
         gradient *= np.float32(step_size / magnitude)
         picture += gradient
     else:
-        log.warning("nothing in the picture moves %s: the gradient is zero and this step changes nothing", end)
+        log.warning("nothing in the picture moves %s: the gradient is zero and this step changes nothing", named(end))
     if clip:
         np.clip(picture, -net.mean, 255 - net.mean, out=picture)
     return math.nan if value is None else float(value)
@@ -142,9 +143,9 @@ def deepdream(net, base_img, iter_n=10, octave_n=4, octave_scale=1.4, end=None, 
     - `base_img`: the picture, (H, W, 3) RGB 0..255.
     - `iter_n`: steps per octave.
     - `octave_n`, `octave_scale`: how many sizes, and the ratio of one to the next.
-    - `end`: the layer to raise; `None`: the objective's, else the network's own.
+    - `end`: the layer to raise, or several: {layer: weight}; `None`: the objective's, else the network's own.
     - `clip`: keep the values within 0..255.
-    - `objective`: what to raise at `end`; see `deepdream.objectives`.
+    - `objective`: what to raise at `end`, see `deepdream.objectives`; a mapping has one for each of several layers.
     - `step_size`: mean change of a value in one step, in units of 0..255.
     - `jitter`: the largest random shift of the picture in a step, in pixels.
     - `seed`: of the random shifts, an int in 0..2**32-1; the same seed gives the same picture. `None`: a fresh one.
@@ -177,15 +178,6 @@ def _zoom(chw, shape):
     return nd.zoom(chw, (1, *factors), order=1)
 
 
-def resolve_end(net, end, objective):
-    """The layer a dream raises: `end`, else the objective's own, else the network's; a `LayerError` if they differ."""
-    belongs = getattr(objective, "end", None)
-    if end is not None and belongs is not None and end != belongs:
-        raise LayerError(f"end is {end!r} but the objective was made for {belongs!r}; leave end out, or make the "
-                         f"objective for {end!r}")
-    return net.check_layer(end if end is not None else belongs if belongs is not None else net.end)
-
-
 def _check_sizes(net, end, shapes, octave_scale):
     """Refuse octaves that are too small for the network, and say what would fit."""
     fit = sum(_large_enough(net, end, *shape) for shape in shapes)
@@ -193,7 +185,7 @@ def _check_sizes(net, end, shapes, octave_scale):
         return
     height, width = shapes[0]
     needed = next(n for n in itertools.count(SMALLEST) if _large_enough(net, end, n, n))
-    refusal = f"{width}×{height} pixels are too few to dream {end!r}, at least {needed} a side are needed"
+    refusal = f"{width}×{height} pixels are too few to dream {named(end)}, at least {needed} a side are needed"
     if not fit:
         raise ImageError(f"{refusal}: use a larger picture or a lower layer")
     raise ImageError(f"{refusal} (octave 1 of {len(shapes)}, the smallest): ask for at most {fit} octaves at scale "

@@ -9,16 +9,20 @@ import os
 from collections import Counter
 from pathlib import Path
 
+from .ends import weights_of
+
 # What does not grow with the picture: BLAS buffers, packed weights, Python's own. Measured.
 FIXED = 60 * 2**20
 
 
-def gradient_bytes(net, end, height, width):
+def gradient_bytes(net, end, height, width, backward=True):
     """An estimate of what Caffe allocates for one forward and backward pass to `end`, for a picture of this size.
 
-    Every blob up to `end` has its data and its diff; some layers keep more beside them.
+    Every blob up to `end` has its data and its diff; some layers keep more beside them. Of several layers, all but
+    the last have their diffs kept besides while the forward pass goes on.
 
-    **Arguments:** `net`: a `Net`; `end`: a checked layer name; `height`, `width`: of the picture or tile.
+    **Arguments:** `net`: a `Net`; `end`: a checked layer name or {layer: weight}; `height`, `width`: of the picture or
+    tile; `backward`: `False` for a forward pass alone.
 
     **Returns:** bytes, without the weights.
     """
@@ -26,14 +30,16 @@ def gradient_bytes(net, end, height, width):
     counts = {blob: math.prod(net.blobs[blob].shape[:2]) * size[0] * size[1] if size else net.blobs[blob].count
               for blob, size in sizes.items()}
     total = FIXED
-    readers = Counter(bottom for layer in net.layers_up_to(end) for bottom in layer.bottom if bottom not in layer.top)
-    for layer in net.layers_up_to(end):
+    layers = net.layers_up_to(end)
+    readers = Counter(bottom for layer in layers for bottom in layer.bottom if bottom not in layer.top)
+    for layer in layers:
         for top in layer.top:
             if top not in layer.bottom:  # in place: no memory of its own
-                total += counts[top] * (4 if layer.type == "FastSplit" else 8)  # a split's data is its bottom's
-                total += counts[top] * (4 * readers[top] if readers[top] > 1 else 0)  # the splits that Caffe inserts
+                data, diff = 0 if layer.type == "FastSplit" else 4, 4 * backward  # a split's data is its bottom's
+                total += counts[top] * (data + diff)
+                total += counts[top] * (diff * readers[top] if readers[top] > 1 else 0)  # the splits Caffe inserts
         total += _beside(layer, counts, sizes)
-    return total
+    return total + sum(4 * counts[layer] for layer in weights_of(end) if layer != layers[-1].name)
 
 
 def _beside(layer, counts, sizes):

@@ -18,6 +18,7 @@ import numpy as np
 from google.protobuf import text_format
 
 from . import definition, weights
+from .ends import objectives_at, weights_of
 from .errors import DreamError, LayerError, ModelError
 from .fast import fast_layers_wanted, use_fast_layers
 from .image import check_image, resize
@@ -72,7 +73,6 @@ class Net(caffe.Net):
             raise ModelError(f"the mean must be three finite numbers (blue, green, red); got {mean!r}")
         self.labels = list(labels)
         self.input_size = definition.native_size(parsed)
-        self._diffs_of = None
         self.end = self.check_layer(end)
 
     def _load(self, path):
@@ -100,34 +100,59 @@ class Net(caffe.Net):
         raise LayerError(f"the network has no layer {end!r} to dream; {hint} (`deepdream layers` lists them)")
 
     def sizes(self, height, width, end):
-        """{blob: (height, width) or None} for a picture of this size, of every layer up to `end`."""
+        """{blob: (height, width) or None} for a picture of this size, of every layer up to `end` (one or several)."""
         sizes = definition.spatial_sizes(self.definition, height, width)
         return {top: sizes[top] for layer in self.layers_up_to(end) for top in layer.top}
 
     def layers_up_to(self, end):
-        """The layers, as the definition has them, that forward(end=`end`) runs."""
+        """The layers, as the definition has them, that a forward pass to `end`, or to the last of several, runs."""
         names = [layer.name for layer in self.definition.layer]
-        return self.definition.layer[:names.index(end) + 1]
-
-    def backward(self, diffs=None, start=None, end=None, **kwargs):
-        """As `caffe.Net.backward`; remembers which layers were left with diffs."""
-        self._diffs_of = (start, end)
-        return super().backward(diffs=diffs, start=start, end=end, **kwargs)
+        return self.definition.layer[:max(map(names.index, weights_of(end))) + 1]
 
     def input_gradient(self, end, objective):
         """Forward to `end`, the objective there, backward to the picture in the input blob.
 
-        **Arguments:** `end`: a checked layer name; `objective`: see `deepdream.objectives`.
+        With several layers both passes run in segments, from one layer to the next: each objective sees its layer as
+        it is before an in-place ReLU that follows, and its diff joins what comes from above when the backward pass
+        has come down to that layer.
 
-        **Returns:** (gradient, value): the input blob's diff, a live view (3, H, W), and what the objective returned.
+        **Arguments:** `end`: a checked layer name or {layer: weight}; `objective`: see `deepdream.objectives`.
+
+        **Returns:** (gradient, value): the input blob's diff, a live view (3, H, W), and the weighted sum of what the
+        objectives returned, `None` if one returned nothing.
         """
-        if self._diffs_of != (end, None):
-            # backward(start=end) also runs side branches below `end`, from whatever diffs an earlier dream left there.
-            self._clear_diffs()
-        self.forward(end=end)
-        value = objective(self.blobs[end])
-        self.backward(start=end)
-        return self.input.diff[0], value
+        weights, objectives = weights_of(end), objectives_at(end, objective)
+        names = list(self._layer_names)
+        stops = sorted(map(names.index, weights))
+        starts = [0, *(stop + 1 for stop in stops)]
+        kept, values = {}, []
+        for start, stop in zip(starts, stops):
+            layer = names[stop]
+            self._forward(start, stop)
+            value = objectives[layer](self.blobs[layer])
+            values.append(None if value is None else weights[layer] * value)
+            if weights[layer] != 1:
+                self.blobs[layer].diff[...] *= np.float32(weights[layer])
+            if stop != stops[-1]:
+                kept[layer] = self.blobs[layer].diff.copy()
+        self._clear_unwritten(stops[-1])
+        for start, stop in reversed(list(zip(starts, stops))):
+            if names[stop] in kept:
+                self.blobs[names[stop]].diff[...] += kept.pop(names[stop])
+            self._backward(stop, start)
+        return self.input.diff[0], None if None in values else sum(values)
+
+    def _clear_unwritten(self, last):
+        """Zero the diffs that a backward pass from layer number `last` reads and nothing in it writes.
+
+        Caffe's backward also runs side branches below `last` that do not lead to it, from whatever diffs an earlier
+        dream left at their tops.
+        """
+        names = list(self._layer_names)[:last + 1]
+        made = {top for name in names for top in self.top_names[name]}
+        read = {bottom for name in names for bottom in self.bottom_names[name] if bottom not in self.top_names[name]}
+        for blob in made - read - {names[-1]}:
+            self.blobs[blob].diff[...] = 0
 
     def release(self):
         """Give back the memory of every blob; the next pass takes what it needs, and no more.
@@ -141,7 +166,6 @@ class Net(caffe.Net):
             caffe._caffe.rebuild(self, prototxt)
         for cached in [name for name in vars(self) if name in _CACHED_BY_CAFFE]:
             delattr(self, cached)
-        self._diffs_of = None
 
     @contextlib.contextmanager
     def _prepared(self):
@@ -150,10 +174,6 @@ class Net(caffe.Net):
             path = Path(folder) / "prepared.prototxt"
             path.write_text(text_format.MessageToString(self.definition), encoding="utf-8")
             yield str(path)
-
-    def _clear_diffs(self):
-        for blob in self.blobs.values():
-            blob.diff[...] = 0
 
 
 def preprocess(net, img):

@@ -23,8 +23,8 @@ from .dream import deepdream, dream_steps, fresh_seed, octave_shapes, resolve_en
 from .errors import DreamError, ImageError, ParameterError
 from .fetch import sha256_of
 from .image import check_image, fit, read_text
-from .objectives import objective_from_spec
 from .pictures import expanded, find_picture, picture, picture_sha256
+from .specs import objective_from_spec
 from .tiles import plan
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class Recipe:
 
     - `input`: the picture's name, as `deepdream.picture` takes it; `input_sha256`: of its pixels.
     - `model`: the network's name or folder; `weights_sha256`: of its file of weights.
-    - `objective`: what is raised, as `deepdream.objectives.objective_from_spec` takes it; also its name alone, such as
+    - `objective`: what is raised, as `deepdream.objective_from_spec` takes it; also its name alone, such as
       "L2". `None`: "guided" if there is a guide, else "L2".
     - `guide`, `guide_sha256`: as `input`, of a guided dream's guide.
     - `end`, `iter_n` … `tile`: the arguments of `deepdream`, by their names. `seed=None` draws one here and now.

@@ -10,6 +10,7 @@ import logging
 import caffe
 import numpy as np
 
+from .ends import named
 from .errors import ImageError, ParameterError
 from .memory import free_bytes, gibibytes, gradient_bytes, picture_bytes
 
@@ -150,6 +151,6 @@ def _checked(net, end, shapes, tile):
     for shape in shapes:
         smallest = [min(len(span) for span in spans(length, tile)) for length in shape]
         if max(shape) > tile and any(size and min(size) < 1 for size in net.sizes(*smallest, end).values()):
-            raise ParameterError(f"tile={tile}: tiles of {smallest[1]}×{smallest[0]} pixels are too few for {end!r}; "
-                                 "use larger ones")
+            raise ParameterError(f"tile={tile}: tiles of {smallest[1]}×{smallest[0]} pixels are too few for "
+                                 f"{named(end)}; use larger ones")
     return int(tile)
