@@ -6,7 +6,7 @@
 """
 
 from .dream import Step, deepdream, dream_steps, make_step
-from .errors import DreamError, ImageError, LayerError, ModelError, ParameterError, WeightsError
+from .errors import DreamError, ImageError, LayerError, ModelError, ParameterError, VideoError, WeightsError
 from .guide import guided
 from .image import read_image, write_image
 from .models import load
@@ -15,11 +15,13 @@ from .objectives import Objectives, channels, label, objective_L2
 from .pictures import picture
 from .recipe import Recipe
 from .specs import objective_from_spec, spec_of
+from .zoom import Frame, zoom_frames
 
 __version__ = "0.1.0"
 
 __all__ = [
     "DreamError",
+    "Frame",
     "ImageError",
     "LayerError",
     "ModelError",
@@ -28,6 +30,7 @@ __all__ = [
     "ParameterError",
     "Recipe",
     "Step",
+    "VideoError",
     "WeightsError",
     "channels",
     "classify",
@@ -45,4 +48,5 @@ __all__ = [
     "read_image",
     "spec_of",
     "write_image",
+    "zoom_frames",
 ]

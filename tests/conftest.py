@@ -2,6 +2,9 @@
 
 import contextlib
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -44,6 +47,36 @@ def tiny(tiny_prototxt):
 
     caffe.set_random_seed(7)
     return dd.Net(tiny_prototxt, None, (104, 117, 123), "both", labels=["a", "b", "c", "d", "e"])
+
+
+@pytest.fixture
+def tiny_model(tmp_path, tiny_prototxt, tiny):
+    """The folder of `tiny` as a model that `--model` takes."""
+    folder = tmp_path / "tiny-model"
+    folder.mkdir()
+    (folder / "deploy.prototxt").write_text(TINY, encoding="utf-8")
+    (folder / "model.toml").write_text('mean = [104, 117, 123]\nend = "both"\n[weights]\nfile = "tiny.caffemodel"\n',
+                                       encoding="utf-8")
+    tiny.save(str(folder / "tiny.caffemodel"))
+    return folder
+
+
+def run_command(folder, *arguments):
+    """Run the `deepdream` command in a folder, in a process of its own, as a user runs it."""
+    here = str(Path(dd.__file__).resolve().parent.parent)
+    environment = {**os.environ, "PYTHONPATH": here, "http_proxy": "http://127.0.0.1:9",
+                   "https_proxy": "http://127.0.0.1:9"}
+    return subprocess.run([sys.executable, "-m", "deepdream", *map(str, arguments)], cwd=folder, env=environment,
+                          capture_output=True, text=True, timeout=120)
+
+
+def assert_refused(done, *says):
+    """Bad input: exit code 2 and one line on standard error that says these things."""
+    assert done.returncode == 2, (done.returncode, done.stderr)
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert done.stderr.startswith("deepdream: ")
+    for text in says:
+        assert text in done.stderr
 
 
 @pytest.fixture(scope="session")
