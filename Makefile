@@ -1,10 +1,11 @@
 # Each target sets up what it needs: Debian packages (as root), Caffe, the virtual environment .venv, the weights.
-.PHONY: dream test lint clean setup
+.PHONY: dream test lint notebooks notebooks-run clean setup
 .DEFAULT_GOAL := dream
 
 # Debian's own Python: Boost.Python is built for it.
 PYTHON := /usr/bin/python3
 VENV := .venv
+INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 READY := $(VENV)/.ready
 RECIPE := $(shell find pycaffe -type f -not -path '*/__pycache__/*')
 
@@ -16,6 +17,14 @@ test: setup
 
 lint: setup
 	@$(VENV)/bin/ruff check .
+
+# JupyterLab on the notebooks; notebooks-run runs them all and keeps what they show.
+notebooks: setup
+	@$(VENV)/bin/python -c "import jupyterlab, matplotlib, nbclient" 2>/dev/null || $(INSTALL) --editable '.[notebooks]'
+	@$(VENV)/bin/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks
+
+notebooks-run: setup
+	@$(VENV)/bin/python notebooks/execute.py
 
 setup:
 	@sh pycaffe/apt.sh
