@@ -11,6 +11,7 @@ from .errors import DreamError
 
 log = logging.getLogger(__name__)
 
+PATIENCE = 10  # seconds for a scheduler to answer
 _ONE_AT_A_TIME = threading.Lock()
 
 
@@ -39,7 +40,7 @@ def make_on_cluster(waiting, scheduler=None, workers=None):
         if not scheduler:
             cluster = LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None)
         try:
-            client = Client(scheduler or cluster, timeout="10 s")
+            client = Client(scheduler or cluster, timeout=PATIENCE)
         except (OSError, ValueError) as error:
             raise DreamError(f"no Dask scheduler answers at {scheduler} ({error}); start one with `dask scheduler`"
                              ) from None

@@ -67,7 +67,7 @@ class Gallery:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one entry: the `path` of its picture, whether it was `made` now, or the `error` saying why not."""
+    """What came of one entry: the `path` of its picture, whether it was `made` now, or the `error` that kept it."""
 
     entry: Entry
     path: Path
@@ -183,7 +183,7 @@ def _loaded(model):
 
 
 def is_made(recipe, path):
-    """Whether a picture file was made from this recipe with the pictures and weights that are here, and is whole."""
+    """Whether a picture file is there and was made from this recipe, with the pictures and weights that are here."""
     try:
         made = Recipe.from_image(path)
         model = models.find_model(recipe.model)
@@ -192,10 +192,7 @@ def is_made(recipe, path):
     asked, got = asdict(recipe), asdict(made)
     if any(asked[name] != got[name] for name in asked if name not in _OPEN):
         return False
-    if recipe.kind == "dream" and (recipe.end or (model.end if recipe.objective["objective"] != "label" else None)) \
-            not in (None, made.end):
-        return False
-    if recipe.tile not in (None, "auto", made.tile):
+    if recipe.tile not in (None, "auto", made.tile) or not _same_end(recipe, made, model):
         return False
     weights = models.local_weights(model)
     if weights and made.weights_sha256 not in (None, sha256_of(weights)):
@@ -203,6 +200,13 @@ def is_made(recipe, path):
     try:
         images = recipe.pictures()
     except ImageError:
-        return True  # it cannot be made again anyway
+        return True  # it could not be made again anyway
     return all(image is None or sha256 in (None, picture_sha256(image))
                for image, sha256 in zip(images, (made.input_sha256, made.guide_sha256)))
+
+
+def _same_end(recipe, made, model):
+    """Whether a picture was dreamt at the layer that a recipe asks for; without one the model or objective has one."""
+    if recipe.end is not None:
+        return recipe.end == made.end
+    return recipe.objective["objective"] != "L2" or made.end in (None, model.end)

@@ -6,28 +6,20 @@ back and `Recipe.render` makes the picture again, bit for bit on the same build.
 
 import inspect
 import json
-import logging
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Optional, Union
 
-import caffe
 import numpy as np
-import PIL
-import scipy
 
-from . import models
-from .dream import deepdream, dream_steps, fresh_seed, octave_shapes, resolve_end
-from .errors import DreamError, ImageError, ParameterError
-from .fetch import sha256_of
+from . import making, models
+from .dream import deepdream, fresh_seed
+from .errors import ImageError, ParameterError
 from .image import check_image, fit, read_text
-from .pictures import expanded, find_picture, picture, picture_sha256
+from .pictures import expanded, find_picture, picture
 from .specs import objective_from_spec
-from .tiles import plan
-
-log = logging.getLogger(__name__)
 
 FORMAT = 1  # of the JSON
 # The library's signature is the only home of a default.
@@ -54,7 +46,7 @@ class Recipe:
     - `end`, `iter_n` … `tile`: the arguments of `deepdream`, by their names. `seed=None` draws one here and now.
     - `max_size`: the input is first scaled down to this longer side; `strength`: how much of the dream is blended into
       it, 0..1.
-    - `kind`: "dream"; other kinds of picture keep what else they need in `more`.
+    - `kind`: "dream", or another of `deepdream.making.KINDS`, which keep what else they need in `more`.
     - `versions`: of what made the picture.
 
     The hashes and versions are filled in by `complete`; where they are `None` nothing is compared.
@@ -88,7 +80,7 @@ class Recipe:
         objective = self.objective if self.objective is not None else "guided" if self.guide else "L2"
         if isinstance(objective, str):
             objective = {"objective": objective}
-        self._set(objective=objective, seed=fresh_seed() if self.seed is None else self.seed)
+        self._set(objective=_without_hash(objective), seed=fresh_seed() if self.seed is None else self.seed)
         for name, kind in _TYPES.items():
             self._set(**{name: _plain(getattr(self, name))})
             _check_type(name, getattr(self, name), kind)
@@ -152,19 +144,11 @@ class Recipe:
         **Returns:** a `Recipe` whose `end` names layers and whose `tile` is a number or `None`, with the hashes of the
         pictures and of the weights, and the versions of what computes here.
         """
-        image = check_image(image)
-        end = resolve_end(net, self.end, self._objective(net, guide))
-        tile = self.tile
-        if tile is not None:
-            shapes = octave_shapes(*self.fit(image).shape[:2], self.octave_n, self.octave_scale)
-            tile = plan(net, end, shapes, tile)
-        return replace(self, end=end, tile=tile, input_sha256=picture_sha256(image), versions=versions(net),
-                       guide_sha256=None if guide is None else picture_sha256(check_image(guide)),
-                       weights_sha256=None if net.weights is None else sha256_of(net.weights))
+        return making.complete(self, net, image, guide)
 
     def settings(self, net, guide=None):
         """The keyword arguments of `deepdream` and `dream_steps`; the picture for them comes from `fit`."""
-        return {"end": self.end, "objective": self._objective(net, guide),
+        return {"end": self.end, "objective": objective_from_spec(net, self.objective, self.end, guide),
                 **{name: getattr(self, name) for name in _SETTINGS}}
 
     def fit(self, image):
@@ -198,29 +182,11 @@ class Recipe:
 
         `progress` is called with the share that is done, 0..1, after each step.
         """
-        self.check_kind()
-        image, guide = self.pictures(image, guide, beside)
-        net = self.load() if net is None else net
-        done = self.complete(net, image, guide)
-        for difference in self.differences(done):
-            log.warning("%s", difference)
-        image = self.fit(image)
-        areas = [h * w for h, w in octave_shapes(*image.shape[:2], self.octave_n, self.octave_scale)]
-        worked, work = 0, sum(areas) * self.iter_n
-        for step in dream_steps(net, image, **done.settings(net, guide)):
-            worked += areas[step.octave]
-            if progress is not None:
-                progress(worked / work)
-        return self.blend(image, step.image), done
+        return making.make(self, image, guide, net, beside, progress)
 
     def load(self):
         """The recorded network."""
         return models.load(expanded(self.model))
-
-    def check_kind(self):
-        """Refuse what is not made by one dream."""
-        if self.kind != "dream":
-            raise DreamError(f"a recipe of the kind {self.kind!r} cannot be made again by this deepdream")
 
     def pictures(self, image=None, guide=None, beside=None):
         """(image, guide): the arrays that the recipe is made from, given or found; see `render`."""
@@ -238,17 +204,6 @@ class Recipe:
         return said + [f"another {what}: {other.versions.get(what, 'none')} here, {recorded} in the recipe"
                        for what, recorded in self.versions.items() if other.versions.get(what) != recorded]
 
-    def _objective(self, net, guide):
-        return objective_from_spec(net, self.objective, self.end, guide)
-
-
-def versions(net):
-    """What computes a dream here: {name: version}."""
-    from . import __version__
-
-    return {"deepdream": __version__, "caffe": caffe.__version__, "kind of layers": "fast" if net.fast else "upstream",
-            "numpy": np.__version__, "scipy": scipy.__version__, "pillow": PIL.__version__}
-
 
 def short_name(path):
     """A path as a recipe records it: in the home folder it begins with ~, and does not tell who lives there."""
@@ -258,6 +213,13 @@ def short_name(path):
 
 def _given(image):
     return picture(image) if isinstance(image, (str, Path)) else check_image(image)
+
+
+def _without_hash(spec):
+    """An objective's spec without its guide's hash: the recipe has that in a field of its own."""
+    if not isinstance(spec, Mapping):
+        return spec
+    return {key: _without_hash(value) for key, value in spec.items() if key != "guide_sha256"}
 
 
 def _plain(value):

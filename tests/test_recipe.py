@@ -202,8 +202,10 @@ def test_what_differs_is_said(squeezenet, caplog):
 
 
 def test_other_kinds_are_refused(squeezenet):
-    with pytest.raises(dd.DreamError, match="kind 'film'"):
+    with pytest.raises(ParameterError, match=r"kind 'film'.* knows dream, zoom"):
         Recipe(**SMALL, kind="film").render(net=squeezenet)
+    with pytest.raises(ParameterError, match="'zoom' needs 'frame' in its more"):
+        Recipe(**SMALL, kind="zoom").render(net=squeezenet)
 
 
 # The command
@@ -240,3 +242,48 @@ def test_replay_over_itself(tmp_path, run):
     code, _, err = run("replay", path, "-o", path)
     assert (code, err) == (0, f"every pixel is the same as in {path}\n")
     assert path.read_bytes() == before
+
+
+def test_a_frame_of_a_zoom_is_made_again(tmp_path, run):
+    code, _, err = run("zoom", "cat", "-o", tmp_path / "z", "--frames", 3, "--scale", 0.1, "--rotate", 3, "--seed", 5,
+                       "--model", "squeezenet_v1.1", "--iters", 1, "--octaves", 1, "--max-size", 60, "--strength", 0.5)
+    assert code == 0, err
+    last = sorted((tmp_path / "z").glob("*.png"))[-1]
+    assert Recipe.from_image(last).more["frame"] == 2
+    code, _, err = run("replay", last, "-o", tmp_path / "again.png")
+    assert (code, err) == (0, f"every pixel is the same as in {last}\n")
+
+
+TEN = {
+    "plain": {},
+    "guided": {"guide": "coffee", "end": "fire4/concat"},
+    "channels": {"objective": {"objective": "channels", "indices": list(range(0, 384, 9))}, "end": "fire6/concat"},
+    "label": {"objective": {"objective": "label", "label": "tabby"}},
+    "several layers": {"end": {"fire3/concat": 1.0, "fire6/concat": 0.5}},
+    "an objective for each": {"objective": {"objective": "layers", "layers": {
+        "fire3/concat": {"objective": "L2"}, "fire5/concat": {"objective": "channels", "indices": [0]}}}},
+    "tiles": {"tile": 64, "max_size": 120, "end": "fire4/concat"},
+    "guided in tiles": {"tile": 64, "max_size": 100, "guide": "coffee", "end": "fire4/concat"},
+    "not clipped, blended": {"clip": False, "strength": 0.4, "jitter": 3, "step_size": 4.0},
+    "noise": {"input": "noise:50x70", "max_size": None, "octave_scale": 1.2},
+}
+
+
+@pytest.mark.parametrize("changes", TEN.values(), ids=TEN)
+def test_ten_recipes_replayed_give_identical_pixels(tmp_path, run, changes):
+    recipe = Recipe(**{**SMALL, "end": "fire6/concat" if "objective" not in changes else None, "iter_n": 2, **changes})
+    img, done = recipe.make()
+    dd.write_image(tmp_path / "a.png", img, recipe=done)
+    code, _, err = run("replay", tmp_path / "a.png", "-o", tmp_path / "b.png")
+    assert (code, err) == (0, f"every pixel is the same as in {tmp_path / 'a.png'}\n")
+    assert Recipe.from_image(tmp_path / "b.png") == done
+    assert np.abs(img - recipe.fit(recipe.pictures()[0])).mean() > 0.3
+
+
+def test_googlenet_replayed(tmp_path, run, googlenet):
+    done = Recipe(**{**SMALL, "model": "bvlc_googlenet", "guide": "coffee", "end": "inception_3b/output"})
+    img, done = done.make(net=googlenet)
+    dd.write_image(tmp_path / "a.png", img, recipe=done)
+    code, _, err = run("replay", tmp_path / "a.png", "-o", tmp_path / "b.png")
+    assert code == 0
+    assert err.endswith(f"every pixel is the same as in {tmp_path / 'a.png'}\n")

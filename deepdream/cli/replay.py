@@ -9,9 +9,8 @@ import typer
 
 from ..image import read_image, to_bytes, write_image
 from ..recipe import Recipe, short_name
-from .dream import dream_with_progress
 from .files import check_there, picture_targets
-from .screen import say
+from .screen import progress_line, say
 
 
 def replay(
@@ -25,23 +24,17 @@ def replay(
     """Make a picture again, from the recipe inside it."""
     target = picture_targets([str(image)], output)[0]
     recipe = Recipe.from_image(image)
-    recipe.check_kind()
     for name in (given, guide):
         if name is not None:
             check_there(name)
-    start, lead = recipe.pictures(given, guide, beside=image.parent)
-    if given is not None:
-        recipe = replace(recipe, input=short_name(given))
-    if guide is not None:
-        recipe = replace(recipe, guide=short_name(guide))
-    net = recipe.load()
-    done = recipe.complete(net, start, lead)
-    differences = recipe.differences(done)
-    for difference in differences:
-        say(difference)
-    img = done.fit(start)
-    result = done.blend(img, dream_with_progress(net, img, done.settings(net, lead)))
-    verdict = _compare(image, result, differences)  # before writing: OUT may be IMAGE
+    with progress_line() as progress:
+        task = progress.add_task(f"{image} again", total=1)
+        result, done = recipe.make(given, guide, beside=image.parent,
+                                   progress=lambda share: progress.update(task, completed=share))
+    verdict = _compare(image, result, recipe.differences(done))  # before writing: OUT may be IMAGE
+    for field, name in (("input", given), ("guide", guide)):
+        if name is not None:
+            done = replace(done, **{field: short_name(name)})
     write_image(target, result, recipe=done)
     say(verdict)
     print(target.resolve(), flush=True)
