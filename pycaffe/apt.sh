@@ -1,9 +1,8 @@
 #!/bin/sh
-# Install the Debian packages that Caffe is built from and runs on, those of apt-packages.txt, or of
-# another list, that are missing.
+# Install the Debian packages that Caffe is built from and runs on, those of apt-packages.txt that are missing.
 # Without the right to install, print the one line that does it, and fail.
 set -eu
-list="${1:-$(dirname "$0")/apt-packages.txt}"
+list="$(dirname "$0")/apt-packages.txt"
 command -v dpkg-query >/dev/null || {
   echo "This is not Debian: install what $list names by your system's means, then see pycaffe/README.md." >&2
   exit 1

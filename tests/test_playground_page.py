@@ -197,7 +197,8 @@ def test_a_visit(page, photo, tmp_path, squeezenet):
     assert page.locator(".status").text_content().startswith("Stopped: 160×107, seed 2015")
     assert _download(page, tmp_path / "stopped.png") == "holiday-dream.png"
     recipe = Recipe.from_image(tmp_path / "stopped.png")
-    assert (recipe.kind, recipe.input, recipe.end, recipe.iter_n) == ("stopped dream", "holiday.png", "fire6/concat", 50)
+    assert (recipe.kind, recipe.input) == ("stopped dream", "holiday.png")
+    assert (recipe.end, recipe.iter_n) == ("fire6/concat", 50)
 
     _set(page, iter_n=4)
     _dream(page, "Dream again on this")
