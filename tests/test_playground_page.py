@@ -215,6 +215,7 @@ def test_a_visit(page, photo, tmp_path, squeezenet):
                         "numbers": ["160 px", "3", "4", "100 %", "1.5", "1.4", "32"]}
     page.get_by_role("radio", name="dots of colour", exact=True).check()
     page.get_by_role("button", name="new").click()
+    page.get_by_text("Finer").click()
     _set(page, max_size=320, octave_n=1, strength=0.5, jitter=3)
     assert _settings(page)["layer"] == "fire2/concat"
     _upload(page, tmp_path / "done.png")

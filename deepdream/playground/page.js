@@ -320,7 +320,7 @@ function render({ model, el }) {
     },
 
     picture(message, [blob]) {
-      say_("");
+      say_(state.running ? ui.status.textContent : "Press Dream and watch. You can stop at any time.");
       if (message.for === "guide") {
         showGuide(message, URL.createObjectURL(blob));
         if (state.form.label) { state.form.label = ""; showForm(); }

@@ -59,9 +59,9 @@ def make():
 
 
 def thumbnail(net, layer):
-    """What a layer makes of the clouds: float32 (2 HEIGHT, 2 WIDTH, 3)."""
-    clouds = cut(pictures.picture("clouds"), 2)
-    return deepdream(net, clouds, end=layer, octave_n=3, iter_n=20, seed=2015)
+    """What a layer makes of the clouds: float32 (h, w, 3), half as large again as what is kept."""
+    clouds = pictures.clouds(HEIGHT * 3 // 2, WIDTH * 3 // 2)
+    return deepdream(net, clouds, end=layer, octave_n=3, octave_scale=1.3, iter_n=24, seed=2015)
 
 
 def cut(img, scale):
