@@ -9,6 +9,7 @@ from .dream import Step, deepdream, dream_steps, make_step
 from .errors import DreamError, ImageError, LayerError, ModelError, ParameterError, VideoError, WeightsError
 from .guide import guided
 from .image import read_image, write_image
+from .labels import label_picture, label_steps
 from .models import load
 from .net import Net, classify, deprocess, preprocess
 from .objectives import Objectives, channels, label, objective_L2
@@ -39,6 +40,8 @@ __all__ = [
     "dream_steps",
     "guided",
     "label",
+    "label_picture",
+    "label_steps",
     "load",
     "make_step",
     "objective_L2",
