@@ -17,6 +17,7 @@ from typing import Optional
 import typer
 
 from .. import models, pictures
+from ..device import AUTO, choose_device
 from ..dream import deepdream, fresh_seed, resolve_end
 from ..errors import ParameterError, WeightsError
 from ..guide import guided
@@ -39,6 +40,9 @@ END = typer.Option(None, "--end", metavar="LAYER[=WEIGHT]", show_default=False,
                         "[default: the model's]")
 CHANNEL = typer.Option(None, "--channel", metavar="N", show_default=False,
                        help="More of this channel of the layer; several: repeat it.")
+
+GPU = typer.Option(AUTO, "--gpu", metavar="N|auto|none",
+                   help="The GPU to compute on; auto: the first that works, else the CPU; none: the CPU.")
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,7 @@ class DreamOptions:
     # better dreamt in tiles than refused.
     tile: str = typer.Option("auto", "--tile", metavar="N|auto|none",
                              help="Dream in tiles of N pixels: less memory for large pictures. auto: if need be.")
+    gpu: str = GPU
     max_size: Optional[int] = typer.Option(None, "--max-size", metavar="PIXELS", show_default=False,
                                            help="Scale a larger picture down to this longer side.")
     strength: float = typer.Option(1.0, "--strength", help="Blend with the original: 0 the original, 1 the dream.")
@@ -81,6 +86,7 @@ class DreamOptions:
         check_range("--seed", self.seed, 0, 2**32 - 1)
         check_range("--max-size", self.max_size, 1)
         _tile(self.tile)
+        gpu_of(self.gpu)
         _ends(self.end)
         given = [option for option in ("guide", "channel", "label") if getattr(self, option) not in (None, [], ())]
         if len(given) > 1:
@@ -96,7 +102,7 @@ class DreamOptions:
         """The network: (net, model), with the layers that were asked for, which know the objective."""
         if self.guide not in (None, *pictures.BUILT_IN):
             _ = self.lead  # a damaged file is found before any weights are fetched
-        net, model = load_model(self.model, self.end or self.channel)
+        net, model = load_model(self.model, self.end or self.channel, gpu_of(self.gpu))
         resolve_end(net, _ends(self.end), None if self.guide else self.objective(net))
         return net, model
 
@@ -168,8 +174,10 @@ def takes_dream_options(command):
     return with_options
 
 
-def load_model(name, end=None):
+def load_model(name, end=None, gpu=None):
     """(net, model). Only where neither a model nor a layer was asked for may another model stand in."""
+    if gpu != AUTO:
+        choose_device(gpu)  # what cannot be is said before anything is fetched
     if name is None and end is None:
         try:
             models.weights_path(models.find_model(FIRST))
@@ -177,7 +185,7 @@ def load_model(name, end=None):
             say(f"Using {FALLBACK}: {error}")
             name = FALLBACK
     name = name or FIRST
-    return models.load(name), models.find_model(name)
+    return models.load(name, gpu=gpu), models.find_model(name)
 
 
 def check_range(option, value, lowest=-math.inf, highest=math.inf):
@@ -211,4 +219,13 @@ def _tile(text):
         return None if text == "none" else text
     if not text.isdecimal() or int(text) < SMALLEST_TILE:
         raise ParameterError(f"--tile {text}: must be auto, none, or a whole number of pixels, {SMALLEST_TILE} or more")
+    return int(text)
+
+
+def gpu_of(text):
+    """The library's `gpu` for the command's."""
+    if text in (AUTO, "none"):
+        return None if text == "none" else text
+    if not text.isdecimal():
+        raise ParameterError(f"--gpu {text}: must be auto, none, or the number of a GPU, counted from 0")
     return int(text)
