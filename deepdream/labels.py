@@ -29,8 +29,8 @@ from .tiles import plan, set_input
 LARGEST = 4096  # pixels a side
 
 
-def label_steps(net, name, size=256, seed=None, iter_n=60, octave_n=4, octave_scale=1.26, step_size=6.0, jitter=16,
-                blur=(2.0, 0.5), decay=0.01):
+def label_steps(net, name, size=256, seed=None, iter_n=60, octave_n=4, octave_scale=1.3, step_size=8.0, jitter=24,
+                blur=(2.2, 0.6), decay=0.002):
     """Make the picture of a label, one step at a time. The arguments are those of `label_picture`, and are checked
     before the first step.
 
@@ -58,8 +58,8 @@ def label_steps(net, name, size=256, seed=None, iter_n=60, octave_n=4, octave_sc
     return _steps(net, objective, shapes, iter_n, step_size, jitter, blur, decay, np.random.RandomState(seed))
 
 
-def label_picture(net, name, size=256, seed=None, iter_n=60, octave_n=4, octave_scale=1.26, step_size=6.0, jitter=16,
-                  blur=(2.0, 0.5), decay=0.01):
+def label_picture(net, name, size=256, seed=None, iter_n=60, octave_n=4, octave_scale=1.3, step_size=8.0, jitter=24,
+                  blur=(2.2, 0.6), decay=0.002):
     """Make a picture of a label out of noise: what the classifier would call by that name, and most people too.
 
     **Arguments:**
