@@ -67,4 +67,4 @@ def _dream(options, run, net, model, film, carry):
         task = progress.add_task(f"frame {before + 1}/{total}", total=total, completed=before)
         for path in video_into(run, net, images, carry, strength=options.strength, **settings):
             progress.update(task, advance=1, description=f"frame {min(run.done + 1, total)}/{total}, last {path}")
-    say(f"{film.path} dreamt at {settings['end']}, seed {settings['seed']}: {total} frames")
+    say(f"{film.path} dreamt at {options.aim(settings)}, seed {settings['seed']}: {total} frames")
