@@ -177,16 +177,17 @@ class Recipe:
         """
         return self.make(image, guide, net, beside)[0]
 
-    def make(self, image=None, guide=None, net=None, beside=None, progress=None):
+    def make(self, image=None, guide=None, net=None, beside=None, progress=None, gpu=None):
         """(picture, complete recipe): what `render` and `complete` give, at once.
 
-        `progress` is called with the share that is done, 0..1, after each step.
+        `progress` is called with the share that is done, 0..1, after each step. `gpu` is the device of a network that
+        has to be loaded.
         """
-        return making.make(self, image, guide, net, beside, progress)
+        return making.make(self, image, guide, net, beside, progress, gpu)
 
-    def load(self):
-        """The recorded network."""
-        return models.load(expanded(self.model))
+    def load(self, gpu=None):
+        """The recorded network, on this device (`deepdream.load`)."""
+        return models.load(expanded(self.model), gpu=gpu)
 
     def pictures(self, image=None, guide=None, beside=None):
         """(image, guide): the arrays that the recipe is made from, given or found; see `render`."""
