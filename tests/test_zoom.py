@@ -309,6 +309,10 @@ def test_frames_are_added_and_films_made_without_dreaming(tmp_path, tiny_model):
     with Image.open(tmp_path / "again.gif") as film:
         assert film.n_frames == 4
         assert film.info["duration"] == 200
+    # The first frames alone.
+    assert run("-o", "run", "--frames", "3", "--gif", "first.gif").returncode == 0
+    with Image.open(tmp_path / "first.gif") as film:
+        assert film.n_frames == 3
     # Frames of one go and of several are the same.
     (tmp_path / "gone").rename(tiny_model)
     assert run(*DREAM[:2], "other", *DREAM[3:], "--frames", "4").returncode == 0
