@@ -17,7 +17,7 @@ AHEAD = 2  # tasks for each worker
 _ONE_AT_A_TIME = threading.Lock()
 
 
-def make_on_cluster(waiting, scheduler=None, workers=None):
+def make_on_cluster(waiting, scheduler=None, workers=None, gpu=None):
     """Make pictures on the workers of a Dask scheduler, or of this machine.
 
     **Arguments:** `waiting`: [(entry, path), …]; the others as in `render_on_cluster`.
@@ -34,19 +34,20 @@ def make_on_cluster(waiting, scheduler=None, workers=None):
             except DreamError as error:
                 lacking.append((entry, path, error))
 
-    for (entry, path), result in render_on_cluster(jobs(), scheduler, workers):
+    for (entry, path), result in render_on_cluster(jobs(), scheduler, workers, gpu):
         yield entry, path, result
     yield from lacking
 
 
-def render_on_cluster(jobs, scheduler=None, workers=None):
+def render_on_cluster(jobs, scheduler=None, workers=None, gpu=None):
     """Render recipes on the workers of a Dask scheduler, or of this machine, a few ahead of those that are done.
 
     A worker that dies has its recipe run again on another; after Dask's allowed-failures (three) deaths a recipe is
     given up.
 
     **Arguments:** `jobs`: an iterable of (key, recipe, image, guide), taken from one at a time; `scheduler`: an
-    address, such as tcp://10.0.0.1:8786; `workers`: or the number of processes to start here.
+    address, such as tcp://10.0.0.1:8786; `workers`: or the number of processes to start here; `gpu`: the
+    device of each.
 
     **Returns:** an iterator of (key, result) as they come about; the result is (picture, recipe) or an exception.
 
@@ -57,11 +58,13 @@ def render_on_cluster(jobs, scheduler=None, workers=None):
         from distributed import Client, LocalCluster, as_completed
     except ImportError:
         raise DreamError("dreaming on a cluster needs Dask: pip install 'deepdream-caffe[cluster]'") from None
+    for name in ("distributed", "distributed.scheduler", "distributed.nanny", "distributed.core"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # they tell of every connection
     # A large picture in a task is no mistake here.
     with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 GiB"}):
         cluster = None
         if not scheduler:
-            cluster = LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None)
+            cluster = LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=":0")
         try:
             client = Client(scheduler or cluster, timeout=PATIENCE)
         except (OSError, ValueError) as error:
@@ -75,13 +78,13 @@ def render_on_cluster(jobs, scheduler=None, workers=None):
 
             def submit():
                 for key, recipe, image, guide in itertools.islice(jobs, 1):
-                    future = client.submit(_render, recipe, image, guide, pure=False)
+                    future = client.submit(_render, recipe, image, guide, gpu, pure=False)
                     keys[future] = key
                     yield future
             # Enough that no worker waits, not so many that their pictures fill the memory.
             futures = as_completed([future for _ in range(AHEAD * max(len(there), 8)) for future in submit()])
             for future in futures:
-                yield keys.pop(future), future.exception() or future.result()
+                yield keys.pop(future), future.exception() or future.result()  # either may be an exception
                 future.release()
                 for another in submit():
                     futures.add(another)
@@ -91,9 +94,12 @@ def render_on_cluster(jobs, scheduler=None, workers=None):
                 cluster.close()
 
 
-def _render(recipe, image, guide):
+def _render(recipe, image, guide, gpu):
     from .gallery import render
 
     # A worker may have several threads, but a network has one picture in it.
     with _ONE_AT_A_TIME:
-        return render(recipe, image, guide)
+        try:
+            return render(recipe, image, guide, gpu=gpu)
+        except DreamError as error:  # returned, for Dask would print where it was raised
+            return error

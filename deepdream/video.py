@@ -102,15 +102,17 @@ def video_into(run, net, images, carry, **dream):
         yield run.save(frame.index, frame.image, **({"image": frame.image} if carry else {}))
 
 
-def video_on_cluster(run, images, guide=None, scheduler=None, workers=None):
-    """As `video_into`, every frame by itself, on the workers of a Dask scheduler or on `workers` processes here.
+def video_on_cluster(run, images, guide=None, **where):
+    """As `video_into`, every frame by itself, on a Dask cluster.
+
+    **Arguments:** `run`; `images`; `guide`: of a guided dream, an array; `where`: as in `render_on_cluster`.
 
     **Raises:** also `VideoError` if a frame cannot be dreamt on any of them.
     """
     alone = replace(run.recipe, kind="dream", more={}, input_sha256=None, max_size=None)
     jobs = ((index, alone, image, guide) for index, image in enumerate(images) if index >= run.done)
     early = {}  # frames that were done before one that comes before them
-    for index, result in render_on_cluster(jobs, scheduler, workers):
+    for index, result in render_on_cluster(jobs, **where):
         if isinstance(result, Exception):
             raise VideoError(f"frame {index} could not be dreamt: {result}")
         early[index] = result[0]

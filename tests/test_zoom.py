@@ -116,7 +116,7 @@ def test_tiles_are_chosen_once_for_all_frames(tiny, img, monkeypatch):
         chosen.append(real(net, end, shapes, tile))
         return chosen[-1]
     real = tiles.plan
-    monkeypatch.setattr(tiles, "free_bytes", lambda: next(free))
+    monkeypatch.setattr(tiles, "free_bytes", lambda gpu: next(free))
     monkeypatch.setattr(dd.dream, "plan", plan)
     list(dd.zoom_frames(tiny, wide, 3, seed=8, tile="auto", iter_n=1, octave_n=1, jitter=0))
     assert len(chosen) == 4  # the check, and three frames

@@ -50,7 +50,7 @@ def dream(
         result = make(net, img, settings)
         write_image(target, recipe.blend(img, result), recipe=recipe)
         scaled = f", scaled from {_size(full)} to {_size(img)}" if img.shape != full.shape else ""
-        say(f"{name} dreamt at {settings['end']}, seed {settings['seed']}{scaled}")
+        say(f"{name} dreamt at {options.aim(settings)}, seed {settings['seed']}{scaled}")
         print(target.resolve(), flush=True)
         if animate is not None:
             print(animate.resolve(), flush=True)

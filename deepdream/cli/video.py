@@ -14,7 +14,7 @@ from ..footage import Video
 from ..frames import FrameFolder
 from ..video import CARRY, video_into, video_on_cluster
 from .films import Pictures, check_film
-from .options import DreamOptions, check_range, takes_dream_options
+from .options import DreamOptions, check_range, gpu_of, takes_dream_options
 from .screen import progress_line, say
 
 
@@ -74,11 +74,12 @@ def _dream(options, run, net, model, film, carry, scheduler, workers):
     settings["tile"] = recipe.tile
     images, total, before = (recipe.fit(image) for image in film), len(film), run.done
     if scheduler or workers:
-        paths = video_on_cluster(run, images, scheduler=scheduler, workers=workers)
+        paths = video_on_cluster(run, images, options.lead, scheduler=scheduler, workers=workers,
+                                 gpu=gpu_of(options.gpu))
     else:
         paths = video_into(run, net, images, carry, strength=options.strength, **settings)
     with progress_line() as progress:
         task = progress.add_task(f"frame {before + 1}/{total}", total=total, completed=before)
         for path in paths:
             progress.update(task, advance=1, description=f"frame {min(run.done + 1, total)}/{total}, last {path}")
-    say(f"{film.path} dreamt at {settings['end']}, seed {settings['seed']}: {total} frames")
+    say(f"{film.path} dreamt at {options.aim(settings)}, seed {settings['seed']}: {total} frames")
