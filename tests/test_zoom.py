@@ -58,12 +58,13 @@ def test_zoom_turns_counterclockwise(img):
     assert 15 < columns.mean() < 25
 
 
-def test_frames_are_the_loop_written_out(tiny, img):
+@pytest.mark.parametrize("aim", [{}, {"objective": dd.channels([1])}, {"end": {"left": 1.0, "conv1": 0.5}}])
+def test_frames_are_the_loop_written_out(tiny, img, aim):
     image = img
-    for frame in dd.zoom_frames(tiny, img, 3, scale=0.1, rotate=5, seed=8, **SMALL):
+    for frame in dd.zoom_frames(tiny, img, 3, scale=0.1, rotate=5, seed=8, **aim, **SMALL):
         if frame.index:
             image = zoom(image, 0.1, 5)
-        image = dd.deepdream(tiny, image, seed=frame.seed, **SMALL)
+        image = dd.deepdream(tiny, image, seed=frame.seed, **aim, **SMALL)
         np.testing.assert_array_equal(frame.image, image)
     assert frame.index == 2
 
