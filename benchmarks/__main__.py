@@ -2,6 +2,7 @@
 
     python -m benchmarks                     everything, into benchmarks/ and docs/
     python -m benchmarks --parts dreams      one part; the others stay as they are
+    python -m benchmarks --add --rounds 1    one more round, added to those there are
     python -m benchmarks --quick             at small sizes, to see that it runs; prints the tables
 """
 
@@ -30,6 +31,7 @@ def main():
     parser.add_argument("--quick", action="store_true", help="small sizes, one round, no files unless -o is given")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="what to measure [all]")
     parser.add_argument("--rounds", type=int, help=f"how often each contender dreams [{FULL.rounds}]")
+    parser.add_argument("--add", action="store_true", help="add to the rounds that were measured before")
     parser.add_argument("--model", help=f"the network [{FIRST}, or {FALLBACK} where that cannot be had]")
     parser.add_argument("-o", "--output", type=Path, help="the folder for results and plot [benchmarks and docs]")
     arguments = parser.parse_args()
@@ -44,9 +46,10 @@ def main():
         work = Work(Path(folder), find_model(arguments.model), scale)
         results = earlier(target, {"machine": machine.describe(), "work": work.description()})
         for part in arguments.parts:
-            results[part] = PARTS[part](work)
-            if target:
-                save(target / "results.json", json.dumps(results, indent=1) + "\n")
+            for found in PARTS[part](work, results.get(part) if arguments.add else None):
+                results[part] = found
+                if target:
+                    save(target / "results.json", json.dumps(results, indent=1) + "\n")
     print(report.tables(results))
     if target:
         save(target / "results.md", report.tables(results))

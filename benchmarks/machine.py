@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import platform
+import resource
 from pathlib import Path
 
 PACKAGES = ("deepdream-caffe", "deepdream-pycaffe", "numpy", "scipy", "torch")
@@ -25,6 +26,19 @@ def describe():
         "memory": f"{int(memory) / 2**20:.0f} GiB", "system": _system(),
         "versions": {"Python": platform.python_version(), **_versions()},
     }
+
+
+def busy_seconds():
+    """Processor seconds since the machine started that were spent on anything, or taken by another virtual machine."""
+    line = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0]
+    user, nice, system, _, _, irq, softirq, steal, *_ = map(int, line.split()[1:])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
+def childrens_seconds():
+    """Processor seconds of this process's children that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _system():

@@ -15,6 +15,9 @@ import deepdream as dd
 from deepdream import definition, image, models, pictures
 from deepdream.dream import octave_shapes
 
+from . import machine
+
+DISTURBED = 0.15  # processors that others keep busy while a contender runs
 DEFAULTS = {"octave_scale": 1.4, "step_size": 1.5, "jitter": 32, "clip": True, "seed": 0}
 
 
@@ -30,10 +33,11 @@ class Scale:
     megapixels: tuple
     tile: int
     steps: int  # of each octave, for the curves
+    quick: bool = False
 
 
-FULL = Scale("sky", 10, 4, 3, 2048, (0.1, 0.25, 0.5, 1, 2, 4, 8), 512, 3)
-QUICK = Scale((120, 160), 2, 2, 1, 256, (0.02, 0.04), 96, 2)
+FULL = Scale("sky", 10, 4, 3, 2048, (0.1, 0.25, 0.5, 1, 2, 4, 8), 512, 4)
+QUICK = Scale((120, 160), 2, 2, 1, 256, (0.02, 0.04), 96, 2, quick=True)
 
 
 class Work:
@@ -46,6 +50,7 @@ class Work:
         self.folder, self.model, self.scale = folder, model, scale
         self.picture = (dd.picture(scale.picture) if isinstance(scale.picture, str)
                         else pictures.clouds(*scale.picture)).astype(np.float32)
+        self.others = []  # how many processors others kept busy, while each process ran
         weights = models.weights_path(model)
         self.net = dd.Net(model.prototxt, weights, model.mean, model.end, fast=True)
         self.settings = {**DEFAULTS, "iter_n": scale.iter_n, "octave_n": scale.octave_n}
@@ -88,15 +93,31 @@ class Work:
                 for layer in self.net.layers_up_to(self.model.end) if layer.name in self.net.params}
 
     def run(self, module, threads, **request):
-        """What a contender answers, in a process of its own."""
+        """What a contender answers, in a process of its own.
+
+        Where others kept the processors busy meanwhile, it is run once more, and the quieter run counts.
+        """
+        others, result = self._run(module, threads, request)
+        if others > DISTURBED and not self.scale.quick:
+            others, result = min((others, result), self._run(module, threads, request), key=lambda run: run[0])
+        self.others.append(others)
+        return result
+
+    def disturbance(self):
+        """In words, for the last process."""
+        return f"; others kept {self.others[-1]:.2f} processors busy" if self.others[-1] > DISTURBED else ""
+
+    def _run(self, module, threads, request):
         count = str(threads)
         environment = {**os.environ, "OMP_NUM_THREADS": count, "OPENBLAS_NUM_THREADS": count, "MKL_NUM_THREADS": count}
         request = {"folder": str(self.folder), "begin": time.time(), **request}
+        busy, own, begin = machine.busy_seconds(), machine.childrens_seconds(), time.time()
         done = subprocess.run([sys.executable, "-m", f"benchmarks.{module}", json.dumps(request)], env=environment,
                               capture_output=True, text=True)
         if done.returncode:
             raise RuntimeError(f"benchmarks.{module} failed:\n{done.stderr[-2000:]}")
-        return json.loads(done.stdout.splitlines()[-1])
+        others = (machine.busy_seconds() - busy) - (machine.childrens_seconds() - own)
+        return max(0, others / (time.time() - begin)), json.loads(done.stdout.splitlines()[-1])
 
     def description(self):
         """What was done, for the report."""
