@@ -50,12 +50,11 @@ def main():
                 results[part] = found
                 if target:
                     save(target / "results.json", json.dumps(results, indent=1) + "\n")
+                    save(target / "results.md", report.tables(results))
     print(report.tables(results))
-    if target:
-        save(target / "results.md", report.tables(results))
-        if "dreams" in results and "sizes" in results and importlib.util.find_spec("matplotlib"):
-            with atomic_path(plot_path) as path:
-                report.plot(results, path)
+    if target and "dreams" in results and "sizes" in results and importlib.util.find_spec("matplotlib"):
+        with atomic_path(plot_path) as path:
+            report.plot(results, path)
 
 
 def find_model(name):

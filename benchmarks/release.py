@@ -40,7 +40,7 @@ def deepdream(net, picture, mean, end, iter_n=10, octave_n=4, octave_scale=1.4, 
         for _ in range(iter_n):
             step(net, mean, end, step_size, *shifts.randint(-jitter, jitter + 1, 2), clip)
         added = net.blobs["data"].data[0] - size
-    return np.moveaxis((size + added + mean)[::-1], 0, 2)
+    return np.moveaxis((net.blobs["data"].data[0] + mean)[::-1], 0, 2)
 
 
 def step(net, mean, end, step_size, x, y, clip):
