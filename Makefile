@@ -1,5 +1,5 @@
 # Each target sets up what it needs: Debian packages (as root), Caffe, the virtual environment .venv, the weights.
-.PHONY: dream test lint notebooks notebooks-run wheel image lock conda-test clean setup
+.PHONY: dream test bench lint notebooks notebooks-run wheel image lock conda-test clean setup
 .DEFAULT_GOAL := dream
 
 # Debian's own Python: Boost.Python is built for it.
@@ -16,6 +16,11 @@ dream: setup
 
 test: setup
 	@$(VENV)/bin/python -m pytest
+
+bench: setup
+	@$(VENV)/bin/python -c "import matplotlib, torch" 2>/dev/null || \
+	  $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	@$(VENV)/bin/python -m benchmarks
 
 lint: setup
 	@$(VENV)/bin/ruff check .
