@@ -1,10 +1,11 @@
 # Each target sets up what it needs: Debian packages (as root), Caffe, the virtual environment .venv, the weights.
-.PHONY: dream test lint wheel image conda-test lock clean setup
+.PHONY: dream test lint notebooks notebooks-run wheel image lock conda-test clean setup
 .DEFAULT_GOAL := dream
 
 # Debian's own Python: Boost.Python is built for it.
 PYTHON := /usr/bin/python3
 VENV := .venv
+PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 # With PYCAFFE_CUDA=1, another Caffe is built and takes the other's place in the same environment.
 VARIANT := $(shell $(PYTHON) pycaffe/variant.py)
 READY := $(VENV)/.ready-$(shell echo '$(VARIANT)' | tr ';' '-')
@@ -18,6 +19,14 @@ test: setup
 
 lint: setup
 	@$(VENV)/bin/ruff check .
+
+# JupyterLab on the notebooks; notebooks-run runs them all and keeps what they show.
+notebooks: setup
+	@$(VENV)/bin/python -c "import jupyterlab, matplotlib, nbclient" 2>/dev/null || $(PIP) install --quiet --editable '.[notebooks]'
+	@$(VENV)/bin/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks
+
+notebooks-run: setup
+	@$(VENV)/bin/python notebooks/execute.py
 
 # Caffe as a file to hand on: dist/deepdream_pycaffe-*.whl needs no Debian packages where it is installed.
 wheel: setup
@@ -50,7 +59,6 @@ setup:
 	@sh pycaffe/apt.sh
 	@$(MAKE) --silent --no-print-directory $(READY)
 
-PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 $(READY): pyproject.toml $(RECIPE)
 	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	@$(PIP) install --quiet --upgrade pip

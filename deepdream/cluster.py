@@ -34,11 +34,13 @@ def make_on_cluster(waiting, scheduler=None, workers=None, gpu=None):
         from distributed import Client, LocalCluster, as_completed
     except ImportError:
         raise DreamError("dreaming on a cluster needs Dask: pip install 'deepdream-caffe[cluster]'") from None
+    for name in ("distributed", "distributed.scheduler", "distributed.nanny", "distributed.core"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # they tell of every connection
     # A large picture in a task is no mistake here.
     with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 GiB"}):
         cluster = None
         if not scheduler:
-            cluster = LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None)
+            cluster = LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=":0")
         try:
             client = Client(scheduler or cluster, timeout=PATIENCE)
         except (OSError, ValueError) as error:
@@ -57,7 +59,7 @@ def make_on_cluster(waiting, scheduler=None, workers=None, gpu=None):
                 futures[client.submit(_render, entry.recipe, image, guide, gpu, pure=False)] = entry, path
             for future in as_completed(list(futures)):
                 entry, path = futures.pop(future)
-                yield entry, path, future.exception() or future.result()
+                yield entry, path, future.exception() or future.result()  # either may be an exception
                 future.release()
         finally:
             client.close()
@@ -70,4 +72,7 @@ def _render(recipe, image, guide, gpu):
 
     # A worker may have several threads, but a network has one picture in it.
     with _ONE_AT_A_TIME:
-        return render(recipe, image, guide, gpu=gpu)
+        try:
+            return render(recipe, image, guide, gpu=gpu)
+        except DreamError as error:  # returned, for Dask would print where it was raised
+            return error

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Optional
 
 from . import models
-from .errors import DreamError, ImageError, ParameterError
+from .errors import DreamError, ImageError, ParameterError, WeightsError
 from .fetch import sha256_of
 from .image import write_image
 from .pictures import picture_sha256
@@ -76,10 +76,13 @@ class Outcome:
 
 
 def read_gallery(path):
-    """Read a gallery file.
+    """Read a gallery file: `path`, or the name of one that comes along, such as "original".
 
     **Raises:** `DreamError` that names the picture and what is wrong with it.
     """
+    own = models.data_folder("gallery") / f"{Path(path).name.removesuffix('.toml')}.toml"
+    if not Path(path).exists() and own.is_file():
+        path = own
     try:
         table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
@@ -164,11 +167,18 @@ def make(gallery, folder, scheduler=None, workers=None, progress=None, gpu=None)
 
 
 def _make_here(waiting, progress, gpu):
+    without = {}  # model whose weights cannot be had: the first entry that found out
     for entry, path in waiting:
         report = None if progress is None else functools.partial(progress, entry)
+        model = entry.recipe.model
+        if model in without:  # asking all the download sites again would take as long as the first time
+            yield entry, path, WeightsError(f"the weights of {model} could not be had, as for {without[model]}")
+            continue
         try:
             yield entry, path, render(entry.recipe, progress=report, gpu=gpu)
         except Exception as error:  # whatever it is, the others are made
+            if isinstance(error, WeightsError):
+                without[model] = entry.name
             log.debug("%s failed", entry.name, exc_info=True)
             yield entry, path, error
 

@@ -40,8 +40,8 @@ class Recipe:
 
     - `input`: the picture's name, as `deepdream.picture` takes it; `input_sha256`: of its pixels.
     - `model`: the network's name or folder; `weights_sha256`: of its file of weights.
-    - `objective`: what is raised, as `deepdream.objective_from_spec` takes it; also its name alone, such as
-      "L2". `None`: "guided" if there is a guide, else "L2".
+    - `objective`: what is raised, as `deepdream.objective_from_spec` takes it; also its name alone, such as "L2".
+      `None`: "guided" if there is a guide, else "L2".
     - `guide`, `guide_sha256`: as `input`, of a guided dream's guide.
     - `end`, `iter_n` … `tile`: the arguments of `deepdream`, by their names. `seed=None` draws one here and now.
     - `max_size`: the input is first scaled down to this longer side; `strength`: how much of the dream is blended into
@@ -191,10 +191,12 @@ class Recipe:
 
     def pictures(self, image=None, guide=None, beside=None):
         """(image, guide): the arrays that the recipe is made from, given or found; see `render`."""
-        image = _given(image) if image is not None else find_picture(self.input, self.input_sha256, beside, "--input")
+        if image is None:
+            image = find_picture(self.input, self.input_sha256, beside, "image (replay --input)")
+        image = _given(image)
         if guide is not None:
             return image, _given(guide)
-        return image, self.guide and find_picture(self.guide, self.guide_sha256, beside, "--guide")
+        return image, self.guide and find_picture(self.guide, self.guide_sha256, beside, "guide (replay --guide)")
 
     def differences(self, other):
         """What `other`, a complete recipe, has other than this one records: a list of sentences."""

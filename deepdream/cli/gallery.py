@@ -15,7 +15,8 @@ INCOMPLETE = 2
 
 
 def gallery(
-    file: Path = typer.Argument(..., metavar="FILE", help="A gallery: recipes as TOML, such as gallery/original.toml."),
+    file: Path = typer.Argument(..., metavar="FILE",
+                                help="A file of recipes, or one that comes along. original: the pictures of 2015."),
     output: Path = typer.Option(..., "-o", "--output", metavar="DIR",
                                 help="The folder for the pictures and the page; made if it is not there."),
     max_size: Optional[int] = typer.Option(None, "--max-size", metavar="PIXELS", show_default=False,
