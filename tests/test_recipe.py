@@ -174,7 +174,8 @@ def test_complete_records_what_decides_the_pixels(squeezenet, squeezenet_file):
     assert done.end == "fire8/concat"
     assert done.input_sha256 == pictures.picture_sha256(cat)
     assert done.weights_sha256.startswith("dd48cbdc")
-    assert done.versions["kind of layers"] == "fast"
+    assert done.versions["kind of layers"] == ("fast" if squeezenet.fast else "upstream")
+    assert done.versions["device"] == "CPU"
     assert done.versions["deepdream"] == dd.__version__
     assert not done.differences(done)
     changed = {"input_sha256", "weights_sha256", "end", "versions"}
