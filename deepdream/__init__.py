@@ -5,8 +5,10 @@
     dd.write_image("dream.png", dd.deepdream(net, dd.read_image("sky.jpg")))
 """
 
+from .animation import write_animation
 from .dream import Step, deepdream, dream_steps, make_step
 from .errors import DreamError, ImageError, LayerError, ModelError, ParameterError, VideoError, WeightsError
+from .footage import Video
 from .guide import guided
 from .image import read_image, write_image
 from .models import load
@@ -15,6 +17,7 @@ from .objectives import Objectives, channels, label, objective_L2
 from .pictures import picture
 from .recipe import Recipe
 from .specs import objective_from_spec, spec_of
+from .video import video_frames
 from .zoom import Frame, zoom_frames
 
 __version__ = "0.1.0"
@@ -30,6 +33,7 @@ __all__ = [
     "ParameterError",
     "Recipe",
     "Step",
+    "Video",
     "VideoError",
     "WeightsError",
     "channels",
@@ -47,6 +51,8 @@ __all__ = [
     "preprocess",
     "read_image",
     "spec_of",
+    "video_frames",
+    "write_animation",
     "write_image",
     "zoom_frames",
 ]

@@ -15,14 +15,14 @@ PATIENCE = 10  # seconds for a scheduler to answer
 _ONE_AT_A_TIME = threading.Lock()
 
 
-def make_on_cluster(waiting, scheduler=None, workers=None):
+def make_on_cluster(waiting, scheduler=None, workers=None, gpu=None):
     """Make pictures on the workers of a Dask scheduler, or of this machine.
 
     A worker that dies has its recipe run again on another; after Dask's allowed-failures (three) deaths a recipe is
     given up.
 
     **Arguments:** `waiting`: [(entry, path), …]; `scheduler`: an address, such as tcp://10.0.0.1:8786; `workers`: or
-    the number of processes to start here.
+    the number of processes to start here; `gpu`: the device of each.
 
     **Returns:** an iterator of (entry, path, result) as they come about; the result is (picture, recipe) or an
     exception.
@@ -34,11 +34,13 @@ def make_on_cluster(waiting, scheduler=None, workers=None):
         from distributed import Client, LocalCluster, as_completed
     except ImportError:
         raise DreamError("dreaming on a cluster needs Dask: pip install 'deepdream-caffe[cluster]'") from None
+    for name in ("distributed", "distributed.scheduler", "distributed.nanny", "distributed.core"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # they tell of every connection
     # A large picture in a task is no mistake here.
     with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 GiB"}):
         cluster = None
         if not scheduler:
-            cluster = LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None)
+            cluster = LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=":0")
         try:
             client = Client(scheduler or cluster, timeout=PATIENCE)
         except (OSError, ValueError) as error:
@@ -54,10 +56,10 @@ def make_on_cluster(waiting, scheduler=None, workers=None):
                 except DreamError as error:
                     yield entry, path, error
                     continue
-                futures[client.submit(_render, entry.recipe, image, guide, pure=False)] = entry, path
+                futures[client.submit(_render, entry.recipe, image, guide, gpu, pure=False)] = entry, path
             for future in as_completed(list(futures)):
                 entry, path = futures.pop(future)
-                yield entry, path, future.exception() or future.result()
+                yield entry, path, future.exception() or future.result()  # either may be an exception
                 future.release()
         finally:
             client.close()
@@ -65,9 +67,12 @@ def make_on_cluster(waiting, scheduler=None, workers=None):
                 cluster.close()
 
 
-def _render(recipe, image, guide):
+def _render(recipe, image, guide, gpu):
     from .gallery import render
 
     # A worker may have several threads, but a network has one picture in it.
     with _ONE_AT_A_TIME:
-        return render(recipe, image, guide)
+        try:
+            return render(recipe, image, guide, gpu=gpu)
+        except DreamError as error:  # returned, for Dask would print where it was raised
+            return error

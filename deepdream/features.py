@@ -93,7 +93,7 @@ def _piece(net, end, reaches, shape, budget):
 
 
 def _check_memory(net, end, height, width):
-    needed, free = gradient_bytes(net, end, height, width, backward=False), free_bytes()
+    needed, free = gradient_bytes(net, end, height, width, backward=False), free_bytes(net.gpu)
     if free is not None and needed > free:
         raise ImageError(f"{width}×{height} pixels need about {gibibytes(needed)} of memory to be seen by {end!r} as a "
                          f"whole, {gibibytes(free)} are free; scale the picture down")

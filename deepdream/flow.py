@@ -39,13 +39,16 @@ def motion(before, now):
     return back, trust * _inside(back)
 
 
-def warp(img, flow):
-    """An array of the frame before, (H, W) or (H, W, channels), at the places of this frame, linearly interpolated."""
+def warp(img, flow, smooth=False):
+    """An array of the frame before, (H, W) or (H, W, channels), at the places of this frame.
+
+    Linearly interpolated, or, if it is to be `smooth`, cubically: what is moved many times stays sharp.
+    """
     cv2 = needs("cv2", "dreaming videos")
     height, width = flow.shape[:2]
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    return cv2.remap(np.float32(img), x + flow[:, :, 0], y + flow[:, :, 1], cv2.INTER_LINEAR,
-                     borderMode=cv2.BORDER_REPLICATE)
+    between = cv2.INTER_CUBIC if smooth else cv2.INTER_LINEAR
+    return cv2.remap(np.float32(img), x + flow[:, :, 0], y + flow[:, :, 1], between, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _inside(flow):

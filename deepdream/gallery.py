@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Optional
 
 from . import models
-from .errors import DreamError, ImageError, ParameterError
+from .errors import DreamError, ImageError, ParameterError, WeightsError
 from .fetch import sha256_of
 from .image import write_image
 from .pictures import picture_sha256
@@ -76,10 +76,13 @@ class Outcome:
 
 
 def read_gallery(path):
-    """Read a gallery file.
+    """Read a gallery file: `path`, or the name of one that comes along, such as "original".
 
     **Raises:** `DreamError` that names the picture and what is wrong with it.
     """
+    own = models.data_folder("gallery") / f"{Path(path).name.removesuffix('.toml')}.toml"
+    if not Path(path).exists() and own.is_file():
+        path = own
     try:
         table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
@@ -118,7 +121,7 @@ def smaller(gallery, max_size):
     return replace(gallery, entries=tuple(entries))
 
 
-def make(gallery, folder, scheduler=None, workers=None, progress=None):
+def make(gallery, folder, scheduler=None, workers=None, progress=None, gpu=None):
     """Make the pictures of a gallery that are not there yet, and its page.
 
     **Arguments:**
@@ -127,6 +130,7 @@ def make(gallery, folder, scheduler=None, workers=None, progress=None):
     - `scheduler`: the address of a Dask scheduler whose workers make the pictures; `workers`: or how many processes on
       this machine do. With neither they are made here, one after the other.
     - `progress`: a function of the entry and the share of it that is done, 0..1; called only where they are made here.
+    - `gpu`: the device of each process that dreams; see `deepdream.load`.
 
     **Returns:** an iterator of `Outcome` records, one for each entry, as they come about. A recipe that cannot be made
     is an outcome like others.
@@ -149,9 +153,9 @@ def make(gallery, folder, scheduler=None, workers=None, progress=None):
     if waiting and (scheduler or workers):
         from .cluster import make_on_cluster
 
-        results = make_on_cluster(waiting, scheduler, workers)
+        results = make_on_cluster(waiting, scheduler, workers, gpu)
     else:
-        results = _make_here(waiting, progress)
+        results = _make_here(waiting, progress, gpu)
     for entry, path, result in results:
         if isinstance(result, Exception):
             log.warning("%s could not be made: %s", entry.name, result)
@@ -162,24 +166,31 @@ def make(gallery, folder, scheduler=None, workers=None, progress=None):
             yield record(Outcome(entry, path, made=True))
 
 
-def _make_here(waiting, progress):
+def _make_here(waiting, progress, gpu):
+    without = {}  # model whose weights cannot be had: the first entry that found out
     for entry, path in waiting:
         report = None if progress is None else functools.partial(progress, entry)
+        model = entry.recipe.model
+        if model in without:  # asking all the download sites again would take as long as the first time
+            yield entry, path, WeightsError(f"the weights of {model} could not be had, as for {without[model]}")
+            continue
         try:
-            yield entry, path, render(entry.recipe, progress=report)
+            yield entry, path, render(entry.recipe, progress=report, gpu=gpu)
         except Exception as error:  # whatever it is, the others are made
+            if isinstance(error, WeightsError):
+                without[model] = entry.name
             log.debug("%s failed", entry.name, exc_info=True)
             yield entry, path, error
 
 
-def render(recipe, image=None, guide=None, progress=None):
+def render(recipe, image=None, guide=None, progress=None, gpu=None):
     """(picture, complete recipe) of a recipe; the network stays loaded for the next one of the same model."""
-    return recipe.make(image, guide, net=_loaded(recipe.model), progress=progress)
+    return recipe.make(image, guide, net=_loaded(recipe.model, gpu), progress=progress)
 
 
 @functools.lru_cache(maxsize=1)
-def _loaded(model):
-    return Recipe(model=model).load()
+def _loaded(model, gpu):
+    return Recipe(model=model).load(gpu)
 
 
 def is_made(recipe, path):

@@ -25,13 +25,13 @@ from .zoom import zoom_frames
 log = logging.getLogger(__name__)
 
 
-def make(recipe, image=None, guide=None, net=None, beside=None, progress=None):
+def make(recipe, image=None, guide=None, net=None, beside=None, progress=None, gpu=None):
     """(picture, complete recipe); the arguments are those of `Recipe.make`."""
     if recipe.kind not in KINDS:
         raise ParameterError(f"a recipe of the kind {recipe.kind!r} cannot be made again; this deepdream knows "
                              f"{', '.join(KINDS)}")
     image, guide = recipe.pictures(image, guide, beside)
-    net = recipe.load() if net is None else net
+    net = recipe.load(gpu) if net is None else net
     done = complete(recipe, net, image, guide)
     for difference in recipe.differences(done):
         log.warning("%s", difference)
@@ -61,6 +61,7 @@ def versions(net):
     from . import __version__
 
     return {"deepdream": __version__, "caffe": caffe.__version__, "kind of layers": "fast" if net.fast else "upstream",
+            "device": "CPU" if net.gpu is None else "GPU",
             "numpy": np.__version__, "scipy": scipy.__version__, "pillow": PIL.__version__}
 
 

@@ -15,6 +15,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from .device import AUTO, choose_device
 from .errors import DreamError, ModelError, WeightsError
 from .fetch import (
     cache_folder,
@@ -27,7 +28,7 @@ from .fetch import (
     reason,
     say_once,
 )
-from .net import Net, set_device
+from .net import Net
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -146,17 +147,19 @@ def load(name, gpu=None, fast=None):
     **Arguments:**
 
     - `name`: one of `model_names()`, or the path of a model's folder.
-    - `gpu`: `None` for the CPU, a GPU's number, or "auto" for a GPU if there is one.
+    - `gpu`: `None` for the CPU, a GPU's number, or "auto" for the first GPU that works, else the CPU.
     - `fast`: see `Net`.
 
     **Returns:** a `Net`.
 
     **Raises:** `ModelError` for an unknown model, `WeightsError` if its weights cannot be had; never another model.
+    `DreamError` if the GPU cannot be used, before anything is fetched.
     """
     model = find_model(name)
+    if gpu != AUTO:
+        choose_device(gpu)
     path = weights_path(model)
-    set_device(gpu)
-    return Net(model.prototxt, path, model.mean, model.end, labels=model.labels, fast=fast)
+    return Net(model.prototxt, path, model.mean, model.end, labels=model.labels, fast=fast, gpu=gpu)
 
 
 def weights_path(model):

@@ -6,6 +6,7 @@ network's mean subtracted; `preprocess` and `deprocess` go between that and an i
 
 import contextlib
 import difflib
+import logging
 import os
 import tempfile
 from pathlib import Path
@@ -18,10 +19,13 @@ import numpy as np
 from google.protobuf import text_format
 
 from . import definition, weights
+from .device import AUTO, choose_device, explain, use_device
 from .ends import objectives_at, weights_of
 from .errors import DreamError, LayerError, ModelError
 from .fast import fast_layers_wanted, use_fast_layers
 from .image import check_image, resize
+
+log = logging.getLogger(__name__)
 
 # What pycaffe keeps on a net once it was asked for; all of it refers to the net's blobs.
 _CACHED_BY_CAFFE = {"_blobs_dict", "_blob_loss_weights_dict", "_layer_dict", "_params_dict", "_input_list",
@@ -44,18 +48,25 @@ class Net(caffe.Net):
     - `labels`: the classifier's labels, in order.
     - `fast`: use our Caffe's faster CPU layers where it has them; `False`: upstream's own, to compare with. `None`: as
       the environment variable DEEPDREAM_LAYERS says, "fast" (the default) or "upstream".
+    - `gpu`: where to compute, in any thread: `None` for the CPU, a GPU's number, or "auto" for the first GPU that
+      works, else the CPU.
 
     **Attributes:** `mean` (float32 (3, 1, 1), BGR), `end`, `labels`, `input_size` ((height, width) of the definition),
-    `weights` (the path of its weights, or `None`), `fast` (whether it has any of the faster layers).
+    `weights` (the path of its weights, or `None`), `fast` (whether it has any of the faster layers), `gpu` (`None` or
+    the GPU's number).
 
-    **Raises:** `ModelError`, `WeightsError` or `LayerError`, before Caffe itself sees what is wrong.
+    **Raises:** `ModelError`, `WeightsError` or `LayerError`, before Caffe itself sees what is wrong; `DreamError` if
+    the GPU cannot be used.
     """
 
-    def __init__(self, prototxt, weights, mean, end, labels=(), fast=None):
+    def __init__(self, prototxt, weights, mean, end, labels=(), fast=None, gpu=None):
+        self.gpu = choose_device(gpu)
+        self._process = os.getpid()
         parsed = definition.read_definition(prototxt)
         self.definition = definition.prepare(parsed)
-        if fast_layers_wanted(fast):
+        if fast_layers_wanted(fast) and self.gpu is None:
             self.definition = use_fast_layers(self.definition)
+        self._use_device()
         with self._prepared() as prepared:
             try:
                 super().__init__(prepared, caffe.TEST)
@@ -74,6 +85,7 @@ class Net(caffe.Net):
         self.labels = list(labels)
         self.input_size = definition.native_size(parsed)
         self.end = self.check_layer(end)
+        self._unsaid = explain(self.gpu) if gpu == AUTO else ""
 
     def _load(self, path):
         needed = {name: [tuple(blob.shape) for blob in blobs] for name, blobs in self.params.items()}
@@ -108,6 +120,18 @@ class Net(caffe.Net):
         """The layers, as the definition has them, that a forward pass to `end`, or to the last of several, runs."""
         names = [layer.name for layer in self.definition.layer]
         return self.definition.layer[:max(map(names.index, weights_of(end))) + 1]
+
+    # Every pass of Caffe's Python goes through these two.
+    def _forward(self, start, end):
+        self._use_device()
+        if self._unsaid:  # where it dreams is said when it does: until then something else may be wrong
+            log.info(self._unsaid)
+            self._unsaid = ""
+        return super()._forward(start, end)
+
+    def _backward(self, start, end):
+        self._use_device()
+        return super()._backward(start, end)
 
     def input_gradient(self, end, objective):
         """Forward to `end`, the objective there, backward to the picture in the input blob.
@@ -162,6 +186,7 @@ class Net(caffe.Net):
         """
         if not hasattr(caffe._caffe, "rebuild"):
             return
+        self._use_device()
         with self._prepared() as prototxt:
             caffe._caffe.rebuild(self, prototxt)
         for cached in [name for name in vars(self) if name in _CACHED_BY_CAFFE]:
@@ -174,6 +199,13 @@ class Net(caffe.Net):
             path = Path(folder) / "prepared.prototxt"
             path.write_text(text_format.MessageToString(self.definition), encoding="utf-8")
             yield str(path)
+
+    def _use_device(self):
+        """Caffe's setting of the device is the thread's; make it this net's own."""
+        if self.gpu is not None and os.getpid() != self._process:
+            raise DreamError("a network on a GPU cannot be used in a forked process: load it there, in one that was "
+                             "started afresh (multiprocessing's method 'spawn')")
+        use_device(self.gpu)
 
 
 def preprocess(net, img):
@@ -215,22 +247,3 @@ def classify(net, img, top=5):
                          "it needs one label for each to classify")
     best = np.argsort(-probabilities, kind="stable")[:top]
     return [(net.labels[i], float(probabilities[i])) for i in best]
-
-
-def set_device(gpu):
-    """Choose where Caffe computes in this thread: `None` for the CPU, or a GPU's number.
-
-    **Raises:** `DreamError` if this Caffe cannot use a GPU.
-    """
-    if gpu is None or (gpu == "auto" and not has_cuda()):
-        caffe.set_mode_cpu()
-        return
-    if not has_cuda():
-        raise DreamError(f"gpu={gpu!r}: this Caffe was built without CUDA; use gpu=None")
-    caffe.set_device(0 if gpu == "auto" else int(gpu))
-    caffe.set_mode_gpu()
-
-
-def has_cuda():
-    """Whether this Caffe was built with CUDA."""
-    return hasattr(caffe._caffe.Blob, "_gpu_data_ptr")

@@ -66,14 +66,14 @@ def picture_sha256(img):
     return hashlib.sha256(f"{img.shape[1]}x{img.shape[0]}:".encode() + img.tobytes()).hexdigest()
 
 
-def find_picture(name, sha256=None, beside=None, option="--input"):
+def find_picture(name, sha256=None, beside=None, option="image"):
     """The picture that a recipe names.
 
     A built-in one or noise is made; a file is looked for under its name, in the folder `beside`, and in the images
     folders of DEEPDREAM_DATA.
 
-    **Arguments:** `name`; `sha256`: of its pixels, `None` for any; `beside`: a folder or `None`; `option`: the
-    command's option that gives another one, for the message.
+    **Arguments:** `name`; `sha256`: of its pixels, `None` for any; `beside`: a folder or `None`; `option`: where
+    another one can be given, for the message.
 
     **Returns:** float32 (H, W, 3).
 
@@ -89,8 +89,8 @@ def find_picture(name, sha256=None, beside=None, option="--input"):
         if sha256 is None or picture_sha256(img) == sha256:
             return img
         failures.append(f"{place} has other pixels")
-    raise ImageError(f"the picture {name} that the recipe was made from is not here ({'; '.join(failures)}); give it "
-                     f"with {option}")
+    raise ImageError(f"the picture {name} that the recipe was made from is not here ({'; '.join(failures)}); give one "
+                     f"as {option}")
 
 
 def _places(name, beside):

@@ -40,8 +40,8 @@ class Recipe:
 
     - `input`: the picture's name, as `deepdream.picture` takes it; `input_sha256`: of its pixels.
     - `model`: the network's name or folder; `weights_sha256`: of its file of weights.
-    - `objective`: what is raised, as `deepdream.objective_from_spec` takes it; also its name alone, such as
-      "L2". `None`: "guided" if there is a guide, else "L2".
+    - `objective`: what is raised, as `deepdream.objective_from_spec` takes it; also its name alone, such as "L2".
+      `None`: "guided" if there is a guide, else "L2".
     - `guide`, `guide_sha256`: as `input`, of a guided dream's guide.
     - `end`, `iter_n` … `tile`: the arguments of `deepdream`, by their names. `seed=None` draws one here and now.
     - `max_size`: the input is first scaled down to this longer side; `strength`: how much of the dream is blended into
@@ -177,23 +177,26 @@ class Recipe:
         """
         return self.make(image, guide, net, beside)[0]
 
-    def make(self, image=None, guide=None, net=None, beside=None, progress=None):
+    def make(self, image=None, guide=None, net=None, beside=None, progress=None, gpu=None):
         """(picture, complete recipe): what `render` and `complete` give, at once.
 
-        `progress` is called with the share that is done, 0..1, after each step.
+        `progress` is called with the share that is done, 0..1, after each step. `gpu` is the device of a network that
+        has to be loaded.
         """
-        return making.make(self, image, guide, net, beside, progress)
+        return making.make(self, image, guide, net, beside, progress, gpu)
 
-    def load(self):
-        """The recorded network."""
-        return models.load(expanded(self.model))
+    def load(self, gpu=None):
+        """The recorded network, on this device (`deepdream.load`)."""
+        return models.load(expanded(self.model), gpu=gpu)
 
     def pictures(self, image=None, guide=None, beside=None):
         """(image, guide): the arrays that the recipe is made from, given or found; see `render`."""
-        image = _given(image) if image is not None else find_picture(self.input, self.input_sha256, beside, "--input")
+        if image is None:
+            image = find_picture(self.input, self.input_sha256, beside, "image (replay --input)")
+        image = _given(image)
         if guide is not None:
             return image, _given(guide)
-        return image, self.guide and find_picture(self.guide, self.guide_sha256, beside, "--guide")
+        return image, self.guide and find_picture(self.guide, self.guide_sha256, beside, "guide (replay --guide)")
 
     def differences(self, other):
         """What `other`, a complete recipe, has other than this one records: a list of sentences."""

@@ -87,7 +87,7 @@ def out_of_memory(error):
     """Whether an exception out of Caffe says that memory could not be had."""
     text = str(error)
     return isinstance(error, MemoryError) or any(
-        sign in text for sign in ("host allocation", "out of memory", "ALLOC_FAILED"))
+        sign in text for sign in ("host allocation", "out of memory", "ALLOC_FAILED", "ALLOCATION_FAILED"))
 
 
 def _whole(net, picture, shift, end, objective):
@@ -123,8 +123,9 @@ def plan(net, end, shapes, tile):
     will not do.
     """
     height, width = shapes[-1]
-    free = free_bytes()
-    whole = gradient_bytes(net, end, height, width) + picture_bytes(height, width)
+    free = free_bytes(net.gpu)
+    held = picture_bytes(height, width) if net.gpu is None else 0  # a GPU's memory holds no pictures
+    whole = gradient_bytes(net, end, height, width) + held
     if tile is None:
         if free is not None and whole > free:
             raise ImageError(f"{width}×{height} pixels need about {gibibytes(whole)} of memory, {gibibytes(free)} are "
@@ -135,7 +136,7 @@ def plan(net, end, shapes, tile):
     if free is None or whole <= SHARE * free:
         return None
     for size in range(max(height, width) // _STEP * _STEP, SMALLEST_TILE - 1, -_STEP):
-        needed = gradient_bytes(net, end, min(size, height), min(size, width)) + picture_bytes(height, width)
+        needed = gradient_bytes(net, end, min(size, height), min(size, width)) + held
         if needed <= SHARE * free:
             log.info("dreaming in tiles of %d pixels: the whole picture would need about %s of memory, %s are free",
                      size, gibibytes(whole), gibibytes(free))

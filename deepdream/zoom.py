@@ -56,12 +56,12 @@ def zoom_frames(net, img, frame_n=100, scale=0.05, rotate=0.0, strength=1.0, see
     img = check_image(img)
     if frame_n is not None and (isinstance(frame_n, bool) or not isinstance(frame_n, (int, np.integer)) or frame_n < 1):
         raise ParameterError(f"frame_n={frame_n!r}: the number of frames must be a whole number, 1 or more, or None")
-    if not _is_number(scale) or not -1 < scale < 1:
+    if not is_number(scale) or not -1 < scale < 1:
         raise ParameterError(f"scale={scale!r}: what is left out from one frame to the next must be a number between "
                              "-1 and 1")
-    if not _is_number(rotate):
+    if not is_number(rotate):
         raise ParameterError(f"rotate={rotate!r}: the rotation in degrees must be a finite number")
-    if not _is_number(strength) or not 0 <= strength <= 1:
+    if not is_number(strength) or not 0 <= strength <= 1:
         raise ParameterError(f"strength={strength!r}: the part of the dream must be a number from 0 to 1")
     seed = fresh_seed() if seed is None else seed
     dream = settle(net, img, seed=seed, **dream)
@@ -143,6 +143,7 @@ def zoom(img, scale=0.05, rotate=0.0):
     return np.stack(channels, axis=-1)
 
 
-def _is_number(value):
+def is_number(value):
+    """Whether a value is a finite number."""
     return (isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
             and math.isfinite(value))

@@ -1,6 +1,7 @@
 """What the tests share: networks, pictures, and the one helper that says whether a dream did what it should."""
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -61,13 +62,42 @@ def tiny_model(tmp_path, tiny_prototxt, tiny):
     return folder
 
 
-def run_command(folder, *arguments):
-    """Run the `deepdream` command in a folder, in a process of its own, as a user runs it."""
+# Imports the library once, then forks for each command.
+_FORKS = """
+import json, os, sys, tempfile
+from deepdream.cli import main
+for arguments in json.load(sys.stdin):
+    files = [tempfile.TemporaryFile() for _ in range(2)]
+    child = os.fork()
+    if not child:
+        for number, file in enumerate(files, 1):
+            os.dup2(file.fileno(), number)
+        main(arguments)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    for file in files:
+        file.seek(0)
+    print(json.dumps([code, *(file.read().decode() for file in files)]), flush=True)
+"""
+
+
+def command_environment():
+    """The environment of a process that runs this checkout's `deepdream` command, and asks no site for anything."""
     here = str(Path(dd.__file__).resolve().parent.parent)
-    environment = {**os.environ, "PYTHONPATH": here, "http_proxy": "http://127.0.0.1:9",
-                   "https_proxy": "http://127.0.0.1:9"}
-    return subprocess.run([sys.executable, "-m", "deepdream", *map(str, arguments)], cwd=folder, env=environment,
-                          capture_output=True, text=True, timeout=120)
+    return {**os.environ, "PYTHONPATH": here, "http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
+
+
+def run_commands(folder, *commands):
+    """Run the `deepdream` command with each of these lists of arguments, in a folder, in processes of their own."""
+    commands = [list(map(str, arguments)) for arguments in commands]
+    done = subprocess.run([sys.executable, "-c", _FORKS], cwd=folder, env=command_environment(), check=True,
+                          input=json.dumps(commands), stdout=subprocess.PIPE, text=True, timeout=300)
+    return [subprocess.CompletedProcess(arguments, *json.loads(line))
+            for arguments, line in zip(commands, done.stdout.splitlines())]
+
+
+def run_command(folder, *arguments):
+    """Run the `deepdream` command once."""
+    return run_commands(folder, arguments)[0]
 
 
 def assert_refused(done, *says):

@@ -227,6 +227,8 @@ BAD_INPUT = [
     (["--strength", "1.5"], ["--strength 1.5", "from 0 to 1"]),
     (["--strength", "nan"], ["--strength nan", "from 0 to 1"]),
     (["--max-size", "0"], ["--max-size 0", "1 or more"]),
+    (["--gpu", "first"], ["--gpu first", "auto, none, or the number of a GPU"]),
+    (["--gpu", "99"], ["GPU 99 cannot be used: ", "Compute on the CPU instead (gpu=None, --gpu none)"]),
     (["cat", "--max-size", "3"], ["pixels are too few", "use a larger picture"]),
     (["-o", "/proc/a.png"], ["-o /proc/a.png", "the folder /proc cannot be written"]),
     (["-o", "a.bmp"], ["a.bmp", ".png, .jpg"]),

@@ -106,6 +106,12 @@ def test_a_gallery_file_that_is_not_there(tmp_path):
         read_gallery(tmp_path / "g.toml")
 
 
+def test_a_gallery_that_comes_along_is_found_by_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert read_gallery("original") == read_gallery("gallery/original.toml") == read_gallery(
+        models.data_folder("gallery") / "original.toml")
+
+
 @pytest.mark.parametrize("path", sorted(models.data_folder("gallery").glob("*.toml")), ids=lambda path: path.name)
 def test_the_galleries_that_come_along(path):
     for entry in read_gallery(path).entries:
@@ -240,7 +246,7 @@ def test_the_page(toml, tmp_path):
 def cluster():
     """Two worker processes with one thread each."""
     distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster:
         yield cluster
 
 

@@ -152,7 +152,7 @@ def test_pictures_are_found_by_their_pixels(tmp_path, monkeypatch, sky):
         assert pictures.picture_sha256(found) == sha256
         (folder / "a.png").rename(folders[0] / "a.png")
     dd.write_image("a.png", 255 - sky)
-    with pytest.raises(ImageError, match=r"a\.png has other pixels.*no such file.*give it with --input"):
+    with pytest.raises(ImageError, match=r"a\.png has other pixels.*no such file.*give one as image"):
         pictures.find_picture("a.png", sha256, beside=folders[1])
     assert pictures.picture_sha256(sky) != pictures.picture_sha256(np.swapaxes(sky, 0, 1))
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import assert_refused, run_command
+from conftest import assert_refused, command_environment, run_command, run_commands
 from PIL import Image
 
 import deepdream as dd
@@ -116,7 +116,7 @@ def test_tiles_are_chosen_once_for_all_frames(tiny, img, monkeypatch):
         chosen.append(real(net, end, shapes, tile))
         return chosen[-1]
     real = tiles.plan
-    monkeypatch.setattr(tiles, "free_bytes", lambda: next(free))
+    monkeypatch.setattr(tiles, "free_bytes", lambda gpu: next(free))
     monkeypatch.setattr(dd.dream, "plan", plan)
     list(dd.zoom_frames(tiny, wide, 3, seed=8, tile="auto", iter_n=1, octave_n=1, jitter=0))
     assert len(chosen) == 4  # the check, and three frames
@@ -272,8 +272,8 @@ def test_killed_ten_times_the_frames_are_the_same(tmp_path, tiny_model):
     stopped = tmp_path / "stopped"
     stopped.mkdir()
     seed = random.randrange(1000)
-    done = subprocess.run([sys.executable, "-c", KILLER], cwd=stopped, input=json.dumps([arguments, seed]),
-                          capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", KILLER], cwd=stopped, env=command_environment(), capture_output=True,
+                          input=json.dumps([arguments, seed]), text=True, timeout=120)
     assert done.returncode == 0, (seed, done.stderr)
     code, killed, _, progress, frames = json.loads(done.stdout)
     assert (code, killed, frames) == (0, 10, 12), seed
@@ -318,15 +318,13 @@ def test_frames_are_added_and_films_made_without_dreaming(tmp_path, tiny_model):
 
 
 def test_what_cannot_be_is_refused(tmp_path, tiny_model):
-    def refused(*arguments):
-        return run_command(tmp_path, "zoom", *arguments, "--model", tiny_model)
-
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "00000.png").write_bytes(b"a holiday")
-    assert_refused(refused(*DREAM, "--frames", "1"), "00000.png")
-    assert_refused(refused(*DREAM, "--frames", "0"), "--frames 0")
-    assert_refused(refused(*DREAM, "--scale", "1"), "--scale 1")
-    assert_refused(refused(*DREAM, "--mp4", "film.avi"), "must end in .mp4")
-    assert_refused(refused(*DREAM, "--gif", "no/film.gif"), "--gif no/film.gif", "create it first")
-    assert_refused(refused("no.jpg", "-o", "other"), "no.jpg: no such file")
+    refused = [([*DREAM, "--frames", "1"], ["00000.png"]), ([*DREAM, "--frames", "0"], ["--frames 0"]),
+               ([*DREAM, "--scale", "1"], ["--scale 1"]), ([*DREAM, "--mp4", "film.avi"], ["must end in .mp4"]),
+               ([*DREAM, "--gif", "no/film.gif"], ["--gif no/film.gif", "create it first"]),
+               (["no.jpg", "-o", "other"], ["no.jpg: no such file"])]
+    done = run_commands(tmp_path, *(["zoom", *arguments, "--model", tiny_model] for arguments, _ in refused))
+    for (_, says), each in zip(refused, done):
+        assert_refused(each, *says)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "tiny-model", "tiny.prototxt"]

@@ -37,7 +37,7 @@ def dream(
         result = dream_with_progress(net, img, {**settings, "tile": recipe.tile or settings["tile"]})
         write_image(target, recipe.blend(img, result), recipe=recipe)
         scaled = f", scaled from {_size(full)} to {_size(img)}" if img.shape != full.shape else ""
-        say(f"{name} dreamt at {settings['end']}, seed {settings['seed']}{scaled}")
+        say(f"{name} dreamt at {options.aim(settings)}, seed {settings['seed']}{scaled}")
         print(target.resolve(), flush=True)
 
 

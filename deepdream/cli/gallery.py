@@ -8,14 +8,15 @@ import typer
 from ..errors import DreamError
 from ..gallery import PAGE, make, read_gallery, smaller
 from .files import check_writable
-from .options import check_range
+from .options import GPU, check_range, gpu_of
 from .screen import progress_line, say
 
 INCOMPLETE = 2
 
 
 def gallery(
-    file: Path = typer.Argument(..., metavar="FILE", help="A gallery: recipes as TOML, such as gallery/original.toml."),
+    file: Path = typer.Argument(..., metavar="FILE",
+                                help="A file of recipes, or one that comes along. original: the pictures of 2015."),
     output: Path = typer.Option(..., "-o", "--output", metavar="DIR",
                                 help="The folder for the pictures and the page; made if it is not there."),
     max_size: Optional[int] = typer.Option(None, "--max-size", metavar="PIXELS", show_default=False,
@@ -24,6 +25,7 @@ def gallery(
                                           help="Dream in N processes on this machine, with Dask."),
     scheduler: Optional[str] = typer.Option(None, "--scheduler", metavar="ADDRESS", show_default=False,
                                             help="Dream on the workers of this Dask scheduler."),
+    gpu: str = GPU,
 ):
     """Make the pictures of a gallery that are not there yet, and a page that shows them.
 
@@ -47,7 +49,7 @@ def gallery(
         def show(entry, share):
             progress.update(task, completed=len(outcomes) + share, description=f"{len(outcomes)}/{total} {entry.name}")
 
-        for outcome in make(pictures, output, scheduler, workers, show):
+        for outcome in make(pictures, output, scheduler, workers, show, gpu_of(gpu)):
             outcomes.append(outcome)
             progress.update(task, completed=len(outcomes), description=f"{len(outcomes)}/{total}")
             if outcome.error is None:

@@ -10,6 +10,7 @@ import typer
 from ..image import read_image, to_bytes, write_image
 from ..recipe import Recipe, short_name
 from .files import check_there, picture_targets
+from .options import GPU, gpu_of
 from .screen import progress_line, say
 
 
@@ -20,16 +21,17 @@ def replay(
                                         help="The picture to dream on. [default: the recorded one, searched]"),
     guide: Optional[str] = typer.Option(None, "--guide", metavar="IMAGE", show_default=False,
                                         help="The guide of a guided dream. [default: the recorded one, searched]"),
+    gpu: str = GPU,
 ):
     """Make a picture again, from the recipe inside it."""
     target = picture_targets([str(image)], output)[0]
-    recipe = Recipe.from_image(image)
+    recipe, device = Recipe.from_image(image), gpu_of(gpu)
     for name in (given, guide):
         if name is not None:
             check_there(name)
     with progress_line() as progress:
         task = progress.add_task(f"{image} again", total=1)
-        result, done = recipe.make(given, guide, beside=image.parent,
+        result, done = recipe.make(given, guide, beside=image.parent, gpu=device,
                                    progress=lambda share: progress.update(task, completed=share))
     verdict = _compare(image, result, recipe.differences(done))  # before writing: OUT may be IMAGE
     for field, name in (("input", given), ("guide", guide)):

@@ -38,8 +38,8 @@ def zoom(
 ):
     """Dream, zoom in, dream again: the film of 2015, frame by frame.
 
-    Stopped at any moment and started again, it goes on where it was. With -o DIR and --mp4 or --gif alone, the frames
-    in DIR are made into a film without dreaming.
+    Stopped at any moment and started again, it goes on where it was. With --mp4 or --gif and no IMAGE, the frames that
+    are in DIR, or the first N of them, become a film without dreaming.
     """
     check_range("--frames", frames, 1)
     check_range("--scale", scale, -0.9, 0.9)
@@ -48,12 +48,10 @@ def zoom(
     if image is not None:
         check_there(image)
     with FrameFolder(output, "zoom") as run:
-        wanted = frames or DEFAULT["frame_n"]
-        if run.done and films and image is None and frames is None:
-            wanted = run.done
-        else:
-            _dream(options, run, image or "sky", wanted, scale, rotate)
-        write_films(films, run.paths(wanted), fps)
+        if not (films and image is None and run.done >= (frames or 1)):
+            frames = frames or DEFAULT["frame_n"]
+            _dream(options, run, image or "sky", frames, scale, rotate)
+        write_films(films, run.paths(frames), fps)
 
 
 def _dream(options, run, name, wanted, scale, rotate):
@@ -75,5 +73,5 @@ def _dream(options, run, name, wanted, scale, rotate):
         for path in zoom_into(run, net, recipe.fit(full), wanted, scale, rotate, strength=options.strength, **settings):
             progress.update(task, advance=1, description=f"frame {min(run.done + 1, wanted)}/{wanted}, last {path}")
             print(path.resolve(), flush=True)
-    say(f"{name} dreamt at {settings['end']}, seed {settings['seed']}: {max(wanted - before, 0)} new frames, "
+    say(f"{name} dreamt at {options.aim(settings)}, seed {settings['seed']}: {max(wanted - before, 0)} new frames, "
         f"{run.done} in {run.folder}")
