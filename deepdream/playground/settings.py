@@ -114,6 +114,8 @@ def form_of(recipe, limits):
             notes.append(f"It had a guide, {recipe.guide!r}: choose that one as well.")
     else:
         notes.append(f"Its model {recipe.model!r} is not here.")
+    if recipe.kind not in ("dream", "stopped dream"):
+        notes.append(f"It is a picture of the kind {recipe.kind[:40]!r}, which is not made here.")
     if not recipe.clip:
         notes.append("It was dreamt without clipping, which cannot be set here.")
     for name, number in numbers(limits).items():
