@@ -471,7 +471,7 @@ def test_the_worker_says_what_it_could_not_do(monkeypatch):
     errors = [MemoryError(), RuntimeError("host allocation of size 8 failed"), ZeroDivisionError("by zero"),
               DreamError("no")]
     pipe = Pipe([Job(Recipe(model="m", seed=1), Picture("cat"))] * 4)
-    monkeypatch.setattr("deepdream.playground.worker.models.load", lambda name: (_ for _ in ()).throw(errors.pop(0)))
+    monkeypatch.setattr("deepdream.models.load", lambda *_, **__: (_ for _ in ()).throw(errors.pop(0)))
     serve(pipe, 1)
     memory = "The memory ran out; choose a smaller size, or fewer pictures at once"
     assert list(pipe) == [Failed(memory, True), Failed(memory, True), Failed("ZeroDivisionError: by zero", True),

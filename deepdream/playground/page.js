@@ -25,7 +25,6 @@ function render({ model, el }) {
   const ui = build();
   el.append(ui.root);
   if (document.body.dataset.voila) document.documentElement.lang = "en";
-
   const send = (message, ...buffers) => model.send(message, undefined, buffers);
 
   // ------------------------------------------------------------------------------------------------ the page's parts
@@ -94,7 +93,7 @@ function render({ model, el }) {
         h("details", {}, h("summary", {}, "Finer"), ui.fine),
         h("div.number", {}, h("label", {}, "Seed"), ui.seed,
           h("button.plain", { type: "button", onclick: () => chooseSeed("") }, "new"))),
-      h("footer", {}, "After Google's DeepDream of 2015. What you bring stays in this page's memory and is gone when you close it."));
+      h("footer", {}, "After Google's DeepDream of 2015. What you bring is held in memory only, and forgotten when you leave."));
     return ui;
   }
 
@@ -208,6 +207,7 @@ function render({ model, el }) {
 
   function dream(again) {
     notice("");
+    state.shown = state.dreamt; // until the new one begins, the old one stays
     send({ do: "dream", form: state.form, again });
   }
 
@@ -335,8 +335,8 @@ function render({ model, el }) {
         progress(0);
         state.curve = [];
         drawCurve();
+        ui.caption.textContent = [message.name, message.size, message.note].filter(Boolean).join(" · ");
       }
-      ui.caption.textContent = [message.name, message.size, message.note].filter(Boolean).join(" · ");
       for (const pick of ui.pictures.querySelectorAll("[data-name]"))
         pick.setAttribute("aria-pressed", String(message.name.split(":")[0] === pick.dataset.name && !message.uploaded));
       ui.pictures.querySelector(".own").classList.toggle("chosen", message.uploaded);
@@ -371,7 +371,7 @@ function render({ model, el }) {
     },
 
     begun(message, [blob]) {
-      Object.assign(state, { octaves: message.octaves, iterations: message.iterations, curve: [] });
+      Object.assign(state, { octaves: message.octaves, iterations: message.iterations, curve: [], shown: false });
       show(ui.before, blob, `The picture before: ${message.name}`);
       show(ui.after, blob, "The dream begins");
       const probe = new Image();
@@ -399,7 +399,7 @@ function render({ model, el }) {
 
     ended({ how, text, seed, size, name }, [blob]) {
       if (blob) show(ui.after, blob, `The dream: ${name}`);
-      mode(false, Boolean(blob) || (state.dreamt && how === "failed"));
+      mode(false, Boolean(blob) || state.shown);
       if (how === "done") progress(1);
       say_(how === "done" ? `Done: ${size}, seed ${seed}. Drag over the picture to see it before.`
         : blob ? `Stopped: ${size}, seed ${seed}. What was dreamt so far is kept.` : "");
@@ -417,6 +417,8 @@ function render({ model, el }) {
   const heard = (message, buffers) => on[message.event]?.(message, buffers.map((b) => new Blob([b], { type: "image/jpeg" })));
   model.on("msg:custom", heard);
   send({ do: "open" });
+  // Voilà leaves the process of a closed page alone for some minutes; the others in the queue should not wait for it.
+  if (document.body.dataset.voila) addEventListener("pagehide", () => send({ do: "leave" }));
   return () => model.off("msg:custom", heard);
 }
 

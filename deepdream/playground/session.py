@@ -46,17 +46,21 @@ class Session:
         """Do what the page asks for; what is wrong with it is told to the page."""
         try:
             name = message.get("do") if isinstance(message, dict) else None
-            if name not in ("open", "choose", "upload", "unguide", "dream", "stop", "download"):
+            if name not in ("open", "choose", "upload", "unguide", "dream", "stop", "download", "leave"):
                 raise DreamError(f"the page asked for {name!r}, which there is not")
             getattr(self, f"_{name}")(message, buffers)
         except DreamError as error:
             self.emit("refused", text=str(error), about=message.get("for") if isinstance(message, dict) else None)
 
     def close(self):
-        """End what runs."""
+        """End what runs, and forget the visitor's pictures."""
         self._stopped.set()
+        self._picture = self._guide = self._dreamt = None
         if self._worker:
             self._worker.end()
+
+    def _leave(self, message, buffers):
+        self.close()
 
     def _open(self, message, buffers):
         """The page is there: tell it everything that can be chosen."""

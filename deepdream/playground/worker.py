@@ -19,6 +19,7 @@ from typing import Any, Optional
 import numpy as np
 
 from .. import models
+from ..device import AUTO
 from ..dream import dream_steps
 from ..errors import DreamError
 from ..image import to_bytes
@@ -120,10 +121,9 @@ class Worker:
         return f"The process that dreams was ended {how}{why}"
 
     def end(self):
-        """End the process now."""
+        """End the process now. Whoever receives from it gets an `EOFError`."""
         self._process.kill()
         self._process.wait()
-        self._pipe.close()
 
 
 def _environment():
@@ -154,7 +154,7 @@ def serve(pipe, idle):
             continue
         try:
             if job.recipe.model != name:
-                net, name = models.load(job.recipe.model), job.recipe.model
+                net, name = models.load(job.recipe.model, gpu=AUTO), job.recipe.model
             for record in dream(net, job, pipe.poll):
                 pipe.send(record)
             net.release()
