@@ -201,7 +201,7 @@ def test_a_visit(page, photo, tmp_path, squeezenet):
     assert (recipe.end, recipe.iter_n) == ("fire6/concat", 50)
 
     _set(page, iter_n=4)
-    _dream(page, "Dream again on this")
+    _dream(page, "Dream again")
     _state(page, "dreamt")
     assert page.locator(".status").text_content().startswith("Done: 160×107, seed 2015")
     assert _download(page, tmp_path / "done.png") == "holiday-dream-2.png"

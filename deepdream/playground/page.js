@@ -18,6 +18,7 @@ function h(tag, attributes = {}, ...children) {
 }
 
 const seconds = (s) => (s < 90 ? `${Math.max(1, Math.round(s))} s` : `${Math.round(s / 60)} min`);
+const picture = (address) => (address ? h("img", { src: address, alt: "" }) : h("span.blank"));
 const short = (gives) => gives.split(":")[0];
 
 function render({ model, el }) {
@@ -49,7 +50,7 @@ function render({ model, el }) {
     ui.dream = h("button.primary", { type: "button", onclick: () => dream(false) }, "Dream");
     ui.stop = h("button.primary", { type: "button", hidden: true, onclick: () => send({ do: "stop" }) }, "Stop");
     ui.again = h("button", { type: "button", hidden: true, onclick: () => dream(true),
-      title: "Dream on, with this dream as the picture" }, "Dream again on this");
+      title: "Dream on, with this dream as the picture" }, "Dream again");
     ui.png = h("button", { type: "button", hidden: true, onclick: () => send({ do: "download", kind: "png" }),
       title: "The picture as a PNG, with its recipe inside" }, "Download");
     ui.jpg = h("button.plain", { type: "button", hidden: true, onclick: () => send({ do: "download", kind: "jpg" }),
@@ -65,8 +66,8 @@ function render({ model, el }) {
     ui.ladder = h("div.ladder", { role: "radiogroup", "aria-label": "What to dream: layers from shallow to deep" });
     ui.layer = h("p.layer");
     ui.guide = h("div.guide");
-    ui.label = h("input", { type: "text", list: "deepdream-labels", placeholder: "none", "aria-label": "A label to dream",
-      autocomplete: "off", onchange: () => chooseLabel(ui.label.value) });
+    ui.label = h("input", { type: "text", list: "deepdream-labels", placeholder: "none", autocomplete: "off",
+      "aria-label": "A label to dream", onchange: () => chooseLabel(ui.label.value) });
     ui.labels = h("datalist", { id: "deepdream-labels" });
     ui.steer = h("p.layer");
     ui.numbers = h("div.numbers");
@@ -84,29 +85,35 @@ function render({ model, el }) {
       h("section", {}, h("h2", {}, "Picture"), ui.pictures, ui.choosePicture,
         h("p.hint", {}, "A picture that was dreamt here brings its settings back.")),
       h("section", {}, h("div.row", {}, h("h2", {}, "Layer"), ui.models),
-        h("p.scale", { "aria-hidden": "true" }, h("span", {}, "shallow: strokes"), h("i"), h("span", {}, "deep: creatures")),
+        h("p.scale", { "aria-hidden": "true" },
+          h("span", {}, "shallow: strokes"), h("i"), h("span", {}, "deep: creatures")),
         ui.ladder, ui.layer),
       h("section.pair", {},
-        h("div", {}, h("h2", {}, "Guide"), h("p.hint", {}, "Dream in the features of another picture."), ui.guide, ui.chooseGuide),
-        h("div", {}, h("h2", {}, "Label"), h("p.hint", {}, "Or dream one thing that the network knows by name."), ui.label, ui.labels)),
+        h("div", {}, h("h2", {}, "Guide"), h("p.hint", {}, "Dream in the features of another picture."),
+          ui.guide, ui.chooseGuide),
+        h("div", {}, h("h2", {}, "Label"), h("p.hint", {}, "Or dream one thing that the network knows by name."),
+          ui.label, ui.labels)),
       h("section", {}, h("h2", {}, "How"), ui.numbers,
         h("details", {}, h("summary", {}, "Finer"), ui.fine),
         h("div.number", {}, h("label", {}, "Seed"), ui.seed,
           h("button.plain", { type: "button", onclick: () => chooseSeed("") }, "new"))),
-      h("footer", {}, "After Google's DeepDream of 2015. What you bring is held in memory only, and forgotten when you leave."));
+      h("footer", {}, "After Google's DeepDream of 2015. What you bring is forgotten when you leave."));
     return ui;
   }
 
   function fill() {
     const { pictures, models } = state.setup;
+    const pick = (name, title, image, onclick) =>
+      h("button.pick", { type: "button", "data-name": name, title, "aria-pressed": "false", onclick },
+        image, h("span", {}, name));
+    const noise = () => `noise:${state.form.max_size}x${Math.round((state.form.max_size * 2) / 3)}`;
     ui.pictures.replaceChildren(
-      h("button.pick.own", { type: "button", onclick: () => ui.choosePicture.click() }, h("span.plus", { "aria-hidden": "true" }, "+"), h("span", {}, "yours")),
-      ...pictures.map(({ name, shows, thumb }) =>
-        h("button.pick", { type: "button", "data-name": name, title: shows, "aria-pressed": "false", onclick: () => choose(name) },
-          thumb ? h("img", { src: thumb, alt: "" }) : h("span.blank"), h("span", {}, name))),
-      h("button.pick", { type: "button", "data-name": "noise", title: "grey noise: the network dreams out of nothing", "aria-pressed": "false",
-        onclick: () => choose(`noise:${state.form.max_size}x${Math.round(state.form.max_size * 2 / 3)}`) }, h("span.blank.noise"), h("span", {}, "noise")));
-    ui.models.replaceChildren(...models.map(({ name, here }) => h("option", { value: name }, here ? name : `${name} (to be fetched)`)));
+      h("button.pick.own", { type: "button", onclick: () => ui.choosePicture.click() },
+        h("span.plus", { "aria-hidden": "true" }, "+"), h("span", {}, "yours")),
+      ...pictures.map(({ name, shows, thumb }) => pick(name, shows, picture(thumb), () => choose(name))),
+      pick("noise", "grey noise: the network dreams out of nothing", h("span.blank.noise"), () => choose(noise())));
+    ui.models.replaceChildren(...models.map(({ name, here }) =>
+      h("option", { value: name }, here ? name : `${name} (to be fetched)`)));
     const finer = ["step_size", "octave_scale", "jitter"];
     ui.inputs = {};
     for (const [name, number] of Object.entries(state.setup.numbers)) {
@@ -115,7 +122,8 @@ function render({ model, el }) {
       const input = h("input", { id, type: "range", min: number.least, max: number.most, step: number.step,
         oninput: () => { state.form[name] = Number(input.value); output.textContent = say(name); } });
       ui.inputs[name] = { input, output };
-      (finer.includes(name) ? ui.fine : ui.numbers).append(h("div.number", {}, h("label", { for: id }, number.title), input, output));
+      const row = h("div.number", {}, h("label", { for: id }, number.title), input, output);
+      (finer.includes(name) ? ui.fine : ui.numbers).append(row);
     }
     showGuide(null);
     showForm();
@@ -142,12 +150,13 @@ function render({ model, el }) {
   function showLadder() {
     const chosen = current(), { form } = state;
     const rungs = [...chosen.ladder];
-    if (!rungs.some(({ layer }) => layer === form.end)) rungs.push({ layer: form.end, gives: "a layer of your own choice", thumb: null });
+    if (!rungs.some(({ layer }) => layer === form.end))
+      rungs.push({ layer: form.end, gives: "a layer of your own choice", thumb: null });
     ui.ladder.replaceChildren(...rungs.map(({ layer, gives, thumb }) =>
       h("label.rung", { title: layer },
-        h("input", { type: "radio", name: "deepdream-layer", value: layer, checked: layer === form.end, disabled: Boolean(form.label),
-          onchange: () => { form.end = layer; showLayer(); } }),
-        thumb ? h("img", { src: thumb, alt: "" }) : h("span.blank"), h("span", {}, short(gives) || layer))));
+        h("input", { type: "radio", name: "deepdream-layer", value: layer, checked: layer === form.end,
+          disabled: Boolean(form.label), onchange: () => { form.end = layer; showLayer(); } }),
+        picture(thumb), h("span", {}, short(gives) || layer))));
     ui.ladder.classList.toggle("off", Boolean(form.label));
     if (ui.labels.dataset.model !== chosen.name) {
       ui.labels.replaceChildren(...chosen.labels.map((label) => h("option", { value: label })));
@@ -163,14 +172,15 @@ function render({ model, el }) {
       : [h("code", {}, end), rung?.gives ? ` gives ${rung.gives}.` : ""]));
   }
 
-  function showGuide(picture, url) {
-    state.guide = picture;
-    ui.guide.replaceChildren(...(picture
-      ? [h("img", { src: url, alt: `The guide: ${picture.name}` }), h("span", {}, picture.name),
-         h("button.plain", { type: "button", "aria-label": "Remove the guide", onclick: () => { send({ do: "unguide" }); showGuide(null); } }, "remove")]
+  function showGuide(guide, url) {
+    const remove = () => { send({ do: "unguide" }); showGuide(null); };
+    const offer = (name) =>
+      h("button.plain", { type: "button", onclick: () => send({ do: "choose", name, for: "guide" }) }, name);
+    ui.guide.replaceChildren(...(guide
+      ? [h("img", { src: url, alt: `The guide: ${guide.name}` }), h("span", {}, guide.name),
+         h("button.plain", { type: "button", "aria-label": "Remove the guide", onclick: remove }, "remove")]
       : [h("button", { type: "button", onclick: () => ui.chooseGuide.click() }, "Choose a picture"),
-         h("button.plain", { type: "button", onclick: () => send({ do: "choose", name: "coffee", for: "guide" }) }, "coffee"),
-         h("button.plain", { type: "button", onclick: () => send({ do: "choose", name: "face", for: "guide" }) }, "face")]));
+         offer("coffee"), offer("face")]));
   }
 
   const current = () => state.setup.models.find(({ name }) => name === state.form.model);
@@ -290,19 +300,21 @@ function render({ model, el }) {
     ui.curve.replaceChildren();
     if (values.length < 2) return;
     const all = values.map(({ value }) => value), least = Math.min(...all), most = Math.max(...all);
-    const point = ({ octave, iteration, value }) =>
-      [((octave * iterations + iteration + 0.5) / (octaves * iterations)) * 200, 38 - (36 * (value - least)) / (most - least || 1)];
+    const x = ({ octave, iteration }) => (200 * (octave * iterations + iteration + 0.5)) / (octaves * iterations);
+    const y = ({ value }) => 38 - (36 * (value - least)) / (most - least || 1);
     const NS = "http://www.w3.org/2000/svg";
     const svg = document.createElementNS(NS, "svg");
     svg.setAttribute("viewBox", "0 0 200 40");
     svg.setAttribute("preserveAspectRatio", "none");
     for (let octave = 0; octave < octaves; octave++) {
       const line = document.createElementNS(NS, "polyline");
-      line.setAttribute("points", values.filter((v) => v.octave === octave).map((v) => point(v).map((n) => n.toFixed(1)).join(",")).join(" "));
+      const points = values.filter((value) => value.octave === octave);
+      line.setAttribute("points", points.map((v) => `${x(v).toFixed(1)},${y(v).toFixed(1)}`).join(" "));
       svg.append(line);
     }
     ui.curve.append(svg);
-    ui.curve.setAttribute("aria-label", `The objective, step by step: from ${all[0].toPrecision(3)} to ${all.at(-1).toPrecision(3)}`);
+    const [first, last] = [all[0], all.at(-1)].map((value) => value.toPrecision(3));
+    ui.curve.setAttribute("aria-label", `The objective, step by step: from ${first} to ${last}`);
   }
 
   // ---------------------------------------------------------------------------------------- what the session says
@@ -337,15 +349,18 @@ function render({ model, el }) {
         drawCurve();
         ui.caption.textContent = [message.name, message.size, message.note].filter(Boolean).join(" · ");
       }
+      const chosen = message.uploaded ? null : message.name.split(":")[0];
       for (const pick of ui.pictures.querySelectorAll("[data-name]"))
-        pick.setAttribute("aria-pressed", String(message.name.split(":")[0] === pick.dataset.name && !message.uploaded));
+        pick.setAttribute("aria-pressed", String(pick.dataset.name === chosen));
       ui.pictures.querySelector(".own").classList.toggle("chosen", message.uploaded);
       if (message.form) {
         Object.assign(state.form, message.form);
         if (!message.form.end && message.form.model) state.form.end = current().end;
         showForm();
-        const origin = message.origin && h("button.plain", { type: "button", onclick: () => { notice(""); choose(message.origin); } }, `Begin from ${message.origin} again`);
-        notice(`This picture was dreamt from ${message.made_from}; its settings are set. ${message.notes.join(" ")} `, ...(origin ? [origin] : []));
+        const { origin, made_from: from, notes } = message;
+        const begin = () => { notice(""); choose(origin); };
+        notice(`This picture was dreamt from ${from}; its settings are set. ${notes.join(" ")} `,
+          ...(origin ? [h("button.plain", { type: "button", onclick: begin }, `Begin from ${origin} again`)] : []));
       }
     },
 
@@ -414,7 +429,8 @@ function render({ model, el }) {
     },
   };
 
-  const heard = (message, buffers) => on[message.event]?.(message, buffers.map((b) => new Blob([b], { type: "image/jpeg" })));
+  const heard = (message, buffers) =>
+    on[message.event]?.(message, buffers.map((buffer) => new Blob([buffer], { type: "image/jpeg" })));
   model.on("msg:custom", heard);
   send({ do: "open" });
   // Voilà leaves the process of a closed page alone for some minutes; the others in the queue should not wait for it.
