@@ -39,8 +39,8 @@ VOILA :=
 playground: setup
 	@$(VENV)/bin/python -c "import anywidget, voila" 2>/dev/null || $(PIP) install --quiet --editable '.[playground]'
 	@$(VENV)/bin/deepdream layers >/dev/null
-	@$(VENV)/bin/voila notebooks/playground.ipynb --MappingKernelManager.cull_interval=60 \
-	  --MappingKernelManager.cull_idle_timeout=900 $(VOILA)
+	@JUPYTER_PATH=$(CURDIR)/notebooks/jupyter $(VENV)/bin/voila notebooks/playground.ipynb --template=deepdream \
+	  --MappingKernelManager.cull_interval=60 --MappingKernelManager.cull_idle_timeout=900 $(VOILA)
 
 # What the tests of the page need: without it, make test skips them.
 browser: setup

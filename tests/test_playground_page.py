@@ -62,10 +62,10 @@ def server(tmp_path_factory, squeezenet_file):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     environment = {**os.environ, "XDG_CACHE_HOME": str(cache), "JUPYTER_DATA_DIR": str(cache / "jupyter"),
-                   "OMP_NUM_THREADS": "1"}
+                   "JUPYTER_PATH": str(NOTEBOOK.parent / "jupyter"), "OMP_NUM_THREADS": "1"}
     log = open(cache / "voila.log", "w")  # noqa: SIM115  (as long as the process)
-    process = subprocess.Popen([sys.executable, "-m", "voila", str(NOTEBOOK), "--no-browser", f"--port={port}"],
-                               env=environment, stdout=log, stderr=subprocess.STDOUT)
+    process = subprocess.Popen([sys.executable, "-m", "voila", str(NOTEBOOK), "--template=deepdream", "--no-browser",
+                                f"--port={port}"], env=environment, stdout=log, stderr=subprocess.STDOUT)
     address = f"http://localhost:{port}/"
     try:
         _wait(lambda: _answers(f"{address}voila/static/voila.js") or process.poll() is not None, "no server")
@@ -87,9 +87,12 @@ def browser(server, tmp_path_factory):
             tmp_path_factory.mktemp("profile"), executable_path=CHROMIUM, headless=True, args=FLAGS,
             viewport={"width": 1100, "height": 900}, accept_downloads=True)
         context.set_default_timeout(30_000)
-        context.route(lambda url: not url.startswith((server[0], "blob:", "data:")), lambda route: route.abort())
+        outside = []
+        context.route(lambda url: not url.startswith((server[0], "blob:", "data:")),
+                      lambda route: (outside.append(route.request.url), route.abort()))
         yield context
         context.close()
+        assert outside == []  # the page takes nothing from elsewhere
 
 
 @pytest.fixture(scope="module")
