@@ -1,7 +1,7 @@
 """Pictures from noise: what a label looks like to the network.
 
 Google's blog post of June 2015 (Mordvintsev, Olah and Tyka, "Inceptionism: Going Deeper into Neural Networks") showed
-a banana, an ant, a starfish and more that grew out of noise. Ascent on a label's score alone gives a picture that the
+a banana, an ant, a starfish and more that grew out of noise. Ascent on a label alone gives a picture that the
 classifier is sure of and that nobody recognises. What makes it readable is to hold it to what pictures are like:
 
 - Neighbouring pixels are alike: the picture is blurred after every step, less and less. (The post asks for correlated
@@ -34,7 +34,7 @@ def label_steps(net, name, size=256, seed=None, iter_n=60, octave_n=4, octave_sc
     """Make the picture of a label, one step at a time. The arguments are those of `label_picture`, and are checked
     before the first step.
 
-    **Returns:** an iterator of `octave_n * iter_n` `Step` records; `step.objective` is the label's score.
+    **Returns:** an iterator of `octave_n * iter_n` `Step` records; `step.objective` is the log of the label's odds.
     """
     objective = label(net, name)
     sides = (size, size) if isinstance(size, (int, np.integer)) else tuple(size)
@@ -55,7 +55,9 @@ def label_steps(net, name, size=256, seed=None, iter_n=60, octave_n=4, octave_sc
     shapes = octave_shapes(*sides, octave_n, octave_scale)
     check_sizes(net, objective.end, shapes, octave_scale)
     plan(net, objective.end, shapes, None)
-    return _steps(net, objective, shapes, iter_n, step_size, jitter, blur, decay, np.random.RandomState(seed))
+    odds = _odds(objective.spec["index"])
+    odds.end = objective.end
+    return _steps(net, odds, shapes, iter_n, step_size, jitter, blur, decay, np.random.RandomState(seed))
 
 
 def label_picture(net, name, size=256, seed=None, iter_n=60, octave_n=4, octave_scale=1.3, step_size=8.0, jitter=24,
@@ -104,8 +106,23 @@ def _steps(net, objective, shapes, iter_n, step_size, jitter, blur, decay, rng):
             yield Step(octave, iteration, deprocess(net, picture), value)
 
 
+def _odds(index):
+    """The objective of these pictures: the label's score less those of all others, log(p / (1 - p)).
+
+    The score alone also raises what is like the label: its banana has a pineapple's leaves.
+    """
+    def raise_odds(dst):
+        scores = dst.data.reshape(-1).astype(np.float64)
+        others = np.delete(scores, index)
+        likely = np.exp(others - others.max())
+        dst.diff[...] = np.insert(-likely / likely.sum(), index, 1).reshape(dst.diff.shape)
+        return float(scores[index] - others.max() - np.log(likely.sum()))
+
+    return raise_odds
+
+
 def _gradient(net, objective, picture, shift):
-    """The gradient at the shifted picture, in the place of the picture's own pixels, and the label's score."""
+    """The gradient at the shifted picture, in the place of the picture's own pixels, and the objective's value."""
     set_input(net, np.roll(picture, shift, (-2, -1)))
     gradient, value = net.input_gradient(objective.end, objective)
     return np.roll(gradient, -shift, (-2, -1)), value

@@ -6,8 +6,10 @@ import sys
 
 import numpy as np
 import pytest
+from conftest import assert_is_the_gradient
 
 import deepdream as dd
+from deepdream import labels
 from deepdream.cli import main
 from deepdream.recipe import Recipe
 
@@ -40,9 +42,16 @@ def test_steps_are_the_picture(squeezenet):
     assert np.array_equal(steps[-1].image, again)
 
 
-def test_the_score_rises(squeezenet):
-    scores = [s.objective for s in dd.label_steps(squeezenet, "banana", size=64, iter_n=12, octave_n=1, seed=0)]
-    assert scores[-1] > scores[0] + 5
+def test_the_odds_rise(squeezenet):
+    odds = [s.objective for s in dd.label_steps(squeezenet, "banana", size=64, iter_n=12, octave_n=1, seed=0)]
+    assert odds[0] < 0 and odds[-1] > odds[0] + 5
+
+
+def test_the_objective_is_the_log_of_the_label_s_odds(tiny):
+    assert_is_the_gradient(tiny, "score", labels._odds(2))
+    tiny.forward()
+    p = float(tiny.blobs["prob"].data[0, 2])
+    assert labels._odds(2)(tiny.blobs["score"]) == pytest.approx(np.log(p / (1 - p)), rel=1e-4)
 
 
 def test_same_seed_same_picture_and_without_a_seed_another(squeezenet):
