@@ -31,7 +31,7 @@ def label(
     iters: int = typer.Option(DEFAULT["iter_n"], "--iters", help="Steps per scale."),
     octaves: int = typer.Option(DEFAULT["octave_n"], "--octaves", help="How many scales, small to large."),
     octave_scale: float = typer.Option(DEFAULT["octave_scale"], "--octave-scale", help="From one scale to the next."),
-    step: float = typer.Option(DEFAULT["step_size"], "--step", help="Mean change of a value in the first step, of 255."),
+    step: float = typer.Option(DEFAULT["step_size"], "--step", help="Mean change of a value in a first step, of 255."),
     jitter: int = typer.Option(DEFAULT["jitter"], "--jitter", help="Largest random shift in pixels."),
     seed: Optional[int] = typer.Option(None, "--seed", show_default=False,
                                        help="Of the noise and the shifts; the same seed gives the same picture."),
