@@ -43,7 +43,7 @@ def test_steps_are_the_picture(squeezenet):
 
 
 def test_the_odds_rise(squeezenet):
-    steps = dd.label_steps(squeezenet, "banana", size=64, iter_n=12, octave_n=1, seed=0, blur=(0.5, 0.5))
+    steps = dd.label_steps(squeezenet, "banana", size=96, iter_n=12, octave_n=1, seed=0)
     odds = [step.objective for step in steps]
     assert odds[0] < 0 and odds[-1] > odds[0] + 5
 
