@@ -13,7 +13,6 @@ import matplotlib.font_manager  # noqa: F401  (builds its font cache now; in a n
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
-from traitlets.config import Config
 
 FOLDER = Path(__file__).resolve().parent
 METADATA = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -36,8 +35,7 @@ def execute(path, timeout=1800):
     notebook = nbformat.read(path, as_version=4)
     notebook.metadata = nbformat.from_dict(METADATA)
     client = NotebookClient(notebook, timeout=timeout, kernel_name="python3", record_timing=False,
-                            resources={"metadata": {"path": str(FOLDER)}},
-                            config=Config({"KernelManager": {"transport": "ipc"}}))  # no port that others could read
+                            resources={"metadata": {"path": str(FOLDER)}})
     client.execute()
     return strip(notebook)
 

@@ -447,7 +447,7 @@ def test_help(place):
         assert done.returncode == 0
         assert done.stdout.startswith("Usage: ")
         assert done.stderr == ""
-    helped = place.run("dream", "--help", env={"COLUMNS": "200"}).stdout
+    helped = " ".join(place.run("dream", "--help", env={"COLUMNS": "200"}).stdout.split())
     for default in ("[default: 10]", "[default: 4]", "[default: 1.4]", "[default: 1.5]", "[default: 32]"):
         assert default in helped
 

@@ -191,9 +191,9 @@ def test_sheet():
 
 def test_show_and_animate():
     frames = [np.full((30, 40, 3), value) for value in (0.0, 120.0, 255.0)]
-    picture = helpers.show(*frames, captions=("one", "two", "three"), width=300)
+    picture = helpers.show(*frames, captions=("one", "two", "three"), width=301)
     assert picture.format == "jpeg" and picture.alt == "one, two, three"
-    assert Image.open(io.BytesIO(picture.data)).size[0] == 300
+    assert Image.open(io.BytesIO(picture.data)).size[0] == 301
     html = helpers.animate(frames, width=32, alt="a test").data
     start, data = html.split("base64,")
     assert 'alt="a test"' in start and "image/webp" in start
