@@ -132,7 +132,7 @@ class _Encoder:
         if frame is not None:
             self._durations[frame.pts] = frame.duration
         for packet in self._stream.encode(frame):
-            packet.duration = self._durations.pop(packet.pts)
+            packet.duration = self._durations.pop(packet.pts, packet.duration)
             self._container.mux(packet)
 
 

@@ -56,7 +56,7 @@ class Video:
 
     def __iter__(self):
         with self._opened() as container:
-            stream = container.streams.video[0]
+            stream = container.streams[self._index]
             stream.thread_type = "AUTO"
             to_rgb = self._to_rgb()
             for frame in self._decoded(container, [stream]):
@@ -89,10 +89,12 @@ class Video:
                              "program that mends it, or cut that part off") from None
 
     def _scan(self, container):
-        if not container.streams.video:
+        moving = [stream.index for stream in container.streams.video if not _is_cover(stream)]
+        if not moving:
             what = "only sound" if container.streams.audio else "no pictures"
             raise VideoError(f"{self.path} holds {what}; name a video")
-        stream = container.streams.video[0]
+        self._index = moving[0]
+        stream = container.streams[self._index]
         stream.thread_type = "AUTO"
         tracks = [track for track in container.streams.audio if track.codec_context is not None]
         self.tracks = [track.index for track in tracks]
@@ -149,6 +151,11 @@ class Video:
             source.push(frame)
             return graph.pull().to_ndarray()
         return to_rgb
+
+
+def _is_cover(stream):
+    """Whether a stream is the picture on the cover of a piece of music."""
+    return bool(stream.disposition & type(stream.disposition).attached_pic)
 
 
 def _display_turn(frame):
