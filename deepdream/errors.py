@@ -21,5 +21,9 @@ class ParameterError(DreamError, ValueError):
     """A number outside its range: iterations, octaves, scale, step, jitter, seed."""
 
 
+class VideoError(DreamError):
+    """A film that cannot be read, dreamt or written."""
+
+
 class WeightsError(DreamError):
     """Weights that cannot be had, are damaged, or belong to another network."""

@@ -1,17 +1,21 @@
 """Files from elsewhere: fetched, verified, and kept in the cache, or not there at all.
 
-The central type is a path in the cache, whose content has the sha256 that was expected.
+The central type is a path in the cache, whose content has the checksum that was expected: "sha256:…" or "sha1:…", or
+`None` where nobody published one.
 """
 
 import functools
 import hashlib
 import logging
 import os
+import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 import zipfile
+import zlib
 from pathlib import Path
 
 import caffe
@@ -30,6 +34,8 @@ log = logging.getLogger(__name__)
 TIMEOUT = (5, 20)
 # Seconds between two lines that say how far a download is.
 REPORT_EVERY = 5
+# The most bytes that are taken of a file whose size is not known.
+MOST = 2**30
 
 
 def cache_folder():
@@ -51,26 +57,36 @@ def make_folder(folder):
                            "that can be") from None
 
 
-def is_whole(path, sha256):
-    """Whether a file of the cache is what was once fetched; without a known `sha256` it is believed to be."""
+def is_whole(path, checksum):
+    """Whether a file of the cache is what was once fetched; without a known `checksum` it is believed to be."""
     try:
-        if sha256 is None or sha256_of(path) == sha256:
+        if checksum is None or matches(path, checksum):
             return True
     except OSError as error:
         raise WeightsError(f"{path} cannot be read: {error.strerror}") from None
-    say_once(f"{path} is damaged (another sha256): it has to be fetched again")
+    say_once(f"{path} is damaged (another {checksum.split(':')[0]}): it has to be fetched again")
     return False
+
+
+def matches(path, checksum):
+    """Whether a file has this checksum."""
+    algorithm, digest = checksum.split(":")
+    return _digest(path, algorithm) == digest
 
 
 def sha256_of(path):
     """The sha256 of a file, hexadecimal; computed again only when the file has changed."""
+    return _digest(path, "sha256")
+
+
+def _digest(path, algorithm):
     facts = os.stat(path)
-    return _sha256(str(path), facts.st_size, facts.st_mtime_ns)
+    return _digest_of(algorithm, str(path), facts.st_size, facts.st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=64)
-def _sha256(path, size, modified):
-    digest = hashlib.sha256()
+def _digest_of(algorithm, path, size, modified):
+    digest = hashlib.new(algorithm)
     with open(path, "rb") as file:
         while block := file.read(1 << 20):
             digest.update(block)
@@ -82,11 +98,11 @@ def say_once(text):
     log.info("%s", text)
 
 
-def fetch_file(url, sha256, size, target):
+def fetch_file(url, checksum, size, target):
     """Download one file, verified, to `target`; nothing is left behind when it fails.
 
-    **Arguments:** `url`; `sha256`: expected, hexadecimal; `size`: expected, in bytes, or `None`; `target`: a path whose
-    folder exists.
+    **Arguments:** `url`; `checksum`: expected; `size`: expected, in bytes, or `None`; `target`: a path whose folder
+    exists.
 
     **Raises:** `OSError` (unreachable, broken off) or `ValueError` (another size or hash).
     """
@@ -96,24 +112,64 @@ def fetch_file(url, sha256, size, target):
     level = quiet.level
     quiet.setLevel(logging.WARNING)
     try:
-        pooch.retrieve(url, f"sha256:{sha256}", fname=target.name, path=target.parent,
+        pooch.retrieve(url, checksum, fname=target.name, path=target.parent,
                        downloader=lambda url, output, _: _download(url, output, size))
     finally:
         quiet.setLevel(level)
 
 
+def fetch_checked(url, checksum, size, check, target):
+    """Download a file that is packed in a .tar.gz, or that has no checksum, to `target`; nothing is left when it fails.
+
+    Of an archive the one file with the target's name is read, and nothing else is written, whatever the archive says.
+
+    **Arguments:** as `fetch_file`, of the file itself; `check`: a function of its path that raises what is wrong.
+
+    **Raises:** `OSError`, `ValueError`, or what `check` raises.
+    """
+    packed = url.endswith(".tar.gz")
+    with tempfile.TemporaryDirectory(prefix="deepdream-", dir=Path(target).parent) as folder:
+        output = Path(folder) / Path(target).name
+        _download(url, output.with_suffix(".tar.gz") if packed else output, None if packed else size)
+        if packed:
+            _unpack(output.with_suffix(".tar.gz"), output)
+        if checksum is not None and not matches(output, checksum):
+            raise ValueError(f"it has another {checksum.split(':')[0]} than the published one")
+        check(output)
+        if checksum is None:
+            log.info("%s: nobody published a checksum of it; its layers and shapes fit, its sha256 is %s", url,
+                     sha256_of(output))
+        os.replace(output, target)
+
+
+def _unpack(archive, output):
+    """Write the one regular file called as `output` out of an archive, wherever in the archive it lies."""
+    try:
+        with tarfile.open(archive, "r:gz") as tar:
+            members = [member for member in tar if member.isreg() and Path(member.name).name == output.name]
+            if len(members) != 1:
+                raise ValueError(f"the archive holds {len(members)} files called {output.name}, expected one")
+            if members[0].size > MOST:
+                raise ValueError(f"the archive holds more than the {MOST:,} bytes that are taken")
+            with tar.extractfile(members[0]) as packed, open(output, "wb") as file:
+                shutil.copyfileobj(packed, file)
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        raise ValueError(f"the archive is damaged: {error}") from None
+
+
 def _download(url, output, size):
-    """Write what a URL sends to the existing file `output`, and say in the log how far it is."""
-    received, last_said = 0, -REPORT_EVERY
+    """Write what a URL sends to the file `output`, and say in the log how far it is."""
+    received, last_said, most = 0, -REPORT_EVERY, MOST if size is None else size
     with requests.get(url, stream=True, timeout=TIMEOUT) as response, open(output, "wb") as file:
         response.raise_for_status()
         for chunk in response.iter_content(1 << 16):
             file.write(chunk)
             received += len(chunk)
-            if size is not None and received > size:
-                raise ValueError(f"it sends more than the {size:,} bytes expected")
-            if size is not None and time.monotonic() - last_said >= REPORT_EVERY:
-                log.info("fetching %s: %.0f of %.0f MB", url, received / 1e6, size / 1e6)
+            if received > most:
+                raise ValueError(f"it sends more than the {most:,} bytes "
+                                 f"{'that are taken' if size is None else 'expected'}")
+            if time.monotonic() - last_said >= REPORT_EVERY:
+                log.info("fetching %s: %.0f%s MB", url, received / 1e6, "" if size is None else f" of {size / 1e6:.0f}")
                 last_said = time.monotonic()
     if size is not None and received != size:
         raise ValueError(f"it sent {received:,} bytes, expected {size:,}")

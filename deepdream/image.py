@@ -4,6 +4,7 @@ An *image* is a float32 array (H, W, 3): red, green, blue, 0..255, everywhere ou
 outside 0..255 (a dream with `clip=False`); writing a file clips and rounds them.
 """
 
+import contextlib
 import io
 import logging
 import os
@@ -15,6 +16,7 @@ from PIL import Image, ImageCms
 
 from .errors import ImageError
 from .files import atomic_path
+from .metadata import text_of, with_text
 
 log = logging.getLogger(__name__)
 
@@ -47,14 +49,30 @@ def read_image(path):
 
     **Raises:** `ImageError` if there is no such file or it cannot be decoded whole.
     """
+    with _opened(path) as picture:
+        picture.load()
+        return _to_rgb(_upright(picture))
+
+
+def read_text(path):
+    """The text that `write_image` wrote into a picture file with the picture, or `None`.
+
+    **Raises:** `ImageError` if there is no such file or it is no picture.
+    """
+    with _opened(path) as picture:
+        return text_of(picture)
+
+
+@contextlib.contextmanager
+def _opened(path):
+    """An opened Pillow picture; whatever is wrong with it, here or while it is used, is an `ImageError`."""
     name = path if isinstance(path, (str, os.PathLike)) else getattr(path, "name", "the picture")
     try:
         with warnings.catch_warnings():
             # Pillow warns from 89 megapixels on and refuses twice as many; only the refusal is a limit here.
             warnings.simplefilter("ignore")
             with Image.open(path) as picture:
-                picture.load()
-                return _to_rgb(_upright(picture))
+                yield picture
     except FileNotFoundError:
         raise ImageError(f"{name}: no such file") from None
     except IsADirectoryError:
@@ -163,7 +181,7 @@ def output_format(path):
     return _FORMATS[suffix]
 
 
-def write_image(path, img):
+def write_image(path, img, recipe=None):
     """Write an image as PNG, TIFF (lossless), JPEG or WebP (quality 95), by the path's suffix.
 
     The file is written under a temporary name and renamed: it is whole, or the older one stays.
@@ -172,16 +190,19 @@ def write_image(path, img):
 
     - `path`: where to; its folder must exist.
     - `img`: (H, W, 3), RGB; values are clipped to 0..255 and rounded.
+    - `recipe`: a `Recipe` to write into the file, from where `Recipe.from_image` reads it.
 
     **Raises:** `ImageError` for an unknown suffix, a picture too large for the format, or a folder that cannot be
     written.
     """
     format_name, options, longest = output_format(path)
+    if recipe is not None:
+        options = {**options, **with_text(format_name, recipe.to_json())}
     img = check_image(img)
     if longest and max(img.shape[:2]) > longest:
         raise ImageError(f"{path}: {format_name} holds at most {longest} pixels a side, the picture has "
                          f"{max(img.shape[:2])}; write a PNG")
-    pixels = np.rint(np.clip(img, 0, 255)).astype(np.uint8)
+    pixels = to_bytes(img)
     encoded = io.BytesIO()
     try:
         # In memory first: on a full disk an encoder that writes itself may print lines of its own, or stay silent.
@@ -192,6 +213,20 @@ def write_image(path, img):
         if not Path(path).parent.exists():
             raise ImageError(f"{path}: the folder {Path(path).parent} does not exist; create it first") from None
         raise ImageError(f"{path} cannot be written: {error.strerror or error}") from None
+
+
+def to_bytes(img):
+    """An image as a file holds it: uint8 (H, W, 3), clipped and rounded."""
+    return np.rint(np.clip(img, 0, 255)).astype(np.uint8)
+
+
+def fit(img, max_size):
+    """An image scaled down so that its longer side has at most `max_size` pixels; `None` leaves it as it is."""
+    height, width = img.shape[:2]
+    if max_size is None or max(height, width) <= max_size:
+        return img
+    factor = max_size / max(height, width)
+    return resize(img, max(1, round(height * factor)), max(1, round(width * factor))).clip(0, 255)
 
 
 def resize(img, height, width):

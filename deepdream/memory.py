@@ -9,36 +9,48 @@ import os
 from collections import Counter
 from pathlib import Path
 
+from .device import free_gpu_bytes, has_cudnn
+from .ends import weights_of
+
 # What does not grow with the picture: BLAS buffers, packed weights, Python's own. Measured.
 FIXED = 60 * 2**20
+# The same on a GPU: CUDA's, cuBLAS's and cuDNN's own. Not measured; a dream that finds less goes on in smaller tiles.
+FIXED_ON_GPU = 512 * 2**20
+CUDNN_WORKSPACE = 3 * 8 * 2**20  # a convolution's: Caffe allows 8 MiB, in each of three streams
 
 
-def gradient_bytes(net, end, height, width):
+def gradient_bytes(net, end, height, width, backward=True):
     """An estimate of what Caffe allocates for one forward and backward pass to `end`, for a picture of this size.
 
-    Every blob up to `end` has its data and its diff; some layers keep more beside them.
+    Every blob up to `end` has its data and its diff; some layers keep more beside them. Of several layers, all but
+    the last have their diffs kept besides while the forward pass goes on.
 
-    **Arguments:** `net`: a `Net`; `end`: a checked layer name; `height`, `width`: of the picture or tile.
+    **Arguments:** `net`: a `Net`; `end`: a checked layer name or {layer: weight}; `height`, `width`: of the picture or
+    tile; `backward`: `False` for a forward pass alone.
 
     **Returns:** bytes, without the weights.
     """
     sizes = net.sizes(height, width, end)
     counts = {blob: math.prod(net.blobs[blob].shape[:2]) * size[0] * size[1] if size else net.blobs[blob].count
               for blob, size in sizes.items()}
-    total = FIXED
-    readers = Counter(bottom for layer in net.layers_up_to(end) for bottom in layer.bottom if bottom not in layer.top)
-    for layer in net.layers_up_to(end):
+    total = FIXED if net.gpu is None else FIXED_ON_GPU
+    layers = net.layers_up_to(end)
+    readers = Counter(bottom for layer in layers for bottom in layer.bottom if bottom not in layer.top)
+    for layer in layers:
         for top in layer.top:
             if top not in layer.bottom:  # in place: no memory of its own
-                total += counts[top] * (4 if layer.type == "FastSplit" else 8)  # a split's data is its bottom's
-                total += counts[top] * (4 * readers[top] if readers[top] > 1 else 0)  # the splits that Caffe inserts
-        total += _beside(layer, counts, sizes)
-    return total
+                data, diff = 0 if layer.type == "FastSplit" else 4, 4 * backward  # a split's data is its bottom's
+                total += counts[top] * (data + diff)
+                total += counts[top] * (diff * readers[top] if readers[top] > 1 else 0)  # the splits Caffe inserts
+        total += _beside(layer, counts, sizes, cudnn=net.gpu is not None and has_cudnn())
+    return total + sum(4 * counts[layer] for layer in weights_of(end) if layer != layers[-1].name)
 
 
-def _beside(layer, counts, sizes):
+def _beside(layer, counts, sizes, cudnn):
     """What a layer keeps besides its output's data and diff."""
     top = layer.top[0]
+    if layer.type == "Convolution" and cudnn:
+        return CUDNN_WORKSPACE
     if layer.type.endswith("LRN"):
         return 4 * counts[top]
     if layer.type == "Pooling":
@@ -57,11 +69,15 @@ def picture_bytes(height, width):
     return 7 * 4 * 3 * height * width
 
 
-def free_bytes():
+def free_bytes(gpu=None):
     """How much memory this process may still take: what the system has available, within the control group's limit.
+
+    **Arguments:** `gpu`: the number of a GPU, to be told of its memory instead.
 
     **Returns:** bytes; `None` where the system does not tell.
     """
+    if gpu is not None:
+        return free_gpu_bytes(gpu)
     found = [value for value in (_available(), *_below_limits()) if value is not None]
     return min(found, default=None)
 

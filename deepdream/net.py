@@ -6,6 +6,7 @@ network's mean subtracted; `preprocess` and `deprocess` go between that and an i
 
 import contextlib
 import difflib
+import logging
 import os
 import tempfile
 from pathlib import Path
@@ -18,9 +19,13 @@ import numpy as np
 from google.protobuf import text_format
 
 from . import definition, weights
+from .device import AUTO, choose_device, explain, use_device
+from .ends import objectives_at, weights_of
 from .errors import DreamError, LayerError, ModelError
 from .fast import fast_layers_wanted, use_fast_layers
 from .image import check_image, resize
+
+log = logging.getLogger(__name__)
 
 # What pycaffe keeps on a net once it was asked for; all of it refers to the net's blobs.
 _CACHED_BY_CAFFE = {"_blobs_dict", "_blob_loss_weights_dict", "_layer_dict", "_params_dict", "_input_list",
@@ -43,22 +48,32 @@ class Net(caffe.Net):
     - `labels`: the classifier's labels, in order.
     - `fast`: use our Caffe's faster CPU layers where it has them; `False`: upstream's own, to compare with. `None`: as
       the environment variable DEEPDREAM_LAYERS says, "fast" (the default) or "upstream".
+    - `gpu`: where to compute, in any thread: `None` for the CPU, a GPU's number, or "auto" for the first GPU that
+      works, else the CPU.
 
-    **Attributes:** `mean` (float32 (3, 1, 1), BGR), `end`, `labels`, `input_size` ((height, width) of the definition).
+    **Attributes:** `mean` (float32 (3, 1, 1), BGR), `end`, `labels`, `input_size` ((height, width) of the definition),
+    `weights` (the path of its weights, or `None`), `fast` (whether it has any of the faster layers), `gpu` (`None` or
+    the GPU's number).
 
-    **Raises:** `ModelError`, `WeightsError` or `LayerError`, before Caffe itself sees what is wrong.
+    **Raises:** `ModelError`, `WeightsError` or `LayerError`, before Caffe itself sees what is wrong; `DreamError` if
+    the GPU cannot be used.
     """
 
-    def __init__(self, prototxt, weights, mean, end, labels=(), fast=None):
+    def __init__(self, prototxt, weights, mean, end, labels=(), fast=None, gpu=None):
+        self.gpu = choose_device(gpu)
+        self._process = os.getpid()
         parsed = definition.read_definition(prototxt)
         self.definition = definition.prepare(parsed)
-        if fast_layers_wanted(fast):
+        if fast_layers_wanted(fast) and self.gpu is None:
             self.definition = use_fast_layers(self.definition)
+        self._use_device()
         with self._prepared() as prepared:
             try:
                 super().__init__(prepared, caffe.TEST)
             except RuntimeError as error:
                 raise ModelError(f"{prototxt} is not a network that Caffe can build: {error}") from None
+        self.weights = weights
+        self.fast = any(layer.type.startswith("Fast") for layer in self.definition.layer)
         if weights is not None:
             self._load(weights)
         try:
@@ -69,8 +84,8 @@ class Net(caffe.Net):
             raise ModelError(f"the mean must be three finite numbers (blue, green, red); got {mean!r}")
         self.labels = list(labels)
         self.input_size = definition.native_size(parsed)
-        self._diffs_of = None
         self.end = self.check_layer(end)
+        self._unsaid = explain(self.gpu) if gpu == AUTO else ""
 
     def _load(self, path):
         needed = {name: [tuple(blob.shape) for blob in blobs] for name, blobs in self.params.items()}
@@ -97,34 +112,71 @@ class Net(caffe.Net):
         raise LayerError(f"the network has no layer {end!r} to dream; {hint} (`deepdream layers` lists them)")
 
     def sizes(self, height, width, end):
-        """{blob: (height, width) or None} for a picture of this size, of every layer up to `end`."""
+        """{blob: (height, width) or None} for a picture of this size, of every layer up to `end` (one or several)."""
         sizes = definition.spatial_sizes(self.definition, height, width)
         return {top: sizes[top] for layer in self.layers_up_to(end) for top in layer.top}
 
     def layers_up_to(self, end):
-        """The layers, as the definition has them, that forward(end=`end`) runs."""
+        """The layers, as the definition has them, that a forward pass to `end`, or to the last of several, runs."""
         names = [layer.name for layer in self.definition.layer]
-        return self.definition.layer[:names.index(end) + 1]
+        return self.definition.layer[:max(map(names.index, weights_of(end))) + 1]
 
-    def backward(self, diffs=None, start=None, end=None, **kwargs):
-        """As `caffe.Net.backward`; remembers which layers were left with diffs."""
-        self._diffs_of = (start, end)
-        return super().backward(diffs=diffs, start=start, end=end, **kwargs)
+    # Every pass of Caffe's Python goes through these two.
+    def _forward(self, start, end):
+        self._use_device()
+        if self._unsaid:  # where it dreams is said when it does: until then something else may be wrong
+            log.info(self._unsaid)
+            self._unsaid = ""
+        return super()._forward(start, end)
+
+    def _backward(self, start, end):
+        self._use_device()
+        return super()._backward(start, end)
 
     def input_gradient(self, end, objective):
         """Forward to `end`, the objective there, backward to the picture in the input blob.
 
-        **Arguments:** `end`: a checked layer name; `objective`: see `deepdream.objectives`.
+        With several layers both passes run in segments, from one layer to the next: each objective sees its layer as
+        it is before an in-place ReLU that follows, and its diff joins what comes from above when the backward pass
+        has come down to that layer.
 
-        **Returns:** (gradient, value): the input blob's diff, a live view (3, H, W), and what the objective returned.
+        **Arguments:** `end`: a checked layer name or {layer: weight}; `objective`: see `deepdream.objectives`.
+
+        **Returns:** (gradient, value): the input blob's diff, a live view (3, H, W), and the weighted sum of what the
+        objectives returned, `None` if one returned nothing.
         """
-        if self._diffs_of != (end, None):
-            # backward(start=end) also runs side branches below `end`, from whatever diffs an earlier dream left there.
-            self._clear_diffs()
-        self.forward(end=end)
-        value = objective(self.blobs[end])
-        self.backward(start=end)
-        return self.input.diff[0], value
+        weights, objectives = weights_of(end), objectives_at(end, objective)
+        names = list(self._layer_names)
+        stops = sorted(map(names.index, weights))
+        starts = [0, *(stop + 1 for stop in stops)]
+        kept, values = {}, []
+        for start, stop in zip(starts, stops):
+            layer = names[stop]
+            self._forward(start, stop)
+            value = objectives[layer](self.blobs[layer])
+            values.append(None if value is None else weights[layer] * value)
+            if weights[layer] != 1:
+                self.blobs[layer].diff[...] *= np.float32(weights[layer])
+            if stop != stops[-1]:
+                kept[layer] = self.blobs[layer].diff.copy()
+        self._clear_unwritten(stops[-1])
+        for start, stop in reversed(list(zip(starts, stops))):
+            if names[stop] in kept:
+                self.blobs[names[stop]].diff[...] += kept.pop(names[stop])
+            self._backward(stop, start)
+        return self.input.diff[0], None if None in values else sum(values)
+
+    def _clear_unwritten(self, last):
+        """Zero the diffs that a backward pass from layer number `last` reads and nothing in it writes.
+
+        Caffe's backward also runs side branches below `last` that do not lead to it, from whatever diffs an earlier
+        dream left at their tops.
+        """
+        names = list(self._layer_names)[:last + 1]
+        made = {top for name in names for top in self.top_names[name]}
+        read = {bottom for name in names for bottom in self.bottom_names[name] if bottom not in self.top_names[name]}
+        for blob in made - read - {names[-1]}:
+            self.blobs[blob].diff[...] = 0
 
     def release(self):
         """Give back the memory of every blob; the next pass takes what it needs, and no more.
@@ -134,11 +186,11 @@ class Net(caffe.Net):
         """
         if not hasattr(caffe._caffe, "rebuild"):
             return
+        self._use_device()
         with self._prepared() as prototxt:
             caffe._caffe.rebuild(self, prototxt)
         for cached in [name for name in vars(self) if name in _CACHED_BY_CAFFE]:
             delattr(self, cached)
-        self._diffs_of = None
 
     @contextlib.contextmanager
     def _prepared(self):
@@ -148,9 +200,12 @@ class Net(caffe.Net):
             path.write_text(text_format.MessageToString(self.definition), encoding="utf-8")
             yield str(path)
 
-    def _clear_diffs(self):
-        for blob in self.blobs.values():
-            blob.diff[...] = 0
+    def _use_device(self):
+        """Caffe's setting of the device is the thread's; make it this net's own."""
+        if self.gpu is not None and os.getpid() != self._process:
+            raise DreamError("a network on a GPU cannot be used in a forked process: load it there, in one that was "
+                             "started afresh (multiprocessing's method 'spawn')")
+        use_device(self.gpu)
 
 
 def preprocess(net, img):
@@ -192,22 +247,3 @@ def classify(net, img, top=5):
                          "it needs one label for each to classify")
     best = np.argsort(-probabilities, kind="stable")[:top]
     return [(net.labels[i], float(probabilities[i])) for i in best]
-
-
-def set_device(gpu):
-    """Choose where Caffe computes in this thread: `None` for the CPU, or a GPU's number.
-
-    **Raises:** `DreamError` if this Caffe cannot use a GPU.
-    """
-    if gpu is None or (gpu == "auto" and not has_cuda()):
-        caffe.set_mode_cpu()
-        return
-    if not has_cuda():
-        raise DreamError(f"gpu={gpu!r}: this Caffe was built without CUDA; use gpu=None")
-    caffe.set_device(0 if gpu == "auto" else int(gpu))
-    caffe.set_mode_gpu()
-
-
-def has_cuda():
-    """Whether this Caffe was built with CUDA."""
-    return hasattr(caffe._caffe.Blob, "_gpu_data_ptr")

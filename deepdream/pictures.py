@@ -4,15 +4,17 @@ The built-in ones need no network: the sky, unless Google's can be had, is of ou
 scikit-image, which Caffe's Python needs anyway.
 """
 
+import hashlib
 import logging
 import re
+from pathlib import Path
 
 import numpy as np
 import skimage.data
 
 from .errors import DreamError, ImageError
 from .fetch import cache_folder, fetch_file, is_whole, make_folder, reason
-from .image import read_image
+from .image import check_image, read_image
 from .models import user_folders
 
 log = logging.getLogger(__name__)
@@ -58,6 +60,52 @@ def picture(name):
     return read_image(name)
 
 
+def picture_sha256(img):
+    """The sha256 of an image's size and pixels, hexadecimal: the same whatever kind of file they came from."""
+    img = np.ascontiguousarray(check_image(img), "<f4")
+    return hashlib.sha256(f"{img.shape[1]}x{img.shape[0]}:".encode() + img.tobytes()).hexdigest()
+
+
+def find_picture(name, sha256=None, beside=None, option="image"):
+    """The picture that a recipe names.
+
+    A built-in one or noise is made; a file is looked for under its name, in the folder `beside`, and in the images
+    folders of DEEPDREAM_DATA.
+
+    **Arguments:** `name`; `sha256`: of its pixels, `None` for any; `beside`: a folder or `None`; `option`: where
+    another one can be given, for the message.
+
+    **Returns:** float32 (H, W, 3).
+
+    **Raises:** `ImageError` that says where it was looked for.
+    """
+    failures = []
+    for place in _places(name, beside):
+        try:
+            img = picture(place)
+        except ImageError as error:
+            failures.append(str(error))
+            continue
+        if sha256 is None or picture_sha256(img) == sha256:
+            return img
+        failures.append(f"{place} has other pixels")
+    raise ImageError(f"the picture {name} that the recipe was made from is not here ({'; '.join(failures)}); give one "
+                     f"as {option}")
+
+
+def _places(name, beside):
+    if name in BUILT_IN or name.startswith("noise:"):
+        return [name]
+    path = Path(expanded(name))
+    folders = [*([Path(beside)] if beside is not None else []), *(folder / "images" for folder in user_folders())]
+    return list(dict.fromkeys(str(place) for place in (path, *(folder / path.name for folder in folders))))
+
+
+def expanded(path):
+    """A path as a recipe records it, with the home folder in the place of ~."""
+    return str(Path.home() / path[2:]) if path.startswith("~/") else path
+
+
 def noise(height, width, seed=0):
     """Noise to begin from, as the release had it: uniform in 100..101, barely visible grey.
 
@@ -93,10 +141,11 @@ def release_file(name):
         if (folder / "images" / name).is_file():
             return folder / "images" / name
     target = cache_folder() / "images" / name
-    if not (target.is_file() and is_whole(target, RELEASE_FILES[name])):
+    checksum = f"sha256:{RELEASE_FILES[name]}"
+    if not (target.is_file() and is_whole(target, checksum)):
         make_folder(target.parent)
         try:
-            fetch_file(_RELEASE + name, RELEASE_FILES[name], None, target)
+            fetch_file(_RELEASE + name, checksum, None, target)
         except (OSError, ValueError) as error:
             raise ImageError(f"{_RELEASE}{name}: {reason(error)}") from None
     return target

@@ -10,6 +10,7 @@ import logging
 import caffe
 import numpy as np
 
+from .ends import named
 from .errors import ImageError, ParameterError
 from .memory import free_bytes, gibibytes, gradient_bytes, picture_bytes
 
@@ -86,7 +87,7 @@ def out_of_memory(error):
     """Whether an exception out of Caffe says that memory could not be had."""
     text = str(error)
     return isinstance(error, MemoryError) or any(
-        sign in text for sign in ("host allocation", "out of memory", "ALLOC_FAILED"))
+        sign in text for sign in ("host allocation", "out of memory", "ALLOC_FAILED", "ALLOCATION_FAILED"))
 
 
 def _whole(net, picture, shift, end, objective):
@@ -122,8 +123,9 @@ def plan(net, end, shapes, tile):
     will not do.
     """
     height, width = shapes[-1]
-    free = free_bytes()
-    whole = gradient_bytes(net, end, height, width) + picture_bytes(height, width)
+    free = free_bytes(net.gpu)
+    held = picture_bytes(height, width) if net.gpu is None else 0  # a GPU's memory holds no pictures
+    whole = gradient_bytes(net, end, height, width) + held
     if tile is None:
         if free is not None and whole > free:
             raise ImageError(f"{width}×{height} pixels need about {gibibytes(whole)} of memory, {gibibytes(free)} are "
@@ -134,7 +136,7 @@ def plan(net, end, shapes, tile):
     if free is None or whole <= SHARE * free:
         return None
     for size in range(max(height, width) // _STEP * _STEP, SMALLEST_TILE - 1, -_STEP):
-        needed = gradient_bytes(net, end, min(size, height), min(size, width)) + picture_bytes(height, width)
+        needed = gradient_bytes(net, end, min(size, height), min(size, width)) + held
         if needed <= SHARE * free:
             log.info("dreaming in tiles of %d pixels: the whole picture would need about %s of memory, %s are free",
                      size, gibibytes(whole), gibibytes(free))
@@ -150,6 +152,6 @@ def _checked(net, end, shapes, tile):
     for shape in shapes:
         smallest = [min(len(span) for span in spans(length, tile)) for length in shape]
         if max(shape) > tile and any(size and min(size) < 1 for size in net.sizes(*smallest, end).values()):
-            raise ParameterError(f"tile={tile}: tiles of {smallest[1]}×{smallest[0]} pixels are too few for {end!r}; "
-                                 "use larger ones")
+            raise ParameterError(f"tile={tile}: tiles of {smallest[1]}×{smallest[0]} pixels are too few for "
+                                 f"{named(end)}; use larger ones")
     return int(tile)

@@ -3,10 +3,12 @@
     python models/generate.py
 
 Each is a program in Caffe's own definition language, `caffe.NetSpec`: the architecture is what the two papers state.
-Szegedy et al., "Going Deeper with Convolutions" (2014), in BVLC's rendering; Iandola et al., "SqueezeNet" (2016),
+Szegedy et al., "Going Deeper with Convolutions" (2014), in BVLC's rendering, which the Places networks of MIT share up
+to the number of classes (Zhou et al., 2014 and 2017); Iandola et al., "SqueezeNet" (2016),
 version 1.1.
 """
 
+from functools import partial
 from pathlib import Path
 
 import caffe
@@ -115,7 +117,12 @@ def with_name(net, name):
     return str(definition)
 
 
-DEFINITIONS = {"bvlc_googlenet": googlenet, "squeezenet_v1.1": squeezenet}
+DEFINITIONS = {
+    "bvlc_googlenet": googlenet,
+    "googlenet_places205": partial(googlenet, "GoogleNet-Places205", classes=205),
+    "googlenet_places365": partial(googlenet, "GoogleNet-Places365", classes=365),
+    "squeezenet_v1.1": squeezenet,
+}
 
 
 def main():

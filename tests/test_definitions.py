@@ -17,7 +17,10 @@ def parsed(text):
 
 @pytest.mark.parametrize("name", GENERATE["DEFINITIONS"])
 def test_committed_definition_is_what_the_code_makes(name):
-    assert models.find_model(name).prototxt.read_text(encoding="utf-8") == GENERATE["DEFINITIONS"][name]()
+    committed, made = models.find_model(name).prototxt.read_text(encoding="utf-8"), GENERATE["DEFINITIONS"][name]()
+    assert parsed(committed) == parsed(made)
+    if "alpha: 9.99" not in made:  # protobuf before 4 spells floats otherwise
+        assert committed == made
 
 
 def facts(layer):
@@ -61,5 +64,6 @@ def test_model_names_layers_that_exist_and_a_label_for_every_output(name):
     layers = {layer.name for layer in parsed(model.prototxt.read_text(encoding="utf-8")).layer}
     assert model.end in model.ladder
     assert set(model.ladder) <= layers
-    assert len(model.labels) == 1000
-    assert model.labels[281] == "tabby, tabby cat"
+    if "places" not in name:  # whose labels test_places.py holds to what was published
+        assert len(model.labels) == 1000
+        assert model.labels[281] == "tabby, tabby cat"

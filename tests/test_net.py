@@ -277,16 +277,6 @@ def test_weights_of_2014_with_four_axes_are_accepted(tiny, tiny_prototxt, tmp_pa
     assert np.array_equal(again.params["score"][0].data, tiny.params["score"][0].data)
 
 
-def test_gpu_is_refused_by_a_caffe_without_cuda():
-    from deepdream.net import has_cuda
-
-    if has_cuda():
-        pytest.skip("this Caffe was built with CUDA")
-    with pytest.raises(dd.DreamError, match="without CUDA"):
-        dd.load("squeezenet_v1.1", gpu=0)
-    assert dd.load("squeezenet_v1.1", gpu="auto").end == "fire8/concat"
-
-
 def test_import_is_quiet():
     """Neither Caffe's chatter nor anything else is printed when a network is built."""
     code = ("import deepdream as dd; from deepdream import models; m = models.find_model('squeezenet_v1.1');"

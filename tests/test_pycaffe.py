@@ -57,9 +57,13 @@ def test_a_failed_check_raises_and_the_process_lives(tmp_path):
     bad.write_text('layer { name: "x" type: "Nonsense" top: "x" }', encoding="utf-8")
     with pytest.raises(caffe.Error, match="Unknown layer type"):
         caffe.Net(str(bad), caffe.TEST)
-    with pytest.raises(caffe.Error, match="CPU-only"):
+
+
+@ours
+def test_a_gpu_that_is_not_there_raises():
+    with pytest.raises(caffe.Error, match=r"CPU-only|cuda\w+\("):
         caffe.set_mode_gpu()
-        caffe.set_device(0)
+        caffe.set_device(99)
     caffe.set_mode_cpu()
 
 
@@ -195,3 +199,15 @@ def test_the_recipe_decides_which_wheel_is_used(tmp_path):
     with open(copy / "compat" / "glog" / "logging.h", "a", encoding="utf-8") as file:
         file.write("\n")
     assert recipe() != first
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="no C++ compiler")
+def test_what_stands_between_caffe_and_cuda(tmp_path):
+    """compat/cuda is compiled against a CUDA of the tests' own: errors, handles, the choice of algorithms."""
+    fakes = Path(__file__).resolve().parent / "fake_cuda"
+    program = tmp_path / "check"
+    subprocess.run(["g++", "-std=c++17", "-Wall", "-Wextra", "-Werror", f"-I{PYCAFFE / 'compat' / 'cuda'}",
+                    f"-I{PYCAFFE / 'compat'}", f"-I{fakes}", str(fakes / "check.cpp"), "-o", str(program), "-pthread"],
+                   check=True)
+    done = subprocess.run([str(program)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr

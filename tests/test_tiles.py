@@ -105,16 +105,16 @@ def test_tiles_too_small_for_the_layer_are_refused(tmp_path, sky):
 def test_auto_picks_the_largest_tile_that_fits(tiny, sky, monkeypatch, caplog):
     caplog.set_level("INFO", logger="deepdream")
     needed = memory.gradient_bytes(tiny, "both", 96, 90) + memory.picture_bytes(90, 160)
-    monkeypatch.setattr(tiles, "free_bytes", lambda: (needed + 1) / tiles.SHARE)
+    monkeypatch.setattr(tiles, "free_bytes", lambda gpu: (needed + 1) / tiles.SHARE)
     assert tiles.plan(tiny, "both", [(90, 160)], "auto") == 96
     assert "in tiles of 96 pixels" in caplog.text
     dd.deepdream(tiny, sky, **QUICK, tile="auto")
-    monkeypatch.setattr(tiles, "free_bytes", lambda: 10**6)
+    monkeypatch.setattr(tiles, "free_bytes", lambda gpu: 10**6)
     with pytest.raises(dd.ImageError, match=r"160×90 pixels do not fit .* not even in tiles"):
         dd.dream_steps(tiny, sky, tile="auto")
     with pytest.raises(dd.ImageError, match=r"need about .* of memory.*tile='auto'"):
         dd.dream_steps(tiny, sky)
-    monkeypatch.setattr(tiles, "free_bytes", lambda: None)
+    monkeypatch.setattr(tiles, "free_bytes", lambda gpu: None)
     assert tiles.plan(tiny, "both", [(90, 160)], "auto") is None
 
 
@@ -123,7 +123,7 @@ import logging, resource, sys
 import numpy as np, deepdream as dd
 from deepdream import tiles
 logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-tiles.free_bytes = lambda: None  # so that the plan knows nothing of the limit and memory really runs out
+tiles.free_bytes = lambda gpu: None  # so that the plan knows nothing of the limit and memory really runs out
 net = dd.load("squeezenet_v1.1")
 img = np.random.RandomState(0).uniform(0, 255, (1200, 1200, 3)).astype(np.float32)
 size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()

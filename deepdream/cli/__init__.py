@@ -14,15 +14,25 @@ import typer
 
 from ..errors import DreamError
 from .dream import dream
+from .gallery import gallery
+from .label import label
+from .replay import replay
 from .screen import ScreenHandler, screen
 from .show import classify_command, layers, models_command
+from .video import video
+from .zoom import zoom
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None,
                   help="DeepDream: a trained classifier asked, backwards, for more of what it sees.")
 app.command()(dream)
+app.command()(label)
+app.command()(replay)
+app.command()(gallery)
 app.command()(layers)
 app.command("classify")(classify_command)
 app.command("models")(models_command)
+app.command()(zoom)
+app.command()(video)
 
 # Typer's errors are Click's, which newer releases carry inside: this is the one name that both have.
 UsageProblem = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")

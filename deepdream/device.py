@@ -1,0 +1,99 @@
+"""Where Caffe computes: on the CPU, or on one of the GPUs.
+
+A device is `None` for the CPU or a GPU's number, from 0. Caffe has one setting of it for each thread; a `Net` knows its
+own device and makes it the setting of whatever thread uses it (`use_device`).
+"""
+
+import os
+
+import caffe
+
+from .errors import DreamError
+
+AUTO = "auto"
+
+
+def has_cuda():
+    """Whether this Caffe was built with CUDA."""
+    return hasattr(caffe._caffe.Blob, "_gpu_data_ptr")
+
+
+def has_cudnn():
+    """Whether this Caffe computes convolutions with cuDNN on a GPU, as far as it tells."""
+    return getattr(caffe._caffe, "has_cudnn", False)
+
+
+def choose_device(gpu):
+    """The device that `gpu` asks for, tried out.
+
+    **Arguments:** `gpu`: `None` for the CPU, a GPU's number, or "auto" for the first GPU that works, else the CPU.
+
+    **Returns:** a device.
+
+    **Raises:** `DreamError` if the GPU with this number cannot be used, with the reason.
+    """
+    if gpu is None:
+        return None
+    if gpu == AUTO:
+        return next((gpu for gpu in range(_count()) if not _problem(gpu)), None)
+    if isinstance(gpu, bool) or not isinstance(gpu, int) or gpu < 0:
+        raise DreamError(f"gpu={gpu!r}: it must be None for the CPU, the number of a GPU, or 'auto'")
+    problem = _problem(gpu)
+    if problem:
+        raise DreamError(f"GPU {gpu} cannot be used: {problem}. Compute on the CPU instead (gpu=None, --gpu none)")
+    return gpu
+
+
+def use_device(device):
+    """Make `device` the one on which Caffe computes in this thread. Cheap where it is so already."""
+    if device is None:
+        caffe.set_mode_cpu()
+    else:
+        caffe.set_device(device)
+        caffe.set_mode_gpu()
+
+
+def free_gpu_bytes(device):
+    """How much memory of a GPU is free, in bytes; `None` where this Caffe does not tell."""
+    return caffe._caffe.gpu_memory(device)[0] if hasattr(caffe._caffe, "gpu_memory") else None
+
+
+def explain(device):
+    """What "auto" chose and why, in a line; empty where there was nothing to choose: no GPU, and no CUDA either."""
+    if device is not None:
+        return f"dreaming on GPU {device}, {caffe._caffe.gpu_name(device)}"
+    if not has_cuda() and not os.path.exists("/dev/nvidia0"):
+        return ""
+    problem = _problem(0) or "this Caffe does not tell which GPUs there are; name one by its number"
+    return f"dreaming on the CPU: {problem}"
+
+
+def _problem(gpu):
+    """Why this GPU cannot be used; an empty text if it can, as far as this Caffe tells."""
+    if not has_cuda():
+        return "this Caffe was built without CUDA"
+    if not _can_ask():
+        return ""
+    try:
+        count = caffe._caffe.gpu_count()
+        if gpu >= count:
+            return f"there {'is 1 GPU' if count == 1 else f'are {count} GPUs'}, numbered from 0"
+        caffe._caffe.gpu_try(gpu)
+    except caffe.Error as error:
+        # Caffe says where in its source and in which call, then what CUDA says.
+        return str(error).rpartition("): ")[2]
+    return ""
+
+
+def _count():
+    if not _can_ask():
+        return 0
+    try:
+        return caffe._caffe.gpu_count()
+    except caffe.Error:
+        return 0
+
+
+def _can_ask():
+    """Only our own Caffe answers questions about GPUs; another one would end the process."""
+    return hasattr(caffe._caffe, "gpu_try")

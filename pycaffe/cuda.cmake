@@ -1,0 +1,65 @@
+# The part for NVIDIA GPUs: upstream's .cu files, compiled by the nvcc of NVIDIA's Python packages, which are in the
+# environment that builds. Their folders are not laid out as CMake's own CUDA support expects them.
+list(GET VARIANT 1 with_cudnn)
+set(architectures ${VARIANT})
+list(REMOVE_AT architectures 0 1)
+
+execute_process(
+  COMMAND ${Python_EXECUTABLE} -c
+    "import importlib.util as u; print(';'.join(u.find_spec('nvidia').submodule_search_locations))"
+  OUTPUT_VARIABLE nvidia_folders OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+find_program(NVCC nvcc REQUIRED PATHS ${nvidia_folders} PATH_SUFFIXES cu13/bin NO_DEFAULT_PATH)
+find_library(CUDART_LIBRARY cudart_static REQUIRED PATHS ${nvidia_folders} PATH_SUFFIXES cu13/lib NO_DEFAULT_PATH)
+find_library(CUBLAS_LIBRARY NAMES libcublas.so.13 REQUIRED PATHS ${nvidia_folders} PATH_SUFFIXES cu13/lib NO_DEFAULT_PATH)
+find_library(CURAND_LIBRARY NAMES libcurand.so.10 REQUIRED PATHS ${nvidia_folders} PATH_SUFFIXES cu13/lib NO_DEFAULT_PATH)
+find_path(CUDA_INCLUDE cuda_runtime.h REQUIRED PATHS ${nvidia_folders} PATH_SUFFIXES cu13/include NO_DEFAULT_PATH)
+# NVIDIA's libraries are where pip puts the packages that the wheel depends on, beside the package caffe. The runtime is
+# linked in: it looks for the driver when it is first asked for something, so that without one all else works.
+set(CUDA_LIBRARIES ${CUBLAS_LIBRARY} ${CURAND_LIBRARY} ${CUDART_LIBRARY} rt dl pthread)
+set(CUDA_RPATH "$ORIGIN/../nvidia/cu13/lib")
+if(with_cudnn)
+  find_library(CUDNN_LIBRARY NAMES libcudnn.so.9 REQUIRED PATHS ${nvidia_folders} PATH_SUFFIXES cudnn/lib NO_DEFAULT_PATH)
+  find_path(CUDNN_INCLUDE cudnn.h REQUIRED PATHS ${nvidia_folders} PATH_SUFFIXES cudnn/include NO_DEFAULT_PATH)
+  list(APPEND CUDA_LIBRARIES ${CUDNN_LIBRARY})
+  list(APPEND CUDA_RPATH "$ORIGIN/../nvidia/cudnn/lib")
+  list(APPEND DEFINITIONS USE_CUDNN)
+endif()
+
+# compat/cuda comes before everything, NVIDIA's headers after it.
+list(PREPEND INCLUDES ${CMAKE_CURRENT_SOURCE_DIR}/compat/cuda)
+list(APPEND INCLUDES ${CUDA_INCLUDE} ${CUDA_INCLUDE}/cccl ${CUDNN_INCLUDE})
+set(force_include "-w;-include;${CMAKE_CURRENT_SOURCE_DIR}/compat/cuda")
+set_source_files_properties(${UPSTREAM}/src/caffe/common.cpp PROPERTIES
+  COMPILE_OPTIONS "${force_include}/device_properties.hpp")
+foreach(layer cudnn_conv_layer cudnn_deconv_layer)
+  set_source_files_properties(${UPSTREAM}/src/caffe/layers/${layer}.cpp PROPERTIES
+    COMPILE_OPTIONS "${force_include}/workspace.hpp")
+endforeach()
+
+foreach(architecture ${architectures})
+  list(APPEND generate -gencode=arch=compute_${architecture},code=sm_${architecture})
+endforeach()
+list(GET architectures -1 newest)
+list(APPEND generate -gencode=arch=compute_${newest},code=compute_${newest})
+list(TRANSFORM INCLUDES PREPEND -I OUTPUT_VARIABLE include_options)
+list(TRANSFORM DEFINITIONS PREPEND -D OUTPUT_VARIABLE definition_options)
+list(JOIN PREFIX_MAPS "," host_options)
+
+file(GLOB_RECURSE kernel_sources CONFIGURE_DEPENDS ${UPSTREAM}/src/caffe/*.cu)
+list(FILTER kernel_sources EXCLUDE REGEX "/src/caffe/test/")
+file(GLOB_RECURSE headers CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/compat/*)
+foreach(source ${kernel_sources})
+  get_filename_component(name ${source} NAME_WE)
+  set(object ${CMAKE_CURRENT_BINARY_DIR}/kernels/${name}.o)
+  add_custom_command(
+    OUTPUT ${object}
+    COMMAND ${CMAKE_COMMAND} -E make_directory ${CMAKE_CURRENT_BINARY_DIR}/kernels
+    COMMAND ${NVCC} -c ${source} -o ${object} -std=c++17 -O3 -w ${generate}
+            -ccbin ${CMAKE_CXX_COMPILER} -Xcompiler -fPIC,-w,${host_options} ${definition_options} ${include_options}
+    DEPENDS ${source} ${headers} ${GENERATED}/caffe/proto/caffe.pb.h
+    COMMENT "Compiling ${name}.cu" VERBATIM)
+  list(APPEND kernel_objects ${object})
+endforeach()
+target_sources(_caffe PRIVATE ${kernel_objects} gpu.cpp)
+set_source_files_properties(gpu.cpp PROPERTIES COMPILE_OPTIONS -w)
+target_link_libraries(_caffe PRIVATE ${CUDA_LIBRARIES})

@@ -1,0 +1,86 @@
+// What Python must know of the GPUs, as functions of the extension module; only in a Caffe with CUDA.
+
+#include "gpu.hpp"
+
+#include <boost/python.hpp>
+#include <string>
+
+#include "caffe/common.hpp"
+#include "caffe/util/math_functions.hpp"
+
+namespace {
+
+// Back to the thread's own GPU and mode, whatever happens.
+class Restore {
+ public:
+  Restore() : mode_(caffe::Caffe::mode()) {
+    if (cudaGetDevice(&device_) != cudaSuccess) {
+      cudaGetLastError();
+      device_ = -1;
+    }
+  }
+  ~Restore() {
+    if (device_ >= 0 && cudaSetDevice(device_) != cudaSuccess) cudaGetLastError();
+    caffe::Caffe::set_mode(mode_);
+  }
+
+ private:
+  const caffe::Caffe::Brew mode_;
+  int device_ = -1;
+};
+
+// How many GPUs the driver shows; an error that says why, if it cannot be asked.
+int gpu_count() {
+  int count = 0;
+  CUDA_CHECK(cudaGetDeviceCount(&count));
+  return count;
+}
+
+std::string gpu_name(int device) {
+  cudaDeviceProp properties;
+  CUDA_CHECK(cudaGetDeviceProperties(&properties, device));
+  return properties.name;
+}
+
+// Compute something on the GPU: raises what is wrong with it, be it in use by another process alone, or too old for
+// what this Caffe was compiled for.
+void gpu_try(int device) {
+  Restore restore;
+  float* value = nullptr;
+  float seen = 0;
+  CUDA_CHECK(cudaSetDevice(device));
+  CUDA_CHECK(cudaMalloc(&value, sizeof(*value)));
+  try {
+    caffe::caffe_gpu_set(1, 7.f, value);
+    CUDA_CHECK(cudaMemcpy(&seen, value, sizeof(seen), cudaMemcpyDeviceToHost));
+    CHECK_EQ(seen, 7.f) << "the GPU computes wrongly";
+  } catch (...) {
+    cudaFree(value);
+    throw;
+  }
+  cudaFree(value);
+}
+
+// (free, total) bytes of memory of a GPU.
+boost::python::tuple gpu_memory(int device) {
+  Restore restore;
+  size_t free = 0, total = 0;
+  CUDA_CHECK(cudaSetDevice(device));
+  CUDA_CHECK(cudaMemGetInfo(&free, &total));
+  return boost::python::make_tuple(free, total);
+}
+
+}  // namespace
+
+void bind_gpu() {
+  namespace bp = boost::python;
+  bp::def("gpu_count", &gpu_count);
+  bp::def("gpu_name", &gpu_name);
+  bp::def("gpu_try", &gpu_try);
+  bp::def("gpu_memory", &gpu_memory);
+#ifdef USE_CUDNN
+  bp::scope().attr("has_cudnn") = true;
+#else
+  bp::scope().attr("has_cudnn") = false;
+#endif
+}

@@ -1,0 +1,171 @@
+"""Films: what another decoder finds in them, pixel for pixel where the format allows."""
+
+import sys
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+from conftest import assert_refused, run_commands
+from PIL import Image
+
+import deepdream as dd
+from deepdream.animation import write_animation, write_film
+from deepdream.dream import octave_shapes
+from deepdream.growth import Growth
+
+
+def discs(count, height=50, width=64):
+    """Pictures of a red disc that moves to the right over blue."""
+    y, x = np.mgrid[:height, :width]
+    images = []
+    for index in range(count):
+        image = np.full((height, width, 3), (20, 60, 200), np.float32)
+        image[(y - height / 2)**2 + (x - 10 - 4 * index)**2 < 64] = (220, 40, 30)
+        images.append(image)
+    return images
+
+
+def decoded(path):
+    with av.open(str(path)) as film:
+        stream = film.streams.video[0]
+        frames = list(film.decode(stream))
+        return stream, frames, [frame.to_ndarray(format="rgb24").astype(float) for frame in frames]
+
+
+def test_an_mp4_shows_the_pictures(tmp_path):
+    images = discs(6)
+    write_animation(tmp_path / "film.mp4", images, 12)
+    stream, frames, pictures = decoded(tmp_path / "film.mp4")
+    assert len(frames) == 6
+    assert [frame.time for frame in frames] == pytest.approx([index / 12 for index in range(6)])
+    assert stream.duration * stream.time_base == Fraction(1, 2)
+    for image, picture in zip(images, pictures):
+        assert np.abs(image - picture).mean() < 3  # colour is stored at half the size
+        for y, x in ((5, 60), (25, 60)):
+            np.testing.assert_allclose(picture[y, x], image[y, x], atol=6)
+
+
+def test_an_mp4_plays_in_a_browser(tmp_path):
+    """H.264 with colour at half size, its colours declared, and the index before the pictures."""
+    write_animation(tmp_path / "film.mp4", discs(3))
+    stream, frames, _ = decoded(tmp_path / "film.mp4")
+    assert (stream.codec_context.name, stream.pix_fmt) == ("h264", "yuv420p")
+    assert (frames[0].colorspace, frames[0].color_range, frames[0].color_trc) == (1, 1, 1)
+    data = (tmp_path / "film.mp4").read_bytes()
+    assert data.index(b"moov") < data.index(b"mdat")
+
+
+def test_an_odd_size_is_padded_with_its_border(tmp_path):
+    images = [image[:49, :63] for image in discs(3)]
+    write_animation(tmp_path / "film.mp4", images)
+    stream, _, pictures = decoded(tmp_path / "film.mp4")
+    assert (stream.height, stream.width) == (50, 64)
+    assert np.abs(pictures[0][:49, :63] - images[0]).mean() < 3
+    np.testing.assert_allclose(pictures[0][49], pictures[0][48], atol=4)
+    write_animation(tmp_path / "film.gif", images)  # a GIF may have any size
+    assert decoded(tmp_path / "film.gif")[2][0].shape == (49, 63, 3)
+
+
+def test_a_gif_shows_the_pictures(tmp_path):
+    images = discs(5)
+    write_animation(tmp_path / "film.gif", images, 10)
+    with Image.open(tmp_path / "film.gif") as film:
+        assert film.n_frames == 5
+        assert film.info["loop"] == 0  # for ever
+        for index, image in enumerate(images):
+            film.seek(index)
+            assert film.info["duration"] == 100
+            picture = np.asarray(film.convert("RGB")).astype(float)
+            assert np.abs(picture - image).mean() < 4
+
+
+def test_a_gif_of_a_fast_film_keeps_its_pace(tmp_path):
+    """A GIF counts in hundredths of a second, and browsers slow down what is shorter than two of them."""
+    write_animation(tmp_path / "film.gif", discs(12), 100)
+    with Image.open(tmp_path / "film.gif") as film:
+        durations = []
+        for index in range(film.n_frames):
+            film.seek(index)
+            durations.append(film.info["duration"])
+    assert min(durations) >= 20
+    assert sum(durations) == pytest.approx(120, abs=10)
+
+
+def test_times_need_not_be_even(tmp_path):
+    times = [0, 100, 150, 400, 1000]
+    write_film(tmp_path / "film.mp4", discs(4), times, Fraction(1, 1000), Fraction(4))
+    stream, frames, _ = decoded(tmp_path / "film.mp4")
+    assert [frame.time for frame in frames] == pytest.approx([0, 0.1, 0.15, 0.4])
+    assert float(stream.duration * stream.time_base) == pytest.approx(1)
+
+
+def test_pictures_are_asked_for_one_at_a_time(tmp_path):
+    alive = []
+
+    class Pictures:
+        def __iter__(self):
+            for image in discs(40):
+                alive.append(sys.getrefcount(image))
+                yield image
+    write_animation(tmp_path / "film.mp4", Pictures())
+    write_animation(tmp_path / "film.gif", Pictures())
+    assert len(alive) == 120
+    assert len(set(alive)) == 1
+
+
+def test_what_cannot_be_written_is_refused(tmp_path):
+    for path, images, rate, kind, says in [
+            (tmp_path / "film.avi", discs(2), 15, dd.VideoError, r"end the name in \.mp4 or \.gif"),
+            (tmp_path / "no" / "film.mp4", discs(2), 15, dd.VideoError, "No such file"),
+            (tmp_path / "film.mp4", [], 15, dd.VideoError, "one picture at least"),
+            (tmp_path / "film.gif", [], 15, dd.VideoError, "one picture at least"),
+            (tmp_path / "film.gif", iter(discs(2)), 15, dd.VideoError, "twice"),
+            (tmp_path / "film.mp4", discs(1) + discs(1, 60), 15, dd.VideoError, "size"),
+            (tmp_path / "film.gif", discs(1) + discs(1, 60), 15, dd.VideoError, "size"),
+            (tmp_path / "film.mp4", discs(2), 0, dd.ParameterError, "rate=0")]:
+        with pytest.raises(kind, match=says) as error:
+            write_animation(path, images, rate)
+        assert "\n" not in str(error.value)
+    assert list(tmp_path.iterdir()) == []  # nothing half-written either
+
+
+def test_without_pyav_the_way_to_get_it_is_said(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(dd.DreamError, match=r"pip install 'deepdream-caffe\[video\]'"):
+        write_animation(tmp_path / "film.mp4", discs(2))
+
+
+# The steps of a dream
+
+def test_the_steps_of_a_dream_are_shown_at_full_size(tiny):
+    image = np.random.RandomState(3).uniform(0, 255, (40, 56, 3)).astype(np.float32)
+    settings = {"iter_n": 2, "octave_n": 2, "jitter": 4, "seed": 1}
+    steps = list(dd.dream_steps(tiny, image, **settings))
+    with Growth(image, octave_shapes(40, 56, 2, 1.4)) as growth:
+        for step in steps:
+            growth.add(step)
+        for _ in range(2):
+            pictures = list(growth)
+            assert [picture.shape for picture in pictures] == [(40, 56, 3)] * 4
+    # At full size they are the steps themselves, at the smaller one the picture with something soft added.
+    for step, picture in zip(steps[2:], pictures[2:]):
+        np.testing.assert_array_equal(picture, np.rint(step.image.clip(0, 255)))
+    sharp, added = image - image.mean(), pictures[1] - image
+    assert np.corrcoef(sharp.ravel(), (pictures[1] - pictures[1].mean()).ravel())[0, 1] > 0.95
+    assert np.abs(added).mean() > 0.5
+
+
+def test_the_command_animates(tmp_path, tiny_model):
+    settings = ["--octaves", "2", "--iters", "3", "--model", tiny_model]
+    done, several, other = run_commands(
+        tmp_path, ["dream", "noise:64x48", "--animate", "steps.gif", *settings],
+        ["dream", "noise:64x48", "cat", "-o", ".", "--animate", "steps.gif", *settings],
+        ["dream", "noise:64x48", "--animate", "steps.webm", *settings])
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [str(tmp_path / "dream.png"), str(tmp_path / "steps.gif")]
+    with Image.open(tmp_path / "steps.gif") as film:
+        assert film.n_frames == 6
+        assert film.size == (64, 48)
+    assert_refused(several, "--animate steps.gif", "name one picture")
+    assert_refused(other, "end the name in .mp4 or .gif")

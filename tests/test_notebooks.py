@@ -1,0 +1,220 @@
+"""The notebooks: every one runs from a clean kernel, and what is committed is what may be shown."""
+
+import base64
+import importlib.util
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+from PIL import Image
+
+import deepdream as dd
+from deepdream import notebook as helpers
+from deepdream import pictures
+
+FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
+
+
+def _load_execute():
+    spec = importlib.util.spec_from_file_location("execute", FOLDER / "execute.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+execute = _load_execute()
+PATHS = execute.notebooks()
+each_notebook = pytest.mark.parametrize("path", PATHS, ids=[path.stem for path in PATHS])
+
+
+def run(*arguments):
+    """`notebooks/execute.py` as a command of its own."""
+    return subprocess.run([sys.executable, FOLDER / "execute.py", *arguments], capture_output=True, text=True)
+
+
+def read(path):
+    return nbformat.read(path, as_version=4)
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def test_there_are_six():
+    assert [path.name[:2] for path in PATHS] == ["01", "02", "03", "04", "05", "06"]
+
+
+@each_notebook
+def test_runs_from_a_clean_kernel(path, squeezenet_file):
+    """At smoke size, with the network that needs no download site; its asserts hold, and it says no warning."""
+    before = path.read_bytes()
+    done = run("--smoke", path)
+    assert done.returncode == 0, done.stderr
+    assert path.read_bytes() == before
+
+
+@each_notebook
+def test_what_is_committed_may_be_shown(path):
+    notebook = read(path)
+    assert execute.problems(notebook) == []
+    kinds = [kind for cell in code_cells(notebook) for output in cell.outputs for kind in output.get("data", {})]
+    assert sum(kind in ("image/jpeg", "image/png") for kind in kinds) >= 4
+
+
+@each_notebook
+def test_metadata_is_stripped(path):
+    notebook = read(path)
+    stripped = execute.strip(read(path))
+    assert notebook == stripped
+    assert path.read_text(encoding="utf-8") == nbformat.writes(stripped, indent=1) + "\n"
+
+
+@each_notebook
+def test_prose_comes_first(path):
+    """It begins with what one will see and ends with what to try; no three cells of code without a word."""
+    cells = read(path).cells
+    assert cells[0].source.startswith(f"# {int(path.name[:2])} · ")
+    assert "**What you will see.**" in cells[0].source
+    assert "## What to try next" in cells[-1].source
+    kinds = [cell.cell_type for cell in cells]
+    assert all(kinds[i:i + 3] != ["code"] * 3 for i in range(len(kinds)))
+
+
+@each_notebook
+def test_links_lead_somewhere(path):
+    for cell in read(path).cells:
+        for target in [part.split(")")[0] for part in cell.source.split("](")[1:] if cell.cell_type == "markdown"]:
+            assert target.startswith("http") or (FOLDER / target).is_file(), target
+
+
+def test_all_of_them_are_small():
+    assert sum(path.stat().st_size for path in PATHS) < 8_000_000
+
+
+@each_notebook
+def test_without_the_weights_of_2015(path, squeezenet, monkeypatch, capsys):
+    """The parameters cell alone decides: it says so, and names layers that the other network has."""
+    def load(name):
+        if name == "bvlc_googlenet":
+            raise dd.WeightsError("no weights today")
+        return squeezenet
+
+    def release_file(name):
+        raise dd.ImageError("no pictures today")
+
+    monkeypatch.delenv("DEEPDREAM_SMOKE", raising=False)
+    monkeypatch.setattr(dd, "load", load)
+    monkeypatch.setattr(pictures, "release_file", release_file)
+    names = {}
+    exec(code_cells(read(path))[0].source, names)
+    assert "SqueezeNet instead of GoogLeNet: no weights today" in capsys.readouterr().out
+    assert names["net"] is squeezenet
+    layers = [value for value in names.values() if isinstance(value, str) and value.startswith("fire")]
+    layers += [layer for value in names.values() if isinstance(value, (list, dict)) for layer in value]
+    known = [layer for layer in layers if layer in squeezenet.dreamable]
+    assert known and not [layer for layer in layers if "inception" in str(layer)]
+
+
+def test_a_cell_that_fails_fails(tmp_path):
+    path = tmp_path / "bad.ipynb"
+    bad = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("assert 1 == 2, 'not equal'")])
+    nbformat.write(bad, path)
+    before = path.read_bytes()
+    done = run(path)
+    assert done.returncode == 1
+    assert "not equal" in done.stderr
+    assert path.read_bytes() == before
+
+
+def test_a_cell_that_warns_fails(tmp_path):
+    path = tmp_path / "warns.ipynb"
+    warns = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("import warnings; warnings.warn('too old')")])
+    nbformat.write(warns, path)
+    done = run(path)
+    assert done.returncode == 1
+    assert "wrote a warning" in done.stderr and "too old" in done.stderr
+
+
+def test_running_keeps_what_is_shown(tmp_path):
+    """The outputs land in the file, everything else that a run leaves does not; --check then finds no difference."""
+    path = tmp_path / "good.ipynb"
+    cell = nbformat.v4.new_code_cell("print(6 * 7)", metadata={"tags": ["x"]})
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata={"author": "somebody"}), path)
+    assert run(path).returncode == 0
+    done = read(path)
+    assert code_cells(done)[0].outputs[0].text == "42\n"
+    assert done == execute.strip(read(path)) and "author" not in done.metadata
+    assert run("--check", path).returncode == 0
+    path.write_text(path.read_text(encoding="utf-8").replace("42", "43"), encoding="utf-8")
+    other = run("--check", path)
+    assert other.returncode == 1 and "the outputs of cell 1 are not those in the file" in other.stderr
+
+
+@pytest.mark.parametrize(("outputs", "count", "problem"), [
+    ([nbformat.v4.new_output("stream", name="stderr", text="careful")], 1, "wrote a warning: careful"),
+    ([nbformat.v4.new_output("error", ename="E", evalue="bad", traceback=[])], 1, "failed: E: bad"),
+    ([nbformat.v4.new_output("stream", name="stdout", text="saved /home/me/dream.png")], 1, "shows a path"),
+    ([nbformat.v4.new_output("display_data", {"image/png": "A" * 1_600_000})], 1, "bytes; at most"),
+    ([], 2, "not run once each, in order"),
+    ([], None, "not run once each, in order"),
+])
+def test_problems_are_found(outputs, count, problem):
+    cell = nbformat.v4.new_code_cell("x", outputs=outputs, execution_count=count)
+    found = execute.problems(nbformat.v4.new_notebook(cells=[cell]))
+    assert len(found) == 1 and problem in found[0]
+
+
+def test_layer_names_are_no_paths():
+    text = "inception_3b/5x5_reduce, 1/2, https://example.org/home/page"
+    output = nbformat.v4.new_output("stream", name="stdout", text=text)
+    cell = nbformat.v4.new_code_cell("x", outputs=[output], execution_count=1)
+    assert execute.problems(nbformat.v4.new_notebook(cells=[cell])) == []
+
+
+def test_sheet():
+    """Large pictures are scaled to their column, small ones stay; captions take room below."""
+    wide, small, grey = np.full((50, 400, 3), 200.0), np.full((30, 40, 3), 10.0), np.full((20, 20), 90.0)
+    plain = helpers.sheet([wide, small, grey], columns=2, width=208)
+    assert plain.dtype == np.uint8 and plain.shape[1] == 208
+    assert (plain[:12, :100] == 200).all() and plain.shape[0] == 30 + 8 + 20
+    assert (plain[:, :, 0] == 10).sum() == 30 * 40
+    assert (plain[-20:, 40:60] == 90).all()
+    captioned = helpers.sheet([wide, small, grey], ["a", "b\nc", ""], columns=2, width=208)
+    assert captioned.shape[0] == 30 + 2 * 20 + 4 + 8 + 20
+    assert (captioned[30:74, 108:] < 128).any()
+
+
+def test_show_and_animate():
+    frames = [np.full((30, 40, 3), value) for value in (0.0, 120.0, 255.0)]
+    picture = helpers.show(*frames, captions=("one", "two", "three"), width=301)
+    assert picture.format == "jpeg" and picture.alt == "one, two, three"
+    assert Image.open(io.BytesIO(picture.data)).size[0] == 301
+    html = helpers.animate(frames, width=32, alt="a test").data
+    start, data = html.split("base64,")
+    assert 'alt="a test"' in start and "image/webp" in start
+    film = Image.open(io.BytesIO(base64.b64decode(data.rstrip('">'))))
+    assert film.n_frames == 3 and film.size == (32, 24)
+
+
+def test_scaled_keeps_proportions():
+    img = helpers.scaled(np.random.RandomState(0).uniform(0, 255, (90, 160, 3)), 80)
+    assert img.shape == (45, 80, 3) and img.min() >= 0 and img.max() <= 255
+
+
+def test_draw_network():
+    """A circle for each neuron, a line for each weight, a number in each circle that something has reached."""
+    os.environ.setdefault("MPLBACKEND", "agg")
+    from matplotlib import pyplot as plt
+
+    weights = [np.ones((4, 3)), -np.ones((2, 4))]
+    axes = plt.figure().add_subplot()
+    helpers.draw_network([[0.5, -1, 2], None, [3.0, -0.001]], weights, [["a", "b", "c"], "middle", "end"], axes=axes)
+    assert len(axes.collections) == 9 and len(axes.lines) == 20
+    texts = {text.get_text() for text in axes.texts}
+    assert {"a", "b", "c", "middle", "end", "0.50", "-1.00", "2.00", "3.00", "0.00"} <= texts
+    plt.close(axes.figure)

@@ -1,0 +1,301 @@
+"""A dream as data: written into every kind of picture file, read back, and made again to the bit."""
+
+import json
+import logging
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import deepdream as dd
+from deepdream import ImageError, ParameterError, Recipe, cli, pictures
+from deepdream.image import to_bytes
+from deepdream.recipe import expanded, short_name
+
+SMALL = {"model": "squeezenet_v1.1", "input": "cat", "max_size": 72, "iter_n": 1, "octave_n": 2, "seed": 1}
+
+
+@pytest.fixture
+def run(capfd):
+    """Run the command: (exit code, standard output, standard error)."""
+    def run(*arguments):
+        with pytest.raises(SystemExit) as done:
+            cli.main([str(argument) for argument in arguments])
+        return done.value.code, *capfd.readouterr()
+    return run
+
+
+def written(path, recipe, seed=3):
+    dd.write_image(path, np.float32(np.random.RandomState(seed).uniform(0, 255, (20, 30, 3))), recipe=recipe)
+    return path
+
+
+# Data
+
+def test_the_defaults_are_those_of_deepdream():
+    recipe = Recipe()
+    assert (recipe.iter_n, recipe.octave_n, recipe.octave_scale, recipe.step_size) == (10, 4, 1.4, 1.5)
+    assert recipe.objective == {"objective": "L2"}
+    assert Recipe(guide="flowers.jpg").objective == {"objective": "guided"}
+    assert Recipe().seed != Recipe().seed  # drawn here, so that it is known afterwards
+
+
+def test_json_holds_everything():
+    recipe = Recipe(input="ä\udcff", end={"a": 1, "b": np.float32(0.5)}, seed=np.int64(7), tile=128, step_size=0.1,
+                    input_sha256="0" * 64, versions={"numpy": "1"})
+    text = recipe.to_json()
+    assert text.isascii()
+    assert Recipe.from_json(text) == recipe
+    assert json.loads(text)["end"] == {"a": 1, "b": 0.5}
+
+
+@pytest.mark.parametrize("values, says", [
+    ({"iter_n": "10"}, "iter_n='10'"), ({"clip": 1}, "clip=1"), ({"jitter": True}, "jitter=True"),
+    ({"input": None}, "input=None"), ({"end": ["a"]}, "end="), ({"versions": 3}, "versions=3"),
+    ({"input_sha256": "00"}, "64 hexadecimal"), ({"strength": 2.0}, "strength=2.0"), ({"max_size": 0}, "max_size=0"),
+    ({"strength": float("nan")}, "strength=nan"),
+])
+def test_what_is_no_recipe_is_refused(values, says):
+    with pytest.raises(ParameterError, match=says):
+        Recipe(**values)
+
+
+@pytest.mark.parametrize("text, says", [
+    ("", "not a recipe"), ("{", "not a recipe"), ("[1]", "not a recipe"), ("{}", "not a recipe"),
+    ("[" * 100_000, "not a recipe"),
+    ('{"recipe": 2}', "format 2 and this deepdream reads format 1"), ('{"recipe": null}', "format None"),
+    ('{"recipe": 1, "colour": 3}', "'colour'"), ('{"recipe": 1, "seed": "x"}', "seed='x'"),
+])
+def test_what_is_no_recipe_is_not_read(text, says):
+    with pytest.raises(ParameterError, match=says):
+        Recipe.from_json(text)
+
+
+# In picture files
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tif"])
+def test_a_picture_file_holds_its_recipe(tmp_path, suffix):
+    recipe = Recipe(**{**SMALL, "input": "Größe 大.jpg"}, strength=0.3)
+    path = written(tmp_path / f"dream.{suffix}", recipe)
+    assert Recipe.from_image(path) == recipe
+    without = written(tmp_path / f"without.{suffix}", None)
+    np.testing.assert_array_equal(dd.read_image(path), dd.read_image(without))
+    with pytest.raises(ImageError, match="holds no recipe"):
+        Recipe.from_image(without)
+
+
+def test_pillow_finds_it_where_other_programs_look(tmp_path):
+    """A PNG's text, EXIF's user comment, TIFF's image description: read here without our own code."""
+    text = Recipe(**SMALL).to_json()
+    for suffix in ("png", "jpg", "webp", "tif"):
+        with Image.open(written(tmp_path / f"a.{suffix}", Recipe.from_json(text))) as picture:
+            exif = picture.getexif()
+            found = {"png": lambda info=picture.info: info["deepdream"],
+                     "tif": lambda exif=exif: exif[270]}.get(
+                         suffix, lambda exif=exif: exif.get_ifd(0x8769)[0x9286].removeprefix(b"ASCII\0\0\0").decode())()
+        assert found == text, suffix
+
+
+def test_a_recipe_too_long_for_a_picture_is_refused(tmp_path):
+    recipe = Recipe(objective={"objective": "channels", "indices": list(range(20_000))})
+    with pytest.raises(ImageError, match="holds at most"):
+        written(tmp_path / "a.png", recipe)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("text", ["", "a caption", '{"recipe": ', '{"recipe": 1, "tile": []}', '{"recipe": 99}'])
+def test_a_tampered_recipe_is_one_clear_error(tmp_path, text, run):
+    class Tampered:
+        def to_json(self):
+            return text
+
+    path = written(tmp_path / "a.jpg", Tampered())
+    with pytest.raises(ImageError, match=str(path)) as refused:
+        Recipe.from_image(path)
+    assert "\n" not in str(refused.value)
+    code, out, err = run("replay", path, "-o", tmp_path / "b.png")
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+
+
+def test_damaged_files_are_image_errors(tmp_path):
+    with pytest.raises(ImageError, match="no such file"):
+        Recipe.from_image(tmp_path / "none.png")
+    whole = written(tmp_path / "whole.jpg", Recipe(**SMALL)).read_bytes()
+    damaged = tmp_path / "damaged.jpg"
+    for at in range(0, 700, 23):  # through the header, EXIF and the recipe
+        damaged.write_bytes(whole[:at] + b"\xff\x00\x80" + whole[at + 3:])
+        try:
+            assert isinstance(Recipe.from_image(damaged), Recipe)
+        except ImageError as error:
+            assert str(damaged) in str(error)
+    damaged.write_bytes(b"not a picture")
+    with pytest.raises(ImageError, match="not a picture"):
+        Recipe.from_image(damaged)
+
+
+# Finding what it was made from
+
+def test_pictures_are_found_by_their_pixels(tmp_path, monkeypatch, sky):
+    folders = [tmp_path / name for name in ("work", "beside", "data/images")]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    monkeypatch.setenv("DEEPDREAM_DATA", str(tmp_path / "data"))
+    monkeypatch.chdir(folders[0])
+    dd.write_image("a.png", sky)
+    sha256 = pictures.picture_sha256(dd.read_image("a.png"))
+    for folder in folders[1:]:  # the same pixels in another kind of file are the same picture
+        (folders[0] / "a.png").rename(tmp_path / "moved.png")
+        dd.write_image("a.png", 255 - sky)
+        (tmp_path / "moved.png").rename(folder / "a.png")
+        found = pictures.find_picture("a.png", sha256, beside=folders[1])
+        assert pictures.picture_sha256(found) == sha256
+        (folder / "a.png").rename(folders[0] / "a.png")
+    dd.write_image("a.png", 255 - sky)
+    with pytest.raises(ImageError, match=r"a\.png has other pixels.*no such file.*give one as image"):
+        pictures.find_picture("a.png", sha256, beside=folders[1])
+    assert pictures.picture_sha256(sky) != pictures.picture_sha256(np.swapaxes(sky, 0, 1))
+
+
+def test_a_recipe_does_not_tell_who_made_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "alice"))
+    name = short_name(str(tmp_path / "alice" / "a.png"))
+    assert name == "~/a.png"
+    assert expanded(name) == str(tmp_path / "alice" / "a.png")
+    assert short_name("b/a.png") == "b/a.png"
+
+
+# Making it again
+
+def test_complete_records_what_decides_the_pixels(squeezenet, squeezenet_file):
+    recipe = Recipe(**SMALL)
+    cat = dd.picture("cat")
+    done = recipe.complete(squeezenet, cat)
+    assert done.end == "fire8/concat"
+    assert done.input_sha256 == pictures.picture_sha256(cat)
+    assert done.weights_sha256.startswith("dd48cbdc")
+    assert done.versions["kind of layers"] == ("fast" if squeezenet.fast else "upstream")
+    assert done.versions["device"] == "CPU"
+    assert done.versions["deepdream"] == dd.__version__
+    assert not done.differences(done)
+    changed = {"input_sha256", "weights_sha256", "end", "versions"}
+    assert {key for key, value in asdict(done).items() if value != asdict(recipe)[key]} == changed
+
+
+def test_render_is_the_dream_that_deepdream_makes(squeezenet):
+    recipe = Recipe(**SMALL, end="fire6/concat", step_size=2.0, jitter=5, strength=0.25)
+    cat = recipe.fit(dd.picture("cat"))
+    assert max(cat.shape) == 72
+    dream = dd.deepdream(squeezenet, cat, iter_n=1, octave_n=2, end="fire6/concat", step_size=2.0, jitter=5, seed=1)
+    np.testing.assert_array_equal(recipe.render(net=squeezenet), cat + np.float32(0.25) * (dream - cat))
+
+
+def test_what_differs_is_said(squeezenet, caplog):
+    recipe = replace(Recipe(**SMALL), weights_sha256="0" * 64, input_sha256="1" * 64, versions={"numpy": "0.1"})
+    caplog.set_level(logging.WARNING, "deepdream")
+    recipe.render(image="coffee", net=squeezenet)
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 3
+    assert said[0].startswith("another input: sha256 ")
+    assert said[0].endswith("… here, 11111111… in the recipe")
+    assert said[1] == "other weights: sha256 dd48cbdc… here, 00000000… in the recipe"
+    assert said[2] == f"another numpy: {np.__version__} here, 0.1 in the recipe"
+
+
+def test_other_kinds_are_refused(squeezenet):
+    with pytest.raises(ParameterError, match=r"kind 'film'.* knows dream, "):
+        Recipe(**SMALL, kind="film").render(net=squeezenet)
+    with pytest.raises(ParameterError, match="'zoom' needs 'frame' in its more"):
+        Recipe(**SMALL, kind="zoom").render(net=squeezenet)
+
+
+# The command
+
+def test_dream_writes_a_recipe_and_replay_makes_it_again(tmp_path, monkeypatch, run, sky):
+    monkeypatch.chdir(tmp_path)
+    dd.write_image("Wölkchen.png", sky)
+    code, _, err = run("dream", "Wölkchen.png", "--model", "squeezenet_v1.1", "--iters", 1, "--octaves", 2,
+                       "--max-size", 80, "--tile", 64, "--end", "fire4/concat")
+    assert code == 0, err
+    recipe = Recipe.from_image("dream.png")
+    assert (recipe.input, recipe.tile, recipe.max_size, recipe.end) == ("Wölkchen.png", 64, 80, "fire4/concat")
+    code, out, err = run("replay", "dream.png", "-o", "again.png")
+    assert (code, err) == (0, "every pixel is the same as in dream.png\n")
+    assert out == f"{tmp_path / 'again.png'}\n"
+    np.testing.assert_array_equal(dd.read_image("again.png"), dd.read_image("dream.png"))
+    assert Recipe.from_image("again.png") == recipe
+    np.testing.assert_array_equal(to_bytes(recipe.render()), dd.read_image("dream.png"))
+
+    dd.write_image("Wölkchen.png", 255 - sky)
+    code, _, err = run("replay", "dream.png", "-o", "again.png")
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "has other pixels" in err
+    code, _, err = run("replay", "dream.png", "-o", "again.png", "--input", "Wölkchen.png")
+    assert code == 0
+    assert "another input: sha256" in err
+    assert "of the pixels differ from dream.png\n" in err
+
+
+def test_replay_over_itself(tmp_path, run):
+    path = tmp_path / "a.png"
+    run("dream", "cat", "--model", "squeezenet_v1.1", "--iters", 1, "--octaves", 1, "--max-size", 60, "-o", path)
+    before = path.read_bytes()
+    code, _, err = run("replay", path, "-o", path)
+    assert (code, err) == (0, f"every pixel is the same as in {path}\n")
+    assert path.read_bytes() == before
+
+
+def test_a_frame_of_a_zoom_is_made_again(tmp_path, run):
+    code, _, err = run("zoom", "cat", "-o", tmp_path / "z", "--frames", 3, "--scale", 0.1, "--rotate", 3, "--seed", 5,
+                       "--model", "squeezenet_v1.1", "--iters", 1, "--octaves", 1, "--max-size", 60, "--strength", 0.5)
+    assert code == 0, err
+    last = sorted((tmp_path / "z").glob("*.png"))[-1]
+    assert Recipe.from_image(last).more["frame"] == 2
+    code, _, err = run("replay", last, "-o", tmp_path / "again.png")
+    assert (code, err) == (0, f"every pixel is the same as in {last}\n")
+
+
+TEN = {
+    "plain": {},
+    "guided": {"guide": "coffee", "end": "fire4/concat"},
+    "channels": {"objective": {"objective": "channels", "indices": list(range(0, 384, 9))}, "end": "fire6/concat"},
+    "label": {"objective": {"objective": "label", "label": "tabby"}},
+    "several layers": {"end": {"fire3/concat": 1.0, "fire6/concat": 0.5}},
+    "an objective for each": {"objective": {"objective": "layers", "layers": {
+        "fire3/concat": {"objective": "L2"}, "fire5/concat": {"objective": "channels", "indices": [0]}}}},
+    "tiles": {"tile": 64, "max_size": 120, "end": "fire4/concat"},
+    "guided in tiles": {"tile": 64, "max_size": 100, "guide": "coffee", "end": "fire4/concat"},
+    "not clipped, blended": {"clip": False, "strength": 0.4, "jitter": 3, "step_size": 4.0},
+    "noise": {"input": "noise:50x70", "max_size": None, "octave_scale": 1.2},
+}
+
+
+@pytest.mark.parametrize("changes", TEN.values(), ids=TEN)
+def test_ten_recipes_replayed_give_identical_pixels(tmp_path, run, changes):
+    recipe = Recipe(**{**SMALL, "end": "fire6/concat" if "objective" not in changes else None, "iter_n": 2, **changes})
+    img, done = recipe.make()
+    dd.write_image(tmp_path / "a.png", img, recipe=done)
+    code, _, err = run("replay", tmp_path / "a.png", "-o", tmp_path / "b.png")
+    assert (code, err) == (0, f"every pixel is the same as in {tmp_path / 'a.png'}\n")
+    assert Recipe.from_image(tmp_path / "b.png") == done
+    assert np.abs(img - recipe.fit(recipe.pictures()[0])).mean() > 0.3
+
+
+def test_googlenet_replayed(tmp_path, run, googlenet):
+    done = Recipe(**{**SMALL, "model": "bvlc_googlenet", "guide": "coffee", "end": "inception_3b/output"})
+    img, done = done.make(net=googlenet)
+    dd.write_image(tmp_path / "a.png", img, recipe=done)
+    code, _, err = run("replay", tmp_path / "a.png", "-o", tmp_path / "b.png")
+    assert code == 0
+    assert err.endswith(f"every pixel is the same as in {tmp_path / 'a.png'}\n")
+
+
+def test_the_picture_of_a_label_is_made_again(tmp_path, run):
+    path = tmp_path / "a.png"
+    code, _, err = run("label", "starfish", "-o", path, "--size", 64, "--iters", 3, "--octaves", 2, "--model",
+                       "squeezenet_v1.1")
+    assert code == 0, err
+    recipe = Recipe.from_image(path)
+    assert (recipe.kind, recipe.input, recipe.objective["label"]) == ("label", "noise:64x64", "starfish, sea star")
+    code, _, err = run("replay", path, "-o", tmp_path / "again.png")
+    assert (code, err) == (0, f"every pixel is the same as in {path}\n")
