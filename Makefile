@@ -1,5 +1,5 @@
 # Each target sets up what it needs: Debian packages (as root), Caffe, the virtual environment .venv, the weights.
-.PHONY: dream test lint notebooks notebooks-run wheel image lock conda-test clean setup
+.PHONY: dream test bench lint notebooks notebooks-run wheel image lock conda-test clean setup
 .DEFAULT_GOAL := dream
 
 # Debian's own Python: Boost.Python is built for it.
@@ -16,6 +16,11 @@ dream: setup
 
 test: setup
 	@$(VENV)/bin/python -m pytest
+
+bench: setup
+	@$(VENV)/bin/python -c "import matplotlib, torch" 2>/dev/null || \
+	  $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	@$(VENV)/bin/python -m benchmarks
 
 lint: setup
 	@$(VENV)/bin/ruff check .
@@ -48,11 +53,13 @@ lock: setup
 	@PATH=$(VENV)/bin:$$PATH sh docker/lock.sh
 
 # The tests on a stock Caffe: what environment.yml lists, in a virtual environment of Python 3.9.
-PYTHON39 := python3.9
+PYTHON39 = $(shell for python in python3.9 "$$HOME"/.pyenv/versions/3.9.*/bin/python3.9; do \
+	  "$$python" -c "" 2>/dev/null && echo "$$python" && break; done)
 conda-test: setup
+	@test -n "$(PYTHON39)" || { echo "make conda-test needs a Python 3.9: make conda-test PYTHON39=PATH" >&2; exit 1; }
 	@$(PYTHON39) -m venv --clear build/conda
 	@$(VENV)/bin/python tests/conda_requirements.py > build/conda/requirements.txt
-	@build/conda/bin/python -m pip install --quiet -r build/conda/requirements.txt '.[test]'
+	@build/conda/bin/python -m pip install --quiet --disable-pip-version-check -r build/conda/requirements.txt '.[test]'
 	@build/conda/bin/python -m pytest
 
 setup:

@@ -16,6 +16,7 @@ is no larger than the largest between two of our seeds.
 
 import argparse
 import ast
+import functools
 import itertools
 import sys
 from dataclasses import replace
@@ -131,7 +132,7 @@ def dream(recipe, image, guide, seed):
 
 def statistics(model, image):
     """{layer: mean activation of each channel, rectified}, of an image in its own size."""
-    net = dd.load(model)
+    net = observer(model)
     chw = dd.preprocess(net, image)
     net.input.reshape(1, *chw.shape)
     net.input.data[0] = chw
@@ -140,6 +141,12 @@ def statistics(model, image):
         net.forward(end=layer)  # from the picture each time: values before an in-place ReLU
         found[layer] = np.maximum(net.blobs[layer].data[0], 0).mean(axis=(1, 2), dtype=np.float64)
     return found
+
+
+@functools.lru_cache(maxsize=1)
+def observer(model):
+    """The network that only looks: forward passes leave nothing behind that a later one would read."""
+    return dd.load(model)
 
 
 def distance(a, b):

@@ -33,6 +33,7 @@ HERE = Path(__file__).resolve().parent
 WITH_ENGINE = {"Convolution": "convolution_param", "Pooling": "pooling_param", "LRN": "lrn_param", "ReLU": "relu_param",
                "Softmax": "softmax_param"}
 BYTES_A_PIXEL = 1800  # of a dream up to inception_4c, measured on the CPU
+MOST_PIXELS = 120e6  # beyond, a blob of the first convolution has more values than Caffe can count
 
 
 def main():
@@ -175,7 +176,7 @@ def memory_that_runs_out(model, weights, gpu, rehearse):
     handler.emit = lambda record: said.append(record.getMessage())
     logging.getLogger("deepdream").addHandler(handler)
     try:
-        side = int((1.5 * caffe._caffe.gpu_memory(gpu)[1] / BYTES_A_PIXEL) ** 0.5)
+        side = int(min(1.5 * caffe._caffe.gpu_memory(gpu)[1] / BYTES_A_PIXEL, MOST_PIXELS) ** 0.5)
         net = load(model, weights, gpu)
         dream = dd.deepdream(net, pictures.clouds(side, side), iter_n=1, octave_n=1, seed=0, tile=side)
         said.append("finite" if np.isfinite(dream).all() else "not finite")

@@ -11,6 +11,7 @@ from .errors import DreamError, ImageError, LayerError, ModelError, ParameterErr
 from .footage import Video
 from .guide import guided
 from .image import read_image, write_image
+from .labels import label_picture, label_steps
 from .models import load
 from .net import Net, classify, deprocess, preprocess
 from .objectives import Objectives, channels, label, objective_L2
@@ -43,6 +44,8 @@ __all__ = [
     "dream_steps",
     "guided",
     "label",
+    "label_picture",
+    "label_steps",
     "load",
     "make_step",
     "objective_L2",

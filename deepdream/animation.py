@@ -4,6 +4,7 @@
 film of any length fits into memory. This needs PyAV, which brings FFmpeg along (the extra `video`).
 """
 
+import contextlib
 import importlib
 from fractions import Fraction
 from pathlib import Path
@@ -96,13 +97,20 @@ class _Frames:
         self._av, self._images, self._times, self._time_base = av, images, times, time_base
 
     def __iter__(self):
+        return self.frames()
+
+    def frames(self, coarse=False):
+        """The frames; `coarse`: with 32 values of each colour."""
         size = None
         for index, image in enumerate(self._images):
             size = size or image.shape
             if image.shape != size:
                 raise VideoError(f"picture {index} is {image.shape[1]}×{image.shape[0]}, the first one {size[1]}×"
                                  f"{size[0]}; the pictures of a film have one size")
-            frame = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(to_bytes(image)), format="rgb24")
+            pixels = np.ascontiguousarray(to_bytes(image))
+            if coarse:
+                pixels = pixels & 0b11111000 | 0b100
+            frame = self._av.VideoFrame.from_ndarray(pixels, format="rgb24")
             begin, end = (index, index + 1) if self._times is None else self._times[index:index + 2]
             frame.pts, frame.duration, frame.time_base = begin, end - begin, self._time_base
             yield frame
@@ -171,10 +179,13 @@ def _as_yuv(av, frame, stream):
 def _write_gif(av, path, frames, time_base):
     """FFmpeg's own filters in two passes: one palette for all the pictures, then every picture in its colours."""
     graph = None
-    for frame in frames:
+    # The filter counts how often it meets each colour; there are 16 million that are not coarse.
+    for frame in frames.frames(coarse=True):
         if graph is None:
             graph, (source,) = _filters(av, frame, ["palettegen"])
         source.push(frame)
+        with contextlib.suppress(av.BlockingIOError):  # it has no palette yet, but now it takes the frame in
+            graph.pull()
     source.push(None)
     palette = graph.pull()
     with av.open(str(path), "w", format="gif") as container:

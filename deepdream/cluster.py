@@ -4,6 +4,7 @@ The pictures that a recipe needs travel with it, and the dream comes back, so th
 with this machine; networks each worker loads by itself.
 """
 
+import itertools
 import logging
 import threading
 
@@ -12,20 +13,43 @@ from .errors import DreamError
 log = logging.getLogger(__name__)
 
 PATIENCE = 10  # seconds for a scheduler to answer
+AHEAD = 2  # tasks for each worker
 _ONE_AT_A_TIME = threading.Lock()
 
 
 def make_on_cluster(waiting, scheduler=None, workers=None, gpu=None):
     """Make pictures on the workers of a Dask scheduler, or of this machine.
 
-    A worker that dies has its recipe run again on another; after Dask's allowed-failures (three) deaths a recipe is
-    given up.
-
-    **Arguments:** `waiting`: [(entry, path), …]; `scheduler`: an address, such as tcp://10.0.0.1:8786; `workers`: or
-    the number of processes to start here; `gpu`: the device of each.
+    **Arguments:** `waiting`: [(entry, path), …]; the others as in `render_on_cluster`.
 
     **Returns:** an iterator of (entry, path, result) as they come about; the result is (picture, recipe) or an
     exception.
+    """
+    lacking = []
+
+    def jobs():
+        for entry, path in waiting:
+            try:
+                yield (entry, path), entry.recipe, *entry.recipe.pictures()
+            except DreamError as error:
+                lacking.append((entry, path, error))
+
+    for (entry, path), result in render_on_cluster(jobs(), scheduler, workers, gpu):
+        yield entry, path, result
+    yield from lacking
+
+
+def render_on_cluster(jobs, scheduler=None, workers=None, gpu=None):
+    """Render recipes on the workers of a Dask scheduler, or of this machine, a few ahead of those that are done.
+
+    A worker that dies has its recipe run again on another; after Dask's allowed-failures (three) deaths a recipe is
+    given up.
+
+    **Arguments:** `jobs`: an iterable of (key, recipe, image, guide), taken from one at a time; `scheduler`: an
+    address, such as tcp://10.0.0.1:8786; `workers`: or the number of processes to start here; `gpu`: the
+    device of each.
+
+    **Returns:** an iterator of (key, result) as they come about; the result is (picture, recipe) or an exception.
 
     **Raises:** `DreamError` if `distributed` is missing or no scheduler answers.
     """
@@ -47,20 +71,23 @@ def make_on_cluster(waiting, scheduler=None, workers=None, gpu=None):
             raise DreamError(f"no Dask scheduler answers at {scheduler} ({error}); start one with `dask scheduler`"
                              ) from None
         try:
-            if not client.scheduler_info()["workers"]:
+            there = client.scheduler_info()["workers"]
+            if not there:
                 log.info("the scheduler at %s has no workers yet: waiting for some (`dask worker`)", scheduler)
-            futures = {}
-            for entry, path in waiting:
-                try:
-                    image, guide = entry.recipe.pictures()
-                except DreamError as error:
-                    yield entry, path, error
-                    continue
-                futures[client.submit(_render, entry.recipe, image, guide, gpu, pure=False)] = entry, path
-            for future in as_completed(list(futures)):
-                entry, path = futures.pop(future)
-                yield entry, path, future.exception() or future.result()  # either may be an exception
+            keys, jobs = {}, iter(jobs)
+
+            def submit():
+                for key, recipe, image, guide in itertools.islice(jobs, 1):
+                    future = client.submit(_render, recipe, image, guide, gpu, pure=False)
+                    keys[future] = key
+                    yield future
+            # Enough that no worker waits, not so many that their pictures fill the memory.
+            futures = as_completed([future for _ in range(AHEAD * max(len(there), 8)) for future in submit()])
+            for future in futures:
+                yield keys.pop(future), future.exception() or future.result()  # either may be an exception
                 future.release()
+                for another in submit():
+                    futures.add(another)
         finally:
             client.close()
             if cluster is not None:

@@ -15,8 +15,9 @@ from functools import partial
 import numpy as np
 import scipy.ndimage as nd
 
+from .checks import check_count, check_number
 from .ends import named, resolve_end
-from .errors import ImageError, LayerError, ParameterError
+from .errors import ImageError, LayerError
 from .image import check_image
 from .net import deprocess, preprocess
 from .objectives import objective_L2
@@ -99,16 +100,16 @@ def dream_steps(net, base_img, iter_n=10, octave_n=4, octave_scale=1.4, end=None
     its steps.
     """
     base_img = check_image(base_img)
-    _check_count("iter_n", iter_n, 1, "the number of iterations")
-    _check_count("octave_n", octave_n, 1, "the number of octaves", MOST_OCTAVES)
-    _check_count("jitter", jitter, 0, "the jitter in pixels")
-    _check_number("octave_scale", octave_scale, 1, "the octave scale")
-    _check_number("step_size", step_size, -math.inf, "the step size")
+    check_count("iter_n", iter_n, 1, "the number of iterations")
+    check_count("octave_n", octave_n, 1, "the number of octaves", MOST_OCTAVES)
+    check_count("jitter", jitter, 0, "the jitter in pixels")
+    check_number("octave_scale", octave_scale, 1, "the octave scale")
+    check_number("step_size", step_size, -math.inf, "the step size")
     end = resolve_end(net, end, objective)
     shapes = octave_shapes(*base_img.shape[:2], octave_n, octave_scale)
-    _check_sizes(net, end, shapes, octave_scale)
+    check_sizes(net, end, shapes, octave_scale)
     seed = fresh_seed() if seed is None else seed
-    _check_count("seed", seed, 0, "the seed", 2**32 - 1)
+    check_count("seed", seed, 0, "the seed", 2**32 - 1)
     tiles = Tiles(plan(net, end, shapes, tile), seed, may_shrink=tile is not None)
     # NumPy's frozen generator: what np.random.seed(seed) gave the release's global one.
     step = partial(_ascend, net, end=end, objective=objective, step_size=step_size, jitter=jitter, clip=clip,
@@ -178,7 +179,7 @@ def _zoom(chw, shape):
     return nd.zoom(chw, (1, *factors), order=1)
 
 
-def _check_sizes(net, end, shapes, octave_scale):
+def check_sizes(net, end, shapes, octave_scale):
     """Refuse octaves that are too small for the network, and say what would fit."""
     fit = sum(_large_enough(net, end, *shape) for shape in shapes)
     if fit == len(shapes):
@@ -196,17 +197,3 @@ def _large_enough(net, end, height, width):
     """Whether a picture of this size leaves every layer up to `end` at least one value."""
     sizes = net.sizes(height, width, end).values()
     return min(height, width) >= SMALLEST and all(min(size) >= 1 for size in sizes if size)
-
-
-def _check_count(name, value, lowest, what, highest=math.inf):
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not whole or not lowest <= value <= highest:
-        limit = f"{lowest} or more" if highest == math.inf else f"from {lowest} to {highest}"
-        raise ParameterError(f"{name}={value!r}: {what} must be a whole number, {limit}")
-
-
-def _check_number(name, value, lowest, what):
-    number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or value < lowest:
-        limit = "" if lowest == -math.inf else f", {lowest:g} or more"
-        raise ParameterError(f"{name}={value!r}: {what} must be a finite number{limit}")

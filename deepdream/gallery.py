@@ -1,7 +1,8 @@
 """Many recipes in one file: made one after the other or on a cluster, and shown on one page.
 
 The central type is `Entry`, a picture of a gallery. A gallery is a TOML file with `title`, `about` and `[[picture]]`
-tables: `name` (of the file), `title`, `alt`, `known`, `guess`, `source`, and the fields of a `Recipe`.
+tables: `name` (of the file), `title`, `alt`, `known`, `guess`, `source`, and the fields of a `Recipe`. `like` is the
+name of a picture above whose words and fields are this one's as well, unless it has its own.
 
 `make` is the core, a generator of `Outcome` records. Each picture is written whole, with its recipe inside, and one
 that is there from the same recipe is not made again: a gallery can be stopped at any moment and gone on with.
@@ -92,12 +93,25 @@ def read_gallery(path):
     pictures = table.get("picture")
     if not isinstance(pictures, list) or not pictures or not all(isinstance(each, Mapping) for each in pictures):
         raise DreamError(f"{path} has no [[picture]] tables, so there is nothing to make")
-    entries = tuple(_entry(path, number, dict(each)) for number, each in enumerate(pictures, 1))
+    entries = tuple(_entry(path, number, each) for number, each in enumerate(_likenesses(path, pictures), 1))
     names = [entry.name for entry in entries]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
         raise DreamError(f"{path}: two pictures are called {twice}, and one would replace the other")
     return Gallery(str(table.get("title", Path(path).stem)), str(table.get("about", "")), entries)
+
+
+def _likenesses(path, pictures):
+    """The tables of the pictures, each with what it has of the one that it is like."""
+    full = {}
+    for table in pictures:
+        like = table.get("like")
+        if like is not None and like not in full:
+            raise DreamError(f"{path}: {table.get('name')} is like {like!r}, but no picture above has that name")
+        whole = {**full.get(like, {}), **table}
+        whole.pop("like", None)
+        full[str(whole.get("name"))] = whole
+        yield dict(whole)
 
 
 def _entry(path, number, table):

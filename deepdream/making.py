@@ -17,6 +17,7 @@ from .ends import resolve_end
 from .errors import ParameterError
 from .fetch import sha256_of
 from .image import check_image
+from .labels import label_steps
 from .pictures import picture_sha256
 from .specs import objective_from_spec
 from .tiles import plan
@@ -83,4 +84,16 @@ def _zoom(recipe, net, image, guide, progress):
     return frame.image
 
 
-KINDS = {"dream": _dream, "zoom": _zoom}
+def _label(recipe, net, image, guide, progress):
+    """The picture of a label, out of noise; of the input only the size is used."""
+    label, more = recipe.objective, recipe.more
+    settings = {name: getattr(recipe, name) for name in ("seed", "iter_n", "octave_n", "octave_scale", "step_size",
+                                                         "jitter")}
+    steps = label_steps(net, label["index"] if "index" in label else label["label"], image.shape[:2], **settings,
+                        blur=more["blur"], decay=more["decay"])
+    for step in steps:
+        progress((step.octave * recipe.iter_n + step.iteration + 1) / (recipe.octave_n * recipe.iter_n))
+    return step.image
+
+
+KINDS = {"dream": _dream, "label": _label, "zoom": _zoom}

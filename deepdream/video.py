@@ -6,9 +6,11 @@ and what it adds is blended with it. `video_frames` is the core, a generator of 
 """
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 
+from .cluster import render_on_cluster
 from .dream import deepdream, fresh_seed
 from .errors import ParameterError, VideoError
 from .flow import motion, warp
@@ -58,10 +60,12 @@ def _frames(net, images, carry, strength, after, dream):
         if after is not None and index <= after.index:
             result = after.image
         else:
-            carried = None
             if carry and strength and source_before is not None:
                 carried = _carried(source_before, source, (result - source_before) / np.float32(strength), carry)
-            result = source + np.float32(strength) * _detail(net, source, carried, dream)
+                dreamt = source + _detail(net, source, carried, dream)
+            else:
+                dreamt = deepdream(net, source, **dream)
+            result = dreamt if strength == 1 else source + np.float32(strength) * (dreamt - source)
             if dream.get("clip", True):
                 result = result.clip(0, 255)
             yield Frame(index, result.copy(), dream["seed"])
@@ -76,8 +80,6 @@ def _carried(before, now, detail, carry):
 
 def _detail(net, source, carried, dream):
     """What a dream adds to a frame, together with what is carried along to it."""
-    if carried is None:
-        return deepdream(net, source, **dream) - source
     before, weight = carried
     start = np.clip(source + weight * before, 0, 255)
     fresh = deepdream(net, start, **dream) - start
@@ -87,14 +89,32 @@ def _detail(net, source, carried, dream):
     return detail * (wanted / size) if size > 0 else detail
 
 
-def video_into(run, net, video, carry, **dream):
+def video_into(run, net, images, carry, **dream):
     """The dreamt frames of a video that are not yet in its folder.
 
-    **Arguments:** `run`: a `FrameFolder` whose recipe has been begun; `video`: the frames from the beginning; the
+    **Arguments:** `run`: a `FrameFolder` whose recipe has been begun; `images`: the frames from the beginning; the
     others as in `video_frames`, among them the run's `seed`.
 
     **Returns:** an iterator of the paths of the new frames, each as soon as it is written.
     """
-    after = Frame(run.done - 1, run.state["image"], dream["seed"]) if run.done else None
-    for frame in video_frames(net, video, carry, after=after, **dream):
-        yield run.save(frame.index, frame.image, image=frame.image)
+    after = Frame(run.done - 1, run.state.get("image"), dream["seed"]) if run.done else None
+    for frame in video_frames(net, images, carry, after=after, **dream):
+        yield run.save(frame.index, frame.image, **({"image": frame.image} if carry else {}))
+
+
+def video_on_cluster(run, images, guide=None, **where):
+    """As `video_into`, every frame by itself, on a Dask cluster.
+
+    **Arguments:** `run`; `images`; `guide`: of a guided dream, an array; `where`: as in `render_on_cluster`.
+
+    **Raises:** also `VideoError` if a frame cannot be dreamt on any of them.
+    """
+    alone = replace(run.recipe, kind="dream", more={}, input_sha256=None, max_size=None)
+    jobs = ((index, alone, image, guide) for index, image in enumerate(images) if index >= run.done)
+    early = {}  # frames that were done before one that comes before them
+    for index, result in render_on_cluster(jobs, **where):
+        if isinstance(result, Exception):
+            raise VideoError(f"frame {index} could not be dreamt: {result}")
+        early[index] = result[0]
+        while run.done in early:
+            yield run.save(run.done, early.pop(run.done))

@@ -13,6 +13,7 @@ any Linux whose C library is as new. NVIDIA's are not inside; they come with the
 """
 
 import argparse
+import fcntl
 import hashlib
 import os
 import platform
@@ -55,11 +56,20 @@ def recipe_hash():
 
 
 def wheel():
+    """The path of the wheel, built if it is not there yet."""
     shelf = source.cache_folder() / "wheels" / recipe_hash()
     kept = sorted(shelf.glob("*.whl"))
     if kept:
         return kept[0]
     shelf.mkdir(parents=True, exist_ok=True)
+    with open(shelf / "lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another process may be building the same: wait for it
+        kept = sorted(shelf.glob("*.whl"))
+        return kept[0] if kept else build(shelf)
+
+
+def build(shelf):
+    """Build the wheel into `shelf`, a folder; returns its path."""
     with tempfile.TemporaryDirectory(dir=shelf, prefix="build-") as folder:
         log = shelf / "build.log"
         print(f"Building Caffe, once: about {20 if variant.cuda() else 4} minutes on 2 cores. Log: {log}",

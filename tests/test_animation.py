@@ -6,10 +6,13 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+from conftest import assert_refused, run_commands
 from PIL import Image
 
 import deepdream as dd
 from deepdream.animation import write_animation, write_film
+from deepdream.dream import octave_shapes
+from deepdream.growth import Growth
 
 
 def discs(count, height=50, width=64):
@@ -131,3 +134,38 @@ def test_without_pyav_the_way_to_get_it_is_said(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(dd.DreamError, match=r"pip install 'deepdream-caffe\[video\]'"):
         write_animation(tmp_path / "film.mp4", discs(2))
+
+
+# The steps of a dream
+
+def test_the_steps_of_a_dream_are_shown_at_full_size(tiny):
+    image = np.random.RandomState(3).uniform(0, 255, (40, 56, 3)).astype(np.float32)
+    settings = {"iter_n": 2, "octave_n": 2, "jitter": 4, "seed": 1}
+    steps = list(dd.dream_steps(tiny, image, **settings))
+    with Growth(image, octave_shapes(40, 56, 2, 1.4)) as growth:
+        for step in steps:
+            growth.add(step)
+        for _ in range(2):
+            pictures = list(growth)
+            assert [picture.shape for picture in pictures] == [(40, 56, 3)] * 4
+    # At full size they are the steps themselves, at the smaller one the picture with something soft added.
+    for step, picture in zip(steps[2:], pictures[2:]):
+        np.testing.assert_array_equal(picture, np.rint(step.image.clip(0, 255)))
+    sharp, added = image - image.mean(), pictures[1] - image
+    assert np.corrcoef(sharp.ravel(), (pictures[1] - pictures[1].mean()).ravel())[0, 1] > 0.95
+    assert np.abs(added).mean() > 0.5
+
+
+def test_the_command_animates(tmp_path, tiny_model):
+    settings = ["--octaves", "2", "--iters", "3", "--model", tiny_model]
+    done, several, other = run_commands(
+        tmp_path, ["dream", "noise:64x48", "--animate", "steps.gif", *settings],
+        ["dream", "noise:64x48", "cat", "-o", ".", "--animate", "steps.gif", *settings],
+        ["dream", "noise:64x48", "--animate", "steps.webm", *settings])
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [str(tmp_path / "dream.png"), str(tmp_path / "steps.gif")]
+    with Image.open(tmp_path / "steps.gif") as film:
+        assert film.n_frames == 6
+        assert film.size == (64, 48)
+    assert_refused(several, "--animate steps.gif", "name one picture")
+    assert_refused(other, "end the name in .mp4 or .gif")

@@ -17,7 +17,10 @@ def parsed(text):
 
 @pytest.mark.parametrize("name", GENERATE["DEFINITIONS"])
 def test_committed_definition_is_what_the_code_makes(name):
-    assert models.find_model(name).prototxt.read_text(encoding="utf-8") == GENERATE["DEFINITIONS"][name]()
+    committed, made = models.find_model(name).prototxt.read_text(encoding="utf-8"), GENERATE["DEFINITIONS"][name]()
+    assert parsed(committed) == parsed(made)
+    if "alpha: 9.99" not in made:  # protobuf before 4 spells floats otherwise
+        assert committed == made
 
 
 def facts(layer):

@@ -27,11 +27,11 @@ def test_a_dream_of_another_seed_agrees_and_the_input_does_not(tmp_path, run, go
     img, made = recipe.make(net=googlenet)
     dd.write_image(tmp_path / "ours.png", img, recipe=made)
     dd.write_image(tmp_path / "input.png", recipe.fit(dd.picture("cat")))
-    code, out = run(tmp_path / "ours.png", "--recipe", tmp_path / "ours.png", "-o", tmp_path / "table.md")
+    code, out = run(tmp_path / "ours.png", "--recipe", tmp_path / "ours.png", "-o", tmp_path / "table.md", "--seeds", 4)
     assert code == 0, out
     assert out.count("| agrees |") == 4
     assert (tmp_path / "table.md").read_text(encoding="utf-8").strip() == out.strip()
-    code, out = run(tmp_path / "input.png", "--recipe", tmp_path / "ours.png")
+    code, out = run(tmp_path / "input.png", "--recipe", tmp_path / "ours.png", "--seeds", 3)
     assert code == 1
     assert "| differs |" in out
 
@@ -40,6 +40,6 @@ def test_a_reference_vector_brings_its_own_recipe(tmp_path, run, googlenet):
     image = dd.picture("cat")[::6, ::6]
     settings = {"iter_n": 3, "octave_n": 1, "end": "inception_3b/5x5_reduce", "seed": 3}
     np.savez(tmp_path / "v.npz", input=image, output=dd.deepdream(googlenet, image, **settings), params=repr(settings))
-    code, out = run(tmp_path / "v.npz")
+    code, out = run(tmp_path / "v.npz", "--seeds", 4)
     assert code == 0, out
     assert "### 76×50, iter_n 3, octave_n 1, end inception_3b/5x5_reduce, seed 3" in out

@@ -93,12 +93,21 @@ def test_a_gallery_file(toml):
     ('[[picture]]\nname = "a"\n[[picture]]\nname = "a"', "two pictures are called a"),
     ('[[picture]]\nname = "a"\ncolour = 1', "a has 'colour'"),
     ('[[picture]]\nname = "a"\niter_n = "x"', "a: iter_n='x'"),
+    ('[[picture]]\nname = "a"\nlike = "b"\n[[picture]]\nname = "b"', "a is like 'b', but no picture above"),
 ])
 def test_a_gallery_file_that_is_not_right(tmp_path, text, says):
     path = tmp_path / "g.toml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(DreamError, match=says):
         read_gallery(path)
+
+
+def test_a_picture_like_another(tmp_path):
+    path = tmp_path / "g.toml"
+    path.write_text('[[picture]]\nname = "a"\nalt = "an a"\nguess = "all"\niter_n = 3\njitter = 2\n'
+                    '[[picture]]\nname = "b"\nlike = "a"\njitter = 4\nalt = "a b"\n', encoding="utf-8")
+    first, second = read_gallery(path).entries
+    assert second == replace(first, name="b", alt="a b", recipe=replace(first.recipe, jitter=4))
 
 
 def test_a_gallery_file_that_is_not_there(tmp_path):

@@ -57,9 +57,13 @@ def test_a_failed_check_raises_and_the_process_lives(tmp_path):
     bad.write_text('layer { name: "x" type: "Nonsense" top: "x" }', encoding="utf-8")
     with pytest.raises(caffe.Error, match="Unknown layer type"):
         caffe.Net(str(bad), caffe.TEST)
-    with pytest.raises(caffe.Error, match="CPU-only"):
+
+
+@ours
+def test_a_gpu_that_is_not_there_raises():
+    with pytest.raises(caffe.Error, match=r"CPU-only|cuda\w+\("):
         caffe.set_mode_gpu()
-        caffe.set_device(0)
+        caffe.set_device(99)
     caffe.set_mode_cpu()
 
 

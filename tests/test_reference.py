@@ -6,14 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import caffe
 import numpy as np
 import pytest
-import scipy.ndimage
 from conftest import correlation
 from PIL import Image
 
 import deepdream as dd
+from benchmarks import release
 from deepdream import models
 
 # How close the detail must come. Ascent is chaotic: rounding picks other winners in max-pools. The limits lie between
@@ -69,33 +68,12 @@ def has_avx512():
         return False
 
 
-def test_upstreams_layers_give_the_release_s_bits(tmp_path, googlenet_weights, oracles):
+def test_upstreams_layers_give_the_release_s_bits(googlenet_weights, oracles):
     """The release's arithmetic, spelled out on a net that Caffe prepared with force_backward: the same bits."""
     base, _, settings, _ = vector(oracles, "noclip")
-    definition = tmp_path / "forced.prototxt"
-    text = models.find_model("bvlc_googlenet").prototxt.read_text(encoding="utf-8")
-    definition.write_text(f"force_backward: true\n{text.replace('dim: 10', 'dim: 1', 1)}", encoding="utf-8")
-    net = caffe.Net(str(definition), caffe.TEST, weights=str(googlenet_weights))
-    mean, end = np.float32([[[104]], [[116]], [[122]]]), "inception_4c/output"
-    sizes = [base.transpose(2, 0, 1)[::-1] - mean]
-    while len(sizes) < settings["octave_n"]:
-        sizes.append(scipy.ndimage.zoom(sizes[-1], (1, 1 / 1.4, 1 / 1.4), order=1))
-    shifts, blob, added = np.random.RandomState(settings["seed"]), net.blobs["data"], 0 * sizes[-1]
-    for size in reversed(sizes):
-        if added.shape != size.shape:
-            added = scipy.ndimage.zoom(added, np.array(size.shape) / added.shape, order=1)
-        blob.reshape(1, *size.shape)
-        picture = size + added
-        for _ in range(settings["iter_n"]):
-            x, y = shifts.randint(-32, 33, 2)
-            blob.data[0] = np.roll(picture, (x, y), (2, 1))
-            net.forward(end=end)
-            net.blobs[end].diff[...] = net.blobs[end].data
-            net.backward(start=end)
-            blob.data[...] += np.float32(1.5 / np.abs(blob.diff).mean()) * blob.diff
-            picture = np.roll(blob.data[0], (-x, -y), (2, 1))
-        added = picture - size
-    expected = (picture + mean)[::-1].transpose(1, 2, 0)
+    model = models.find_model("bvlc_googlenet")
+    net = release.load(model.prototxt, googlenet_weights)
+    expected = release.deepdream(net, base, model.mean, **{"end": model.end, **settings})
     assert np.array_equal(dd.deepdream(dd.load("bvlc_googlenet", fast=False), base, **settings), expected)
 
 

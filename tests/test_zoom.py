@@ -58,12 +58,13 @@ def test_zoom_turns_counterclockwise(img):
     assert 15 < columns.mean() < 25
 
 
-def test_frames_are_the_loop_written_out(tiny, img):
+@pytest.mark.parametrize("aim", [{}, {"objective": dd.channels([1])}, {"end": {"left": 1.0, "conv1": 0.5}}])
+def test_frames_are_the_loop_written_out(tiny, img, aim):
     image = img
-    for frame in dd.zoom_frames(tiny, img, 3, scale=0.1, rotate=5, seed=8, **SMALL):
+    for frame in dd.zoom_frames(tiny, img, 3, scale=0.1, rotate=5, seed=8, **aim, **SMALL):
         if frame.index:
             image = zoom(image, 0.1, 5)
-        image = dd.deepdream(tiny, image, seed=frame.seed, **SMALL)
+        image = dd.deepdream(tiny, image, seed=frame.seed, **aim, **SMALL)
         np.testing.assert_array_equal(frame.image, image)
     assert frame.index == 2
 
@@ -309,6 +310,10 @@ def test_frames_are_added_and_films_made_without_dreaming(tmp_path, tiny_model):
     with Image.open(tmp_path / "again.gif") as film:
         assert film.n_frames == 4
         assert film.info["duration"] == 200
+    # The first frames alone.
+    assert run("-o", "run", "--frames", "3", "--gif", "first.gif").returncode == 0
+    with Image.open(tmp_path / "first.gif") as film:
+        assert film.n_frames == 3
     # Frames of one go and of several are the same.
     (tmp_path / "gone").rename(tiny_model)
     assert run(*DREAM[:2], "other", *DREAM[3:], "--frames", "4").returncode == 0

@@ -15,6 +15,7 @@ import typer
 from ..errors import DreamError
 from .dream import dream
 from .gallery import gallery
+from .label import label
 from .replay import replay
 from .screen import ScreenHandler, screen
 from .show import classify_command, layers, models_command
@@ -24,6 +25,7 @@ from .zoom import zoom
 app = typer.Typer(add_completion=False, rich_markup_mode=None,
                   help="DeepDream: a trained classifier asked, backwards, for more of what it sees.")
 app.command()(dream)
+app.command()(label)
 app.command()(replay)
 app.command()(gallery)
 app.command()(layers)

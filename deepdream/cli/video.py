@@ -3,6 +3,7 @@
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Optional
 
 import typer
 
@@ -11,9 +12,9 @@ from ..errors import VideoError
 from ..fetch import sha256_of
 from ..footage import Video
 from ..frames import FrameFolder
-from ..video import CARRY, video_into
+from ..video import CARRY, video_into, video_on_cluster
 from .films import Pictures, check_film
-from .options import DreamOptions, check_range, takes_dream_options
+from .options import DreamOptions, check_range, gpu_of, takes_dream_options
 from .screen import progress_line, say
 
 
@@ -24,6 +25,10 @@ def video(
     output: Path = typer.Argument(..., metavar="OUT", help="The video to write: MP4, or GIF without sound."),
     carry: float = typer.Option(CARRY, "--carry", help="How much of the dream moves along from frame to frame, 0..1."),
     independent: bool = typer.Option(False, "--independent", help="Dream every frame by itself: it flickers."),
+    workers: Optional[int] = typer.Option(None, "--workers", metavar="N", show_default=False,
+                                          help="With --independent: in N processes on this machine, with Dask."),
+    scheduler: Optional[str] = typer.Option(None, "--scheduler", metavar="ADDRESS", show_default=False,
+                                            help="With --independent: on the workers of this Dask scheduler."),
 ):
     """Dream on a video: its sound, length, frame rate and size stay as they are.
 
@@ -31,6 +36,11 @@ def video(
     folder OUT.frames.
     """
     check_range("--carry", carry, 0, 1)
+    check_range("--workers", workers, 1)
+    if workers and scheduler:
+        raise VideoError("--workers starts processes here and --scheduler uses others: give one of the two")
+    if (workers or scheduler) and not independent:
+        raise VideoError("frames that carry the dream along are dreamt one after the other: add --independent")
     check_film(output, "OUT")
     carry = 0.0 if independent else carry
     if carry:
@@ -41,7 +51,7 @@ def video(
     net, model = options.load()
     work = output.with_name(f"{output.name}.frames")
     with FrameFolder(work, "video") as run:
-        _dream(options, run, net, model, film, carry)
+        _dream(options, run, net, model, film, carry, scheduler, workers)
         passes = 2 if output.suffix.lower() == ".gif" else 1
         with progress_line() as progress:
             task = progress.add_task(f"writing {output}", total=passes * len(film))
@@ -51,7 +61,7 @@ def video(
     print(output.resolve(), flush=True)
 
 
-def _dream(options, run, net, model, film, carry):
+def _dream(options, run, net, model, film, carry, scheduler, workers):
     settings = options.settings(net)
     if run.recipe is not None:  # what nobody asked for is as it was
         settings["seed"] = run.recipe.seed if options.seed is None else options.seed
@@ -63,8 +73,13 @@ def _dream(options, run, net, model, film, carry):
         say(difference)
     settings["tile"] = recipe.tile
     images, total, before = (recipe.fit(image) for image in film), len(film), run.done
+    if scheduler or workers:
+        paths = video_on_cluster(run, images, options.lead, scheduler=scheduler, workers=workers,
+                                 gpu=gpu_of(options.gpu))
+    else:
+        paths = video_into(run, net, images, carry, strength=options.strength, **settings)
     with progress_line() as progress:
         task = progress.add_task(f"frame {before + 1}/{total}", total=total, completed=before)
-        for path in video_into(run, net, images, carry, strength=options.strength, **settings):
+        for path in paths:
             progress.update(task, advance=1, description=f"frame {min(run.done + 1, total)}/{total}, last {path}")
-    say(f"{film.path} dreamt at {settings['end']}, seed {settings['seed']}: {total} frames")
+    say(f"{film.path} dreamt at {options.aim(settings)}, seed {settings['seed']}: {total} frames")

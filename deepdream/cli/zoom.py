@@ -73,5 +73,5 @@ def _dream(options, run, name, wanted, scale, rotate):
         for path in zoom_into(run, net, recipe.fit(full), wanted, scale, rotate, strength=options.strength, **settings):
             progress.update(task, advance=1, description=f"frame {min(run.done + 1, wanted)}/{wanted}, last {path}")
             print(path.resolve(), flush=True)
-    say(f"{name} dreamt at {options.aim(settings)}, seed {settings['seed']}: {max(wanted - before, 0)} new frames, "
+    say(f"{name} dreamt at {options.aim(settings)}, seed {settings['seed']}: {max(wanted - before, 0)} frames more, "
         f"{run.done} in {run.folder}")

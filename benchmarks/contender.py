@@ -1,0 +1,65 @@
+"""What each contender is given, and what it answers.
+
+A contender is a module that is run in a process of its own: `python -m benchmarks.ours '{"folder": …, "task": …}'`. The
+folder holds the same work for all of them, as plain files, so that PyTorch's process never loads Caffe:
+
+- `work.json`: the dream's settings, the layer, the mean, the paths of the definition and the weights;
+- `picture.npy`: float32 (H, W, 3), RGB 0..255 (a request may name another file);
+- `layers.json`, `weights.npz`: the network, for those who do not read Caffe's files.
+
+It answers with one line of JSON, its last, which `answer` prints.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+
+PROBE = (224, 320)  # height and width of the picture's middle, where the gradients of all contenders are compared
+
+
+def asked():
+    """What the command line asks of this process: `task` and more, with the work's own settings and picture."""
+    request = json.loads(sys.argv[1])
+    folder = Path(request["folder"])
+    work = json.loads((folder / "work.json").read_text(encoding="utf-8"))
+    picture = np.load(folder / request.get("picture", "picture.npy"))
+    return SimpleNamespace(**{**work, **request, "folder": folder, "picture": picture})
+
+
+def answer(**result):
+    """Print the result, with the most memory that this process ever held, in bytes."""
+    print(json.dumps({**result, "peak": peak_bytes()}), flush=True)
+
+
+def peak_bytes():
+    """Linux's VmHWM; unlike getrusage's figure it is not inherited from the process that started this one."""
+    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    raise OSError("no VmHWM in /proc/self/status: the benchmarks need Linux")
+
+
+def run(dream, gradient):
+    """The tasks that every contender has.
+
+    **Arguments:** `dream`: a function of the picture, the number of octaves and of iterations, that returns the dream,
+    (H, W, 3); `gradient`: a function of a picture that returns the gradient at it, (3, H, W) BGR, as the network is
+    loaded.
+    """
+    work = asked()
+    y, x = (max(0, n - size) // 2 for n, size in zip(work.picture.shape, PROBE))
+    probe = work.picture[y:y + PROBE[0], x:x + PROBE[1]]
+    if work.task == "gradient":
+        np.save(work.output, gradient(probe))
+        return answer()
+    dream(probe, 1, 1)  # libraries start their threads and choose their kernels
+    begin = time.perf_counter()
+    result = dream(work.picture, work.settings["octave_n"], work.settings["iter_n"])
+    seconds = time.perf_counter() - begin
+    if not np.isfinite(result).all() or np.array_equal(result, work.picture):
+        raise ValueError("this is no dream: the picture did not change, or is not finite")
+    return answer(seconds=seconds)

@@ -1,0 +1,56 @@
+"""What the benchmarks ran on: the processor, the system, the versions; nothing that names a particular machine."""
+
+import importlib.metadata
+import os
+import platform
+import resource
+from pathlib import Path
+
+PACKAGES = ("deepdream-caffe", "deepdream-pycaffe", "numpy", "scipy", "torch")
+
+
+def describe():
+    """A dictionary of short strings."""
+    facts = {}
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        key, _, value = line.partition(":")
+        facts.setdefault(key.strip(), value.strip())
+    memory = Path("/proc/meminfo").read_text(encoding="ascii").split()[1]
+    flags = facts.get("flags", "").split()
+    vectors = next((name for flag, name in (("avx512vl", "AVX-512"), ("avx2", "AVX2")) if flag in flags), "no AVX2")
+    named = facts.get("model name", platform.machine())
+    if "cpu family" in facts:
+        named += f" (family {facts['cpu family']}, model {facts['model']})"
+    return {
+        "processor": f"{named}, {vectors}", "cores": len(os.sched_getaffinity(0)),
+        "memory": f"{int(memory) / 2**20:.0f} GiB", "system": _system(),
+        "versions": {"Python": platform.python_version(), **_versions()},
+    }
+
+
+def busy_seconds():
+    """Processor seconds since the machine started that were spent on anything, or taken by another virtual machine."""
+    line = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0]
+    user, nice, system, _, _, irq, softirq, steal, *_ = map(int, line.split()[1:])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
+def childrens_seconds():
+    """Processor seconds of this process's children that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _system():
+    system = platform.freedesktop_os_release() if hasattr(platform, "freedesktop_os_release") else {}
+    return f"{system.get('ID', platform.system()).capitalize()} {system.get('VERSION_ID', '')}".strip()
+
+
+def _versions():
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions

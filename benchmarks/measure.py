@@ -1,0 +1,115 @@
+"""The parts of the benchmark.
+
+Each is a generator that takes a `Work` and what it found `before`, which it adds to (`None`: nothing), and yields plain
+data for `results.json`: all it knows so far, whenever that is worth saving.
+"""
+
+import importlib.util
+import os
+import sys
+
+import numpy as np
+
+from .work import DISTURBED
+
+# Of every contender: as many as there are cores, or as OpenMP is told.
+THREADS = int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0)))
+# What is compared: {name: (module, what it is told besides)}.
+CONTENDERS = {
+    "deepdream": ("ours", {}),
+    "2015": ("release", {}),
+    "PyTorch": ("pytorch", {"channels_last": False}),
+    "PyTorch, channels last": ("pytorch", {"channels_last": True}),
+}
+
+
+def contenders():
+    if importlib.util.find_spec("torch"):
+        return CONTENDERS
+    say("PyTorch is not installed and is left out; `make bench` installs it (the extra `bench`)")
+    return {name: entry for name, entry in CONTENDERS.items() if entry[0] != "pytorch"}
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def dreams(work, before):
+    """Everybody's dream, one process after the other, round by round; before that, whether they compute the same."""
+    chosen = contenders()
+    result = before or {"differences": differences(work, chosen), "seconds": {name: [] for name in chosen},
+                        "peak": {name: [] for name in chosen}, "sgemm": []}
+    for turn in range(work.scale.rounds):
+        for name in result["seconds"]:
+            module, more = CONTENDERS[name]
+            found = work.run(module, THREADS, task="dream", **more)
+            result["seconds"][name].append(found["seconds"])
+            result["peak"][name].append(found["peak"])
+            say(f"{name}: {found['seconds']:.2f} s{work.disturbance()}")
+        result["sgemm"].append(work.run("sgemm", THREADS, matrix=work.scale.matrix)["flops"])
+        say(f"sgemm: {result['sgemm'][-1] / 1e9:.0f} GFLOP/s; that was round {turn + 1} of {work.scale.rounds}")
+        yield result
+
+
+def differences(work, chosen):
+    """{name: how far the contender's gradient is from ours, in relation to its length}."""
+    gradients = {}
+    for name, (module, more) in chosen.items():
+        path = work.folder / "gradient.npy"
+        work.run(module, THREADS, task="gradient", output=str(path), **more)
+        gradients[name] = np.load(path)
+    ours = gradients["deepdream"]
+    found = {name: float(np.linalg.norm(gradient - ours) / np.linalg.norm(ours))
+             for name, gradient in gradients.items()}
+    say("gradients differ from ours by " + ", ".join(f"{d:.1e} ({name})" for name, d in found.items()))
+    return found
+
+
+def sizes(work, before):
+    """Seconds of one step at full size, and the whole dream's peak memory, by the picture's size.
+
+    What was measured before without disturbance is not measured again.
+    """
+    rows = [row for row in before or [] if row["others"] <= DISTURBED]
+    known = {(row["megapixels"], row["tile"]) for row in rows}
+    for megapixels in work.scale.megapixels:
+        name, (height, width) = work.resized(megapixels)
+        for tile in (None, work.scale.tile):
+            if (megapixels, tile) in known:
+                continue
+            found = work.run("ours", THREADS, task="steps", picture=name, tile=tile, iter_n=work.scale.steps)
+            rows.append({"megapixels": megapixels, "width": width, "height": height, "tile": tile,
+                         "others": work.others[-1], **found})
+            say(f"{width}×{height}, tile {tile}: {found['seconds']:.3f} s a step, {found['peak'] / 2**30:.2f} GiB"
+                f"{work.disturbance()}")
+            yield rows
+
+
+def threads(work, before):
+    """Our dream's seconds by the number of threads: 1, 2, 4, ... up to the cores that there are."""
+    counts = [str(n) for n in (1, 2, 4, 8, 16, 32) if n < THREADS] + [str(THREADS)]
+    seconds = before or {count: [] for count in counts}
+    for _ in range(work.scale.rounds):
+        for count in counts:
+            seconds[count].append(work.run("ours", count, task="dream")["seconds"])
+            say(f"{count} threads: {seconds[count][-1]:.2f} s{work.disturbance()}")
+        yield seconds
+
+
+def start(work, before):
+    """Seconds from the command to the first gradient, everything cached; the first run may still read the disk."""
+    picture = work.scale.picture if isinstance(work.scale.picture, str) else "clouds"
+    found = [work.run("start", THREADS, name=picture, model=work.model.name)["seconds"]
+             for _ in range(2 * work.scale.rounds + 1)][1:]
+    say("from the command to the first gradient: " + ", ".join(f"{seconds:.2f} s" for seconds in found))
+    yield [*(before or []), *found]
+
+
+def layers(work, before):
+    """Every layer's milliseconds at full size, with the operations of the convolutions."""
+    flops = work.flops()
+    found = work.run("ours", THREADS, task="layers", iter_n=work.scale.iter_n)["layers"]
+    yield [{**layer, "flops": flops.get(layer["name"], 0)} for layer in found]
+
+
+PARTS = {"dreams": dreams, "sizes": sizes, "threads": threads, "start": start, "layers": layers}

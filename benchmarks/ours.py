@@ -1,0 +1,67 @@
+"""deepdream itself: a dream, the steps of one by size, and the time that each layer takes."""
+
+import statistics
+import time
+
+import deepdream as dd
+
+from . import contender
+
+
+def main():
+    work = contender.asked()
+    net = dd.Net(work.prototxt, work.weights, work.mean, work.end, fast=True)
+    if work.task == "steps":
+        return steps(net, work)
+    if work.task == "layers":
+        return layers(net, work)
+
+    def dream(picture, octave_n, iter_n):
+        return dd.deepdream(net, picture, **{**work.settings, "octave_n": octave_n, "iter_n": iter_n})
+
+    def gradient(picture):
+        net.input.reshape(1, 3, *picture.shape[:2])
+        net.input.data[0] = dd.preprocess(net, picture)
+        return net.input_gradient(work.end, dd.objective_L2)[0]
+
+    return contender.run(dream, gradient)
+
+
+def steps(net, work):
+    """A dream in all its octaves; the seconds of each step at full size but the first, which takes the memory."""
+    last = work.settings["octave_n"] - 1
+    seconds, begin = [], time.perf_counter()
+    for step in dd.dream_steps(net, work.picture, tile=work.tile, **{**work.settings, "iter_n": work.iter_n}):
+        now = time.perf_counter()
+        if step.octave == last and step.iteration > 0:
+            seconds.append(now - begin)
+        begin = now
+    contender.answer(seconds=statistics.median(seconds))
+
+
+def layers(net, work):
+    """Milliseconds of each layer, forward and backward, at the picture's size: the medians of several passes."""
+    net.input.reshape(1, 3, *work.picture.shape[:2])
+    net.input.data[0] = dd.preprocess(net, work.picture)
+    names = list(net._layer_names)
+    count = names.index(work.end) + 1
+    forward, backward = [[] for _ in range(count)], [[] for _ in range(count)]
+    for _ in range(work.iter_n + 1):
+        for i in range(count):
+            forward[i].append(_milliseconds(net._forward, i))
+        dd.objective_L2(net.blobs[work.end])
+        for i in reversed(range(count)):
+            backward[i].append(_milliseconds(net._backward, i))
+    contender.answer(layers=[
+        {"name": names[i], "type": net.layers[i].type, "forward": statistics.median(forward[i][1:]),
+         "backward": statistics.median(backward[i][1:])} for i in range(count)])
+
+
+def _milliseconds(run, layer):
+    begin = time.perf_counter()
+    run(layer, layer)
+    return 1e3 * (time.perf_counter() - begin)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""The work that is measured, written to a folder for the contenders, and the processes that do it."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from google.protobuf import json_format
+
+import deepdream as dd
+from deepdream import definition, image, models, pictures
+from deepdream.dream import octave_shapes
+
+from . import machine
+
+DISTURBED = 0.15  # processors that others keep busy while a contender runs
+DEFAULTS = {"octave_scale": 1.4, "step_size": 1.5, "jitter": 32, "clip": True, "seed": 0}
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is measured: the size of the work, and how often."""
+
+    picture: tuple  # a built-in picture's name, or (height, width) of clouds
+    iter_n: int
+    octave_n: int
+    rounds: int
+    matrix: int  # the side of the sgemm
+    megapixels: tuple
+    tile: int
+    steps: int  # of each octave, for the curves
+    quick: bool = False
+
+
+FULL = Scale("sky", 10, 4, 3, 2048, (0.1, 0.25, 0.5, 1, 2, 4, 8), 512, 4)
+QUICK = Scale((120, 160), 2, 2, 1, 256, (0.02, 0.04), 96, 2, quick=True)
+
+
+class Work:
+    """One network and one picture, and what is done with them.
+
+    **Arguments:** `folder`: an empty one to write to; `model`: a `deepdream.models.Model`; `scale`.
+    """
+
+    def __init__(self, folder, model, scale):
+        self.folder, self.model, self.scale = folder, model, scale
+        self.picture = (dd.picture(scale.picture) if isinstance(scale.picture, str)
+                        else pictures.clouds(*scale.picture)).astype(np.float32)
+        self.others = []  # how many processors others kept busy, while each process ran
+        weights = models.weights_path(model)
+        self.net = dd.Net(model.prototxt, weights, model.mean, model.end, fast=True)
+        self.settings = {**DEFAULTS, "iter_n": scale.iter_n, "octave_n": scale.octave_n}
+        self._write("work.json", {
+            "prototxt": str(model.prototxt.resolve()), "weights": str(weights), "mean": model.mean, "end": model.end,
+            "settings": self.settings})
+        layers = json_format.MessageToDict(definition.read_definition(model.prototxt), preserving_proto_field_name=True)
+        self._write("layers.json", layers["layer"])
+        np.savez(folder / "weights.npz", **{f"{name}:{i}": blob.data for name, blobs in self.net.params.items()
+                                           for i, blob in enumerate(blobs)})
+        np.save(folder / "picture.npy", self.picture)
+
+    def _write(self, name, value):
+        (self.folder / name).write_text(json.dumps(value), encoding="utf-8")
+
+    def resized(self, megapixels):
+        """(file name, (height, width)) of the picture at another size."""
+        height, width = self.picture.shape[:2]
+        factor = math.sqrt(1e6 * megapixels / (height * width))
+        size = (round(factor * height), round(factor * width))
+        name = f"picture-{megapixels}.npy"
+        np.save(self.folder / name, image.resize(self.picture, *size).clip(0, 255).astype(np.float32))
+        return name, size
+
+    def flops(self):
+        """{convolution: floating-point operations of its forward pass at the picture's size}, up to the layer.
+
+        The gradient of its input takes as many. A multiplication and its addition count as two.
+        """
+        return self._flops(*self.picture.shape[:2])
+
+    def dream_flops(self):
+        """Of all multiplications of the whole dream, forward and backward."""
+        shapes = octave_shapes(*self.picture.shape[:2], self.settings["octave_n"], self.settings["octave_scale"])
+        return sum(2 * self.settings["iter_n"] * sum(self._flops(*shape).values()) for shape in shapes)
+
+    def _flops(self, height, width):
+        sizes = self.net.sizes(height, width, self.model.end)
+        return {layer.name: 2 * math.prod(self.net.params[layer.name][0].shape) * math.prod(sizes[layer.top[0]])
+                for layer in self.net.layers_up_to(self.model.end) if layer.name in self.net.params}
+
+    def run(self, module, threads, **request):
+        """What a contender answers, in a process of its own.
+
+        Where others kept the processors busy meanwhile, it is run once more, and the quieter run counts.
+        """
+        others, result = self._run(module, threads, request)
+        if others > DISTURBED and not self.scale.quick:
+            others, result = min((others, result), self._run(module, threads, request), key=lambda run: run[0])
+        self.others.append(others)
+        return result
+
+    def disturbance(self):
+        """In words, for the last process."""
+        return f"; others kept {self.others[-1]:.2f} processors busy" if self.others[-1] > DISTURBED else ""
+
+    def _run(self, module, threads, request):
+        count = str(threads)
+        environment = {**os.environ, "OMP_NUM_THREADS": count, "OPENBLAS_NUM_THREADS": count, "MKL_NUM_THREADS": count}
+        request = {"folder": str(self.folder), "begin": time.time(), **request}
+        busy, own, begin = machine.busy_seconds(), machine.childrens_seconds(), time.time()
+        done = subprocess.run([sys.executable, "-m", f"benchmarks.{module}", json.dumps(request)], env=environment,
+                              capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(f"benchmarks.{module} failed:\n{done.stderr[-2000:]}")
+        others = (machine.busy_seconds() - busy) - (machine.childrens_seconds() - own)
+        return max(0, others / (time.time() - begin)), json.loads(done.stdout.splitlines()[-1])
+
+    def description(self):
+        """What was done, for the report."""
+        height, width = self.picture.shape[:2]
+        return {**asdict(self.scale), "model": self.model.name, "end": self.model.end, "picture": [width, height],
+                "gigaflop": round(self.dream_flops() / 1e9, 1)}

@@ -1,0 +1,127 @@
+"""The benchmarks run, at small sizes, and what was committed of them is what they measured."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import report
+from benchmarks.work import QUICK, Work
+from deepdream import models
+
+ROOT = Path(__file__).resolve().parent.parent
+COMMITTED = ROOT / "benchmarks" / "results.json"
+
+
+def committed():
+    return json.loads(COMMITTED.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory, squeezenet_file):
+    """The folder that a quick run of everything fills."""
+    folder = tmp_path_factory.mktemp("bench")
+    command = [sys.executable, "-m", "benchmarks", "--quick", "--model", "squeezenet_v1.1", "-o", str(folder)]
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_every_part_is_measured(quick):
+    results = json.loads((quick / "results.json").read_text(encoding="utf-8"))
+    names = set(results["dreams"]["seconds"])
+    assert {"deepdream", "2015"} <= names
+    assert ("PyTorch" in names) == bool(importlib.util.find_spec("torch"))
+    assert all(0 < seconds < 60 for times in results["dreams"]["seconds"].values() for seconds in times)
+    assert len(results["sizes"]) == 2 * len(QUICK.megapixels)
+    assert all(row["peak"] > 50 * 2**20 and row["seconds"] > 0 for row in results["sizes"])
+    assert list(results["threads"]) == ["1"]
+    assert all(0 < seconds < 60 for seconds in results["start"])
+    assert {"Convolution", "Pooling"} <= {layer["type"].removeprefix("Fast") for layer in results["layers"]}
+
+
+def test_all_contenders_compute_the_same_gradient(quick):
+    differences = json.loads((quick / "results.json").read_text(encoding="utf-8"))["dreams"]["differences"]
+    assert max(differences.values()) < 1e-4
+    assert differences["2015"] > 0, "stock Caffe rounds differently; is it our own layers that were compared?"
+
+
+def test_the_report_names_what_was_measured(quick):
+    text = (quick / "results.md").read_text(encoding="utf-8")
+    for heading in ("The dream", "Threads", "Sizes", "Layers"):
+        assert f"## {heading}" in text
+    assert "ours / 2015" in text and "160×120 pixels" in text
+
+
+def test_multiplications_are_counted_as_by_hand(tmp_path, squeezenet_file):
+    work = Work(tmp_path, models.find_model("squeezenet_v1.1"), QUICK)
+    # conv1: 64 filters of 3×3×3, stride 2, on 160×120 -> 79×59
+    assert work.flops()["conv1"] == 2 * 64 * 27 * 79 * 59
+    # fire2/expand3x3: 64 filters of 16×3×3, padded, after a 3×3 pool of stride 2 (rounded up): 39×29
+    assert work.flops()["fire2/expand3x3"] == 2 * 64 * 16 * 9 * 39 * 29
+    at_full_size = sum(work.flops().values()) * 2 * QUICK.iter_n
+    assert at_full_size * (1 + 1 / 1.4**2) == pytest.approx(work.dream_flops(), rel=0.1)
+
+
+def test_the_memory_asked_for_is_seen():
+    code = "import numpy; numpy.ones(2**25); from benchmarks import contender; print(contender.peak_bytes())"
+    held = int(subprocess.check_output([sys.executable, "-c", code], cwd=ROOT))
+    assert 2**28 <= held < 2**28 + 150 * 2**20
+
+
+def test_the_committed_tables_are_those_of_the_committed_results():
+    assert (ROOT / "benchmarks" / "results.md").read_text(encoding="utf-8") == report.tables(committed())
+
+
+def test_the_committed_results_keep_the_limits():
+    facts = report.facts(committed())
+    assert len(facts) == 7
+    for what, (value, limit, _, _) in facts.items():
+        assert value <= limit, f"{what}: {value:.3g} > {limit:.3g}"
+
+
+def test_the_committed_contenders_computed_the_same():
+    """Where two values in a max-pool's window differ in the last bits only, rounding picks another winner."""
+    assert max(committed()["dreams"]["differences"].values()) < 1e-2
+
+
+def test_the_plot_is_small_and_says_what_it_shows(quick):
+    if not importlib.util.find_spec("matplotlib"):
+        pytest.skip("matplotlib is not installed (the extra `bench`)")
+    text = (quick / "bench.svg").read_text(encoding="utf-8")
+    assert len(text) < 150_000
+    assert "dream" in text
+
+
+def test_the_2015_algorithm_is_the_release_s(tmp_path):
+    """What a step of the release is, on a network whose gradient is known: the picture itself."""
+    from types import SimpleNamespace
+
+    from benchmarks import release
+
+    class Identity:
+        def __init__(self):
+            blob = SimpleNamespace(data=np.zeros((1, 3, 1, 1), np.float32), diff=np.zeros((1, 3, 1, 1), np.float32))
+            blob.reshape = self.reshape
+            self.blobs = {"data": blob}
+
+        def reshape(self, *shape):
+            self.blobs["data"].data, self.blobs["data"].diff = np.zeros((2, *shape), np.float32)
+
+        def forward(self, end):
+            pass
+
+        def backward(self, start):
+            pass
+
+    picture = np.random.RandomState(0).rand(40, 60, 3).astype(np.float32) * 255
+    mean = np.float32([104, 116, 122])
+    found = release.deepdream(Identity(), picture, mean, "data", iter_n=1, octave_n=1)
+    signal = picture - mean[::-1]
+    expected = np.clip(signal * (1 + 1.5 / np.abs(signal).mean()) + mean[::-1], 0, 255)
+    assert np.abs(found - expected).max() < 1e-3

@@ -1,0 +1,140 @@
+"""Pictures of labels, out of noise."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import deepdream as dd
+from deepdream.cli import main
+from deepdream.recipe import Recipe
+
+SHORT = {"size": 64, "iter_n": 3, "octave_n": 2}
+
+
+def shown(net, picture):
+    """(label, probability) of a picture as its file holds it."""
+    return dd.classify(net, np.rint(picture), top=1)[0]
+
+
+def test_the_classifier_sees_the_label_in_a_picture_of_it(googlenet):
+    picture = dd.label_picture(googlenet, "starfish", seed=0, size=224)
+    assert picture.shape == (224, 224, 3) and picture.dtype == np.float32
+    assert picture.min() >= -1e-3 and picture.max() <= 255 + 1e-3
+    name, probability = shown(googlenet, picture)
+    assert name == "starfish, sea star" and probability > 0.9
+
+
+def test_squeezenet_as_well(squeezenet):
+    name, probability = shown(squeezenet, dd.label_picture(squeezenet, "lemon", seed=0, size=160, iter_n=30))
+    assert name == "lemon" and probability > 0.9
+
+
+def test_steps_are_the_picture(squeezenet):
+    steps = list(dd.label_steps(squeezenet, "banana", **SHORT, octave_scale=2, seed=4))
+    assert [(s.octave, s.iteration) for s in steps] == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]
+    assert [s.image.shape for s in steps] == [(32, 32, 3)] * 3 + [(64, 64, 3)] * 3
+    again = dd.label_picture(squeezenet, "banana", **SHORT, octave_scale=2, seed=4)
+    assert np.array_equal(steps[-1].image, again)
+
+
+def test_the_score_rises(squeezenet):
+    scores = [s.objective for s in dd.label_steps(squeezenet, "banana", size=64, iter_n=12, octave_n=1, seed=0)]
+    assert scores[-1] > scores[0] + 5
+
+
+def test_same_seed_same_picture_and_without_a_seed_another(squeezenet):
+    first = dd.label_picture(squeezenet, "banana", **SHORT, seed=3)
+    dd.deepdream(squeezenet, first, iter_n=1, octave_n=1)
+    assert np.array_equal(dd.label_picture(squeezenet, "Banana", **SHORT, seed=3), first)
+    assert not np.array_equal(dd.label_picture(squeezenet, "banana", **SHORT, seed=4), first)
+    assert not np.array_equal(dd.label_picture(squeezenet, "banana", **SHORT),
+                              dd.label_picture(squeezenet, "banana", **SHORT))
+
+
+def test_the_same_with_any_number_of_threads(squeezenet_file):
+    code = ("import hashlib, deepdream as dd; net = dd.load('squeezenet_v1.1');"
+            "print(hashlib.sha256(dd.label_picture(net, 'ant', size=64, iter_n=3, octave_n=2, seed=1)).hexdigest())")
+    found = {subprocess.run([sys.executable, "-c", code], env={**os.environ, "OMP_NUM_THREADS": str(threads),
+                                                               "OPENBLAS_NUM_THREADS": str(threads)},
+                            capture_output=True, text=True, check=True).stdout for threads in (1, 2, 3)}
+    assert len(found) == 1, found
+
+
+def test_the_blur_makes_neighbours_alike(squeezenet):
+    """What makes a picture readable: without it neighbouring pixels differ several times as much."""
+    def roughness(blur):
+        picture = dd.label_picture(squeezenet, "banana", size=64, iter_n=10, octave_n=1, seed=0, blur=blur)
+        return np.abs(np.diff(picture, axis=1)).mean()
+
+    assert roughness((0, 0)) > 3 * roughness((2, 1))
+
+
+def test_the_edge_changes_less_than_the_middle(squeezenet):
+    picture = dd.label_picture(squeezenet, "banana", size=96, iter_n=6, octave_n=1, seed=0, blur=(1, 1))
+    grey = squeezenet.mean[::-1].ravel()
+    corner, middle = (np.abs(picture[part, part] - grey).mean() for part in (slice(0, 8), slice(40, 56)))
+    assert middle > 3 * corner
+
+
+def test_other_shapes_than_squares(squeezenet):
+    assert dd.label_picture(squeezenet, "banana", size=(48, 80), iter_n=1, octave_n=2, seed=0).shape == (48, 80, 3)
+
+
+@pytest.mark.parametrize(("settings", "reason"), [
+    ({"size": 0}, "size=0: the side of the picture in pixels must be a whole number, from 1 to 4096"),
+    ({"size": (64, 64, 3)}, r"size=\(64, 64, 3\)"), ({"size": (64, 1.5)}, "size=1.5"), ({"size": "64"}, "size='6'"),
+    ({"iter_n": 0}, "iter_n=0"), ({"octave_n": 0}, "octave_n=0"), ({"octave_scale": 0.5}, "octave_scale=0.5"),
+    ({"step_size": -1}, "step_size=-1: the step size must be a finite number, 0 or more"), ({"jitter": -1}, "jitter"),
+    ({"decay": 1.5}, "decay=1.5: the share that fades in a step must be a finite number, from 0 to 1"),
+    ({"blur": (1, -1)}, "blur=-1"), ({"seed": -1}, "seed=-1"),
+])
+def test_parameters_out_of_range_are_refused_before_the_first_step(squeezenet, settings, reason):
+    with pytest.raises(dd.ParameterError, match=reason):
+        dd.label_steps(squeezenet, "banana", **{**SHORT, **settings})
+
+
+def test_what_cannot_be_shown_is_refused_before_the_first_step(squeezenet):
+    with pytest.raises(dd.ImageError, match="too few to dream 'pool10'"):
+        dd.label_steps(squeezenet, "banana", size=20)
+    with pytest.raises(dd.ParameterError, match="knows no 'bananna'; did you mean 'banana'"):
+        dd.label_steps(squeezenet, "bananna")
+
+
+def run(*arguments):
+    """The exit code of the command."""
+    with pytest.raises(SystemExit) as done:
+        main([str(argument) for argument in arguments])
+    return done.value.code
+
+
+def test_the_command_writes_the_picture_with_its_recipe(squeezenet, tmp_path, capsys):
+    path = tmp_path / "banana.png"
+    quick = ("--model", "squeezenet_v1.1", "--size", 64, "--iters", 3, "--octaves", 2, "--seed", 5)
+    assert run("label", "banana", "-o", path, *quick) == 0
+    out, err = capsys.readouterr()
+    assert out.strip() == str(path)
+    assert "banana, seed 5: the classifier sees " in err
+    expected = np.rint(dd.label_picture(squeezenet, "banana", **SHORT, seed=5))
+    assert np.array_equal(dd.read_image(path), expected)
+    recipe = Recipe.from_image(path)
+    assert recipe.objective == {"objective": "label", "label": "banana", "index": 954}
+    assert np.array_equal(np.rint(recipe.render()), expected)
+    assert run("replay", path, "-o", tmp_path / "again.png") == 0
+    assert "every pixel is the same" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("arguments", "reason"), [
+    (("bananna",), "the network knows no 'bananna'; did you mean 'banana'"),
+    (("banana", "--size", 0), "--size 0: must be 1 or more"), (("banana", "--size", 20), "too few to dream 'pool10'"),
+    (("banana", "--iters", 0), "--iters 0: must be 1 or more"), (("banana", "-o", "no/such.png"), "does not exist"),
+    (("banana", "-o", "x.xyz"), "x.xyz"),
+])
+def test_the_command_says_in_one_line_what_is_wrong(squeezenet_file, arguments, reason, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert run("label", *arguments, "--model", "squeezenet_v1.1") == 2
+    err = capsys.readouterr().err
+    assert reason in err and len(err.strip().splitlines()) == 1
+    assert not list(tmp_path.iterdir())
