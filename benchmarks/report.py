@@ -86,7 +86,7 @@ def dreams_table(results):
 
 def _dreams(results):
     rounds, others = len(results["dreams"]["sgemm"]), median(results["dreams"]["others"])
-    return ["## The dream", "", f"{rounds} rounds, during which others kept {others:.1f} of the processors busy.", "",
+    return ["## The dream", "", f"Rounds: {rounds}. Meanwhile others kept {others:.1f} of the processors busy.", "",
             *dreams_table(results)]
 
 
