@@ -18,8 +18,7 @@ test: setup
 	@$(VENV)/bin/python -m pytest
 
 bench: setup
-	@$(VENV)/bin/python -c "import matplotlib, torch" 2>/dev/null || \
-	  $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	@$(VENV)/bin/python -c "import matplotlib, torch" 2>/dev/null || $(PIP) install --quiet --editable '.[bench]'
 	@$(VENV)/bin/python -m benchmarks
 
 lint: setup

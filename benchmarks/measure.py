@@ -38,13 +38,14 @@ def dreams(work, before):
     """Everybody's dream, one process after the other, round by round; before that, whether they compute the same."""
     chosen = contenders()
     result = before or {"differences": differences(work, chosen), "seconds": {name: [] for name in chosen},
-                        "peak": {name: [] for name in chosen}, "sgemm": []}
+                        "peak": {name: [] for name in chosen}, "others": [], "sgemm": []}
     for turn in range(work.scale.rounds):
         for name in result["seconds"]:
             module, more = CONTENDERS[name]
             found = work.run(module, THREADS, task="dream", **more)
             result["seconds"][name].append(found["seconds"])
             result["peak"][name].append(found["peak"])
+            result["others"].append(work.others[-1])
             say(f"{name}: {found['seconds']:.2f} s{work.disturbance()}")
         result["sgemm"].append(work.run("sgemm", THREADS, matrix=work.scale.matrix)["flops"])
         say(f"sgemm: {result['sgemm'][-1] / 1e9:.0f} GFLOP/s; that was round {turn + 1} of {work.scale.rounds}")
@@ -82,7 +83,7 @@ def sizes(work, before):
                          "others": work.others[-1], **found})
             say(f"{width}×{height}, tile {tile}: {found['seconds']:.3f} s a step, {found['peak'] / 2**30:.2f} GiB"
                 f"{work.disturbance()}")
-            yield rows
+        yield rows
 
 
 def threads(work, before):

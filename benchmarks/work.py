@@ -17,7 +17,7 @@ from deepdream.dream import octave_shapes
 
 from . import machine
 
-DISTURBED = 0.15  # processors that others keep busy while a contender runs
+DISTURBED = 0.5  # processors that others keep busy while a contender runs
 DEFAULTS = {"octave_scale": 1.4, "step_size": 1.5, "jitter": 32, "clip": True, "seed": 0}
 
 

@@ -132,13 +132,13 @@ class _Encoder:
         if frame is not None:
             self._durations[frame.pts] = frame.duration
         for packet in self._stream.encode(frame):
-            packet.duration = self._durations.pop(packet.pts)
+            packet.duration = self._durations.pop(packet.pts, packet.duration)
             self._container.mux(packet)
 
 
 def _write_mp4(av, path, frames, time_base, rate, aspect, sound):
     with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
-        encoder = None
+        encoder, to_yuv = None, _ToYuv(av)
         for frame in frames:
             if encoder is None:
                 stream = _add_h264(container, frame, time_base, rate, aspect)
@@ -147,7 +147,7 @@ def _write_mp4(av, path, frames, time_base, rate, aspect, sound):
                     sound.open(container)
             if sound:  # in step with the pictures, or the container would have to keep what comes too early
                 sound.mux(container, float(frame.pts * time_base))
-            encoder.write(_as_yuv(av, frame, stream))
+            encoder.write(to_yuv(frame))
         encoder.write(None)
         if sound:
             sound.mux(container, None)
@@ -166,14 +166,29 @@ def _add_h264(container, frame, time_base, rate, aspect):
     return stream
 
 
-def _as_yuv(av, frame, stream):
-    """A frame as H.264 takes it: colour at half the size, which is therefore even."""
-    if (frame.width, frame.height) != (stream.width, stream.height):
-        missing = [(0, stream.height - frame.height), (0, stream.width - frame.width), (0, 0)]
-        padded = av.VideoFrame.from_ndarray(np.pad(frame.to_ndarray(), missing, mode="edge"), format="rgb24")
-        padded.pts, padded.duration, padded.time_base = frame.pts, frame.duration, frame.time_base
-        frame = padded
-    return frame.reformat(format="yuv420p", dst_colorspace=_BT709, dst_color_range=_LIMITED_RANGE)
+class _ToYuv:
+    """Frames as H.264 takes them: with the colours of HDTV, at half the size, which is therefore even."""
+
+    def __init__(self, av):
+        self._av, self._graph = av, None
+
+    def __call__(self, frame):
+        padded = self._padded(frame)
+        if self._graph is None:
+            self._graph, (self._source,) = filters(self._av, [padded], ("scale", "out_color_matrix=bt709:out_range=tv"),
+                                                   ("format", "yuv420p"))
+        self._source.push(padded)
+        result = self._graph.pull()
+        result.pts, result.duration, result.time_base = frame.pts, frame.duration, frame.time_base
+        return result
+
+    def _padded(self, frame):
+        missing = [(0, frame.height % 2), (0, frame.width % 2), (0, 0)]
+        if not frame.height % 2 and not frame.width % 2:
+            return frame
+        padded = self._av.VideoFrame.from_ndarray(np.pad(frame.to_ndarray(), missing, mode="edge"), format="rgb24")
+        padded.pts, padded.time_base = frame.pts, frame.time_base
+        return padded
 
 
 def _write_gif(av, path, frames, time_base):
@@ -182,7 +197,7 @@ def _write_gif(av, path, frames, time_base):
     # The filter counts how often it meets each colour; there are 16 million that are not coarse.
     for frame in frames.frames(coarse=True):
         if graph is None:
-            graph, (source,) = _filters(av, frame, ["palettegen"])
+            graph, (source,) = filters(av, [frame], ("palettegen", None))
         source.push(frame)
         with contextlib.suppress(av.BlockingIOError):  # it has no palette yet, but now it takes the frame in
             graph.pull()
@@ -193,7 +208,7 @@ def _write_gif(av, path, frames, time_base):
         stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, "pal8"
         stream.codec_context.time_base = _GIF_TICK
         encoder = _Encoder(container, stream)
-        graph, (source, colours) = _filters(av, frame, ["paletteuse", "dither=bayer:bayer_scale=4"], palette)
+        graph, (source, colours) = filters(av, [frame, palette], ("paletteuse", "dither=bayer:bayer_scale=4"))
         colours.push(palette)
         colours.push(None)
         shown = None
@@ -210,13 +225,18 @@ def _write_gif(av, path, frames, time_base):
         encoder.write(None)
 
 
-def _filters(av, frame, chosen, palette=None):
-    """(graph, [source, …]): one of FFmpeg's filters, fed with frames like `frame`, and with a palette."""
+def filters(av, templates, *chain):
+    """(graph, [source, …]): some of FFmpeg's filters, one behind the other.
+
+    **Arguments:** `templates`: a frame like those that each source will be fed; `chain`: (name, options) of each
+    filter; the sources lead into the first.
+    """
     graph = av.filter.Graph()
-    sources = [graph.add_buffer(template=each, time_base=frame.time_base) for each in (frame, palette) if each]
-    worker = graph.add(*chosen)
+    sources = [graph.add_buffer(template=each, time_base=templates[0].time_base) for each in templates]
+    nodes = [graph.add(*each) for each in chain] + [graph.add("buffersink")]
     for number, source in enumerate(sources):
-        source.link_to(worker, 0, number)
-    worker.link_to(graph.add("buffersink"))
+        source.link_to(nodes[0], 0, number)
+    for node, following in zip(nodes, nodes[1:]):
+        node.link_to(following)
     graph.configure()
     return graph, sources

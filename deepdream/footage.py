@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .animation import needs
+from .animation import filters, needs
 from .errors import VideoError
 
 log = logging.getLogger(__name__)
@@ -19,7 +19,8 @@ log = logging.getLogger(__name__)
 _COPIED = {"aac", "mp3", "opus", "flac", "alac", "ac3", "eac3"}  # sound that an MP4 holds as it is
 _AAC_RATES = {8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000}
 _HD = 720  # rows; from here on a video that does not say so is taken to have the colours of HDTV, as players do
-_BT709, _UNSPECIFIED = 1, 2
+_MATRICES = {1: "bt709", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}  # by FFmpeg's numbers
+_FULL_RANGE = 2
 _TICKS = 1_000_000  # FFmpeg's own unit of a file's start
 
 
@@ -55,10 +56,11 @@ class Video:
 
     def __iter__(self):
         with self._opened() as container:
-            stream = container.streams.video[0]
+            stream = container.streams[self._index]
             stream.thread_type = "AUTO"
+            to_rgb = self._to_rgb()
             for frame in self._decoded(container, [stream]):
-                yield np.float32(_upright(self._pixels(frame), self._turn))
+                yield np.float32(_upright(to_rgb(frame), self._turn))
 
     def sound(self):
         """What `write_film` takes as its `sound`: every track, copied where an MP4 can hold it, else as AAC."""
@@ -87,10 +89,12 @@ class Video:
                              "program that mends it, or cut that part off") from None
 
     def _scan(self, container):
-        if not container.streams.video:
+        moving = [stream.index for stream in container.streams.video if not _is_cover(stream)]
+        if not moving:
             what = "only sound" if container.streams.audio else "no pictures"
             raise VideoError(f"{self.path} holds {what}; name a video")
-        stream = container.streams.video[0]
+        self._index = moving[0]
+        stream = container.streams[self._index]
         stream.thread_type = "AUTO"
         tracks = [track for track in container.streams.audio if track.codec_context is not None]
         self.tracks = [track.index for track in tracks]
@@ -100,7 +104,7 @@ class Video:
         self.time_base, last = stream.time_base, None
         for frame in self._decoded(container, [stream, *(track for track in tracks if not _is_copied(track))]):
             if last is None:
-                self._size = frame.width, frame.height
+                self._size, self._format = (frame.width, frame.height), frame.format.name
                 self._turn = _display_turn(frame)
             self._add_time(frame)
             last = frame
@@ -130,12 +134,28 @@ class Video:
         if promised > 1.05 * there + 0.5:
             raise VideoError(f"{self.path} is cut short: {there:.1f} of {promised:.1f} seconds are there; get it again")
 
-    def _pixels(self, frame):
-        colours = frame.colorspace
-        if colours == _UNSPECIFIED and self._size[1] >= _HD:
-            colours = _BT709
-        # Should its size change on the way, the frames keep that of the first.
-        return frame.to_ndarray(format="rgb24", src_colorspace=colours, width=self._size[0], height=self._size[1])
+    def _to_rgb(self):
+        """A function that gives a frame's pixels, uint8 (h, w, 3), as they are stored."""
+        graph = source = None
+
+        def to_rgb(frame):
+            nonlocal graph, source
+            # Should they change on the way, size and format stay those of the first frame.
+            if (frame.width, frame.height, frame.format.name) != (*self._size, self._format):
+                frame = frame.reformat(*self._size, self._format)
+            if graph is None:
+                matrix = _MATRICES.get(frame.colorspace, "bt709" if self._size[1] >= _HD else "bt601")
+                full = ":in_range=pc" if frame.color_range == _FULL_RANGE else ""
+                graph, (source,) = filters(self._av, [frame], ("scale", f"in_color_matrix={matrix}{full}"),
+                                           ("format", "rgb24"))
+            source.push(frame)
+            return graph.pull().to_ndarray()
+        return to_rgb
+
+
+def _is_cover(stream):
+    """Whether a stream is the picture on the cover of a piece of music."""
+    return bool(stream.disposition & type(stream.disposition).attached_pic)
 
 
 def _display_turn(frame):

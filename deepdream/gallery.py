@@ -9,6 +9,7 @@ that is there from the same recipe is not made again: a gallery can be stopped a
 """
 
 import functools
+import inspect
 import logging
 import re
 import sys
@@ -21,6 +22,7 @@ from . import models
 from .errors import DreamError, ImageError, ParameterError, WeightsError
 from .fetch import sha256_of
 from .image import write_image
+from .labels import label_picture
 from .pictures import picture_sha256
 from .recipe import Recipe
 from .sheet import write_sheet
@@ -123,9 +125,20 @@ def _entry(path, number, table):
     if unknown:
         raise DreamError(f"{path}: {name} has {unknown[0]!r}, which is no part of a recipe")
     try:
-        return Entry(name, Recipe(**{"seed": SEED, **table}), **words)
+        return Entry(name, Recipe(**{**_defaults(table.get("kind")), **table}), **words)
     except ParameterError as error:
         raise DreamError(f"{path}: {name}: {error}") from None
+
+
+def _defaults(kind):
+    """The fields of a picture of this kind that its table leaves out, where they are not those of a dream."""
+    if kind != "label":
+        return {"seed": SEED}
+    label = {name: parameter.default for name, parameter in inspect.signature(label_picture).parameters.items()}
+    size, own = label["size"], {field.name for field in fields(Recipe)}
+    more = {name: value for name, value in label.items() if name not in {*own, "net", "name", "size"}}
+    return {**{name: value for name, value in label.items() if name in own}, "seed": SEED,
+            "input": f"noise:{size}x{size}", "more": more}
 
 
 def smaller(gallery, max_size):

@@ -111,7 +111,7 @@ def _label(recipe, net, image, guide, progress):
     settings = {name: getattr(recipe, name) for name in ("seed", "iter_n", "octave_n", "octave_scale", "step_size",
                                                          "jitter")}
     steps = label_steps(net, label["index"] if "index" in label else label["label"], image.shape[:2], **settings,
-                        blur=more["blur"], decay=more["decay"])
+                        blur=more["blur"])
     for step in steps:
         progress((step.octave * recipe.iter_n + step.iteration + 1) / (recipe.octave_n * recipe.iter_n))
     return step.image

@@ -193,3 +193,35 @@ def assert_rises(net, img, end, **settings):
 
     before, after = objective_of(img), objective_of(dd.deepdream(net, img, end=end, seed=0, **settings))
     assert after > before * 1.1, f"{end}: {before} -> {after}"
+
+
+def set_picture(net, picture):
+    net.input.reshape(1, *picture.shape)
+    net.input.data[0] = picture
+
+
+def noise(height, width, seed=0):
+    """A picture as the network sees it, (3, height, width)."""
+    return np.random.RandomState(seed).uniform(-100, 130, (3, height, width)).astype(np.float32)
+
+
+def assert_is_the_gradient(net, end, objective):
+    """What the objective writes into the diff is the gradient of what it returns, by finite differences at the layer.
+
+    The layer's values are changed and the objective asked again, so nothing but the objective is measured.
+    """
+    set_picture(net, noise(20, 26))
+    net.forward(end=end)
+    blob = net.blobs[end]
+    blob.diff[...] = np.nan  # whatever is not written shows
+    objective(blob)
+    found, before, rng = blob.diff.copy(), blob.data.copy(), np.random.RandomState(1)
+    for _ in range(5):
+        direction, step = rng.normal(size=before.shape), 1e-3 * np.abs(before).max()
+        values = []
+        for sign in (1, -1):
+            blob.data[...] = before + sign * step * direction
+            values.append(objective(blob))
+        slope = (values[0] - values[1]) / (2 * step)
+        expected = float((found * direction).sum())
+        assert slope == pytest.approx(expected, rel=2e-2, abs=1e-3 * float(np.abs(found * direction).sum()))

@@ -30,7 +30,20 @@ def decoded(path):
     with av.open(str(path)) as film:
         stream = film.streams.video[0]
         frames = list(film.decode(stream))
-        return stream, frames, [frame.to_ndarray(format="rgb24").astype(float) for frame in frames]
+        return stream, frames, [pixels(frame) for frame in frames]
+
+
+def pixels(frame):
+    """A decoded frame's RGB values, float (H, W, 3), by the formulas of ITU-R BT.709 if it is Y'CbCr."""
+    if frame.format.name != "yuv420p":
+        return frame.to_ndarray(format="rgb24").astype(float)
+    height, width = frame.height, frame.width
+    planes = frame.to_ndarray().astype(float)
+    blue, red = (plane.reshape(height // 2, width // 2).repeat(2, 0).repeat(2, 1) - 128
+                 for plane in np.split(planes[height:].ravel(), 2))
+    y = (planes[:height] - 16) * 255 / 219
+    blue, red = blue * 255 / 224, red * 255 / 224
+    return np.stack([y + 1.5748 * red, y - 0.1873 * blue - 0.4681 * red, y + 1.8556 * blue], axis=-1).clip(0, 255)
 
 
 def test_an_mp4_shows_the_pictures(tmp_path):
@@ -50,8 +63,9 @@ def test_an_mp4_plays_in_a_browser(tmp_path):
     """H.264 with colour at half size, its colours declared, and the index before the pictures."""
     write_animation(tmp_path / "film.mp4", discs(3))
     stream, frames, _ = decoded(tmp_path / "film.mp4")
-    assert (stream.codec_context.name, stream.pix_fmt) == ("h264", "yuv420p")
-    assert (frames[0].colorspace, frames[0].color_range, frames[0].color_trc) == (1, 1, 1)
+    codec = stream.codec_context
+    assert (codec.name, codec.pix_fmt) == ("h264", "yuv420p")
+    assert (codec.color_primaries, codec.color_trc, frames[0].colorspace, frames[0].color_range) == (1, 1, 1, 1)
     data = (tmp_path / "film.mp4").read_bytes()
     assert data.index(b"moov") < data.index(b"mdat")
 

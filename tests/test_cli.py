@@ -478,8 +478,10 @@ def test_the_output_is_full(place):
 def test_an_interruption_leaves_nothing_half_written(place, older):
     if older:
         (place.folder / "dream.png").write_bytes(older)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
     process, said = in_terminal(place, "dream", "cat", *SQUEEZENET, "--iters", "100000", "--octaves", "1",
                                 "--max-size", "120")
+    signal.signal(signal.SIGINT, before)
     try:
         said.wait_for(r"iteration ([2-9]|\d\d+)/100000 ")
         process.send_signal(signal.SIGINT)

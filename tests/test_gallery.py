@@ -110,6 +110,16 @@ def test_a_picture_like_another(tmp_path):
     assert second == replace(first, name="b", alt="a b", recipe=replace(first.recipe, jitter=4))
 
 
+def test_the_picture_of_a_label_has_the_defaults_of_labels(tmp_path, squeezenet):
+    path = tmp_path / "g.toml"
+    path.write_text('[[picture]]\nname = "a"\nkind = "label"\nmodel = "squeezenet_v1.1"\nseed = 3\n'
+                    'input = "noise:64x64"\niter_n = 2\nobjective = {objective = "label", label = "starfish"}\n',
+                    encoding="utf-8")
+    recipe = read_gallery(path).entries[0].recipe
+    expected = dd.label_picture(squeezenet, "starfish", size=64, seed=3, iter_n=2)
+    np.testing.assert_array_equal(recipe.render(net=squeezenet), expected)
+
+
 def test_a_gallery_file_that_is_not_there(tmp_path):
     with pytest.raises(DreamError, match="No such file"):
         read_gallery(tmp_path / "g.toml")

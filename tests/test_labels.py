@@ -6,8 +6,10 @@ import sys
 
 import numpy as np
 import pytest
+from conftest import assert_is_the_gradient
 
 import deepdream as dd
+from deepdream import labels
 from deepdream.cli import main
 from deepdream.recipe import Recipe
 
@@ -20,7 +22,7 @@ def shown(net, picture):
 
 
 def test_the_classifier_sees_the_label_in_a_picture_of_it(googlenet):
-    picture = dd.label_picture(googlenet, "starfish", seed=0, size=224)
+    picture = dd.label_picture(googlenet, "starfish", seed=0)
     assert picture.shape == (224, 224, 3) and picture.dtype == np.float32
     assert picture.min() >= -1e-3 and picture.max() <= 255 + 1e-3
     name, probability = shown(googlenet, picture)
@@ -40,9 +42,17 @@ def test_steps_are_the_picture(squeezenet):
     assert np.array_equal(steps[-1].image, again)
 
 
-def test_the_score_rises(squeezenet):
-    scores = [s.objective for s in dd.label_steps(squeezenet, "banana", size=64, iter_n=12, octave_n=1, seed=0)]
-    assert scores[-1] > scores[0] + 5
+def test_the_odds_rise(squeezenet):
+    steps = dd.label_steps(squeezenet, "banana", size=96, iter_n=12, octave_n=1, seed=0)
+    odds = [step.objective for step in steps]
+    assert odds[0] < 0 and odds[-1] > odds[0] + 5
+
+
+def test_the_objective_is_the_log_of_the_label_s_odds(tiny):
+    assert_is_the_gradient(tiny, "score", labels._odds(2))
+    tiny.blobs["score"].data[...] = [[1, -2, 0.5, 3, 0]]
+    p = np.exp([1, -2, 0.5, 3, 0])[2] / np.exp([1, -2, 0.5, 3, 0]).sum()
+    assert labels._odds(2)(tiny.blobs["score"]) == pytest.approx(np.log(p / (1 - p)), rel=1e-6)
 
 
 def test_same_seed_same_picture_and_without_a_seed_another(squeezenet):
@@ -88,7 +98,6 @@ def test_other_shapes_than_squares(squeezenet):
     ({"size": (64, 64, 3)}, r"size=\(64, 64, 3\)"), ({"size": (64, 1.5)}, "size=1.5"), ({"size": "64"}, "size='6'"),
     ({"iter_n": 0}, "iter_n=0"), ({"octave_n": 0}, "octave_n=0"), ({"octave_scale": 0.5}, "octave_scale=0.5"),
     ({"step_size": -1}, "step_size=-1: the step size must be a finite number, 0 or more"), ({"jitter": -1}, "jitter"),
-    ({"decay": 1.5}, "decay=1.5: the share that fades in a step must be a finite number, from 0 to 1"),
     ({"blur": (1, -1)}, "blur=-1"), ({"seed": -1}, "seed=-1"),
 ])
 def test_parameters_out_of_range_are_refused_before_the_first_step(squeezenet, settings, reason):

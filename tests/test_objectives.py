@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import assert_rises
+from conftest import assert_is_the_gradient, assert_rises, noise, set_picture
 
 import deepdream as dd
 from deepdream import features, guide, memory, objectives, pictures
@@ -14,38 +14,6 @@ from deepdream.ends import resolve_end
 
 QUICK = {"iter_n": 2, "octave_n": 2}
 SEVERAL = {"conv1": 0.5, "left": 2, "right": -1, "both": 1}
-
-
-def set_picture(net, picture):
-    net.input.reshape(1, *picture.shape)
-    net.input.data[0] = picture
-
-
-def noise(height, width, seed=0):
-    """A picture as the network sees it, (3, height, width)."""
-    return np.random.RandomState(seed).uniform(-100, 130, (3, height, width)).astype(np.float32)
-
-
-def assert_is_the_gradient(net, end, objective):
-    """What the objective writes into the diff is the gradient of what it returns, by finite differences at the layer.
-
-    The layer's values are changed and the objective asked again, so nothing but the objective is measured.
-    """
-    set_picture(net, noise(20, 26))
-    net.forward(end=end)
-    blob = net.blobs[end]
-    blob.diff[...] = np.nan  # whatever is not written shows
-    objective(blob)
-    found, before, rng = blob.diff.copy(), blob.data.copy(), np.random.RandomState(1)
-    for _ in range(5):
-        direction, step = rng.normal(size=before.shape), 1e-3 * np.abs(before).max()
-        values = []
-        for sign in (1, -1):
-            blob.data[...] = before + sign * step * direction
-            values.append(objective(blob))
-        slope = (values[0] - values[1]) / (2 * step)
-        expected = float((found * direction).sum())
-        assert slope == pytest.approx(expected, rel=2e-2, abs=1e-3 * float(np.abs(found * direction).sum()))
 
 
 # Channels

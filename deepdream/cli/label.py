@@ -31,7 +31,7 @@ def label(
     iters: int = typer.Option(DEFAULT["iter_n"], "--iters", help="Steps per scale."),
     octaves: int = typer.Option(DEFAULT["octave_n"], "--octaves", help="How many scales, small to large."),
     octave_scale: float = typer.Option(DEFAULT["octave_scale"], "--octave-scale", help="From one scale to the next."),
-    step: float = typer.Option(DEFAULT["step_size"], "--step", help="Mean change of a value in one step, of 255."),
+    step: float = typer.Option(DEFAULT["step_size"], "--step", help="Mean change of a value in a first step, of 255."),
     jitter: int = typer.Option(DEFAULT["jitter"], "--jitter", help="Largest random shift in pixels."),
     seed: Optional[int] = typer.Option(None, "--seed", show_default=False,
                                        help="Of the noise and the shifts; the same seed gives the same picture."),
@@ -52,7 +52,7 @@ def label(
         for step_made in steps:
             progress.update(task, advance=1, description=f"scale {step_made.octave + 1}/{octaves}")
     recipe = Recipe(kind="label", input=f"noise:{size}x{size}", model=short_name(model or chosen.name),
-                    objective=objective.spec, more={"blur": DEFAULT["blur"], "decay": DEFAULT["decay"]}, **settings)
+                    objective=objective.spec, more={"blur": DEFAULT["blur"]}, **settings)
     write_image(target, step_made.image, recipe=recipe.complete(net, picture(recipe.input)))
     seen, probability = classify(net, np.rint(step_made.image.clip(0, 255)), top=1)[0]
     say(f"{net.labels[objective.spec['index']]}, seed {settings['seed']}: the classifier sees {seen}, "
