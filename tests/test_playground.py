@@ -422,8 +422,9 @@ class TestSession:
         for name, data in (("text.png", b"just text"), ("empty.png", b"")):
             assert page.upload(name, data)["event"] == "refused"
         # More bytes than were announced, and pieces of a file that never began.
-        assert page.do("upload", b"x" * 40_000_000, name="a.png", size=10, first=True, until=("refused",),
-                       **{"for": "picture"})
+        more = {"name": "a.png", "size": 10, "first": True, "until": ("refused",), "for": "picture"}
+        assert "more bytes than were announced" in page.do("upload", b"x" * 11, **more)[0]["text"]
+        assert not page.session._uploads
         page.ask("upload", b"x", name="b.png", size=10, first=False, **{"for": "guide"})
         assert page.session._picture.data is None
         assert page.dream()[0]["how"] == "done"

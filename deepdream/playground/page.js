@@ -364,9 +364,8 @@ function render({ model, el }) {
       }
     },
 
-    refused({ text, for: which }) {
-      say_("");
-      delete state.file[which];
+    refused({ text }) {
+      if (!state.running) say_("");
       notice(text);
     },
 

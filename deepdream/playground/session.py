@@ -15,7 +15,17 @@ from ..image import fit
 from ..recipe import Recipe
 from . import settings, thumbnails
 from .turns import Turn
-from .uploads import Limits, Picture, built_in, check_size, chosen, limits_for_page, next_name, uploaded
+from .uploads import (
+    Limits,
+    Picture,
+    built_in,
+    check_size,
+    chosen,
+    clean_name,
+    limits_for_page,
+    next_name,
+    uploaded,
+)
 from .watch import SHOWN, Watch, end, jpeg, size_of
 from .worker import Job, Worker
 
@@ -50,7 +60,7 @@ class Session:
                 raise DreamError(f"the page asked for {name!r}, which there is not")
             getattr(self, f"_{name}")(message, buffers)
         except DreamError as error:
-            self.emit("refused", text=str(error), about=message.get("for") if isinstance(message, dict) else None)
+            self.emit("refused", text=str(error))
 
     def close(self):
         """End what runs, and forget the visitor's pictures."""
@@ -89,7 +99,9 @@ class Session:
         if data is None:
             return
         data += b"".join(bytes(buffer) for buffer in buffers)
-        check_size(name, max(1, len(data)), self.limits)
+        if len(data) > size:
+            del self._uploads[which]
+            raise ImageError(f"{clean_name(name)} has more bytes than were announced; choose it again")
         if len(data) < size:
             self.emit("more", have=len(data), **{"for": which})
             return
@@ -101,13 +113,9 @@ class Session:
         self._in_thread(self._taken, which, picture, self._asked[which])
 
     def _taken(self, which, picture, asked):
-        try:
-            img = picture.read()
-            # Only a file can hold a recipe, and only the picture's settings are taken, not the guide's.
-            found = self._settings_in(picture) if which == "picture" and picture.data else {}
-        except DreamError as error:
-            self.emit("refused", text=str(error), **{"for": which})
-            return
+        img = picture.read()
+        # Only a file can hold a recipe, and only the picture's settings are taken, not the guide's.
+        found = self._settings_in(picture) if which == "picture" and picture.data else {}
         if self._asked[which] != asked:
             return
         most = self.limits.side if which == "picture" else self.limits.guide_side
@@ -153,9 +161,7 @@ class Session:
         try:
             ended = self._turn(job)
         except Exception as error:  # whatever it is, the visitor must not wait for ever
-            log.debug("a dream failed", exc_info=True)
-            kind = "" if isinstance(error, DreamError) else f"{type(error).__name__}: "
-            ended = end("failed", f"{kind}{error}")
+            ended = end("failed", _said(error))
         self._dreaming.release()
         self.emit("ended", *ended[0], **ended[1])
 
@@ -191,7 +197,19 @@ class Session:
         self._in_thread(lambda dreamt: self.emit("download", dreamt.file(suffix), name=name), self._dreamt)
 
     def _in_thread(self, function, *arguments):
-        threading.Thread(target=function, args=arguments, daemon=True).start()
+        """Call a function beside; whatever goes wrong in it, the page is told."""
+        def run():
+            try:
+                function(*arguments)
+            except Exception as error:
+                self.emit("refused", text=_said(error))
+        threading.Thread(target=run, daemon=True).start()
+
+
+def _said(error):
+    """An error as the visitor is told of it."""
+    log.debug("told the page", exc_info=error)
+    return str(error) if isinstance(error, DreamError) else f"{type(error).__name__}: {error}"
 
 
 def _slot(which):
