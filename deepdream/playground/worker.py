@@ -117,7 +117,8 @@ class Worker:
         """What to tell the visitor about a worker that has ended: a sentence."""
         code = self._process.wait()
         how = f"by the signal {signal.Signals(-code).name}" if code < 0 else f"with the code {code}"
-        why = ": the system does that when memory runs out, so try a smaller size" if code == -signal.SIGKILL else ""
+        # The system kills; a stock Caffe ends itself, where ours raises.
+        why = ", as happens when memory runs out: try a smaller size" if code in (-signal.SIGKILL, -signal.SIGABRT) else ""
         return f"The process that dreams was ended {how}{why}"
 
     def end(self):
