@@ -1,5 +1,5 @@
 # Each target sets up what it needs: Debian packages (as root), Caffe, the virtual environment .venv, the weights.
-.PHONY: dream test bench lint notebooks notebooks-run wheel image lock conda-test clean setup
+.PHONY: dream test bench lint notebooks notebooks-run playground browser wheel image lock conda-test clean setup
 .DEFAULT_GOAL := dream
 
 # Debian's own Python: Boost.Python is built for it.
@@ -31,6 +31,20 @@ notebooks: setup
 
 notebooks-run: setup
 	@$(VENV)/bin/python notebooks/execute.py
+
+# The playground in a browser, served to this machine alone. Voilà's options: make playground VOILA="--port=8080"
+# A page that was left without a word keeps its process for a quarter of an hour.
+VOILA :=
+playground: setup
+	@$(VENV)/bin/python -c "import anywidget, voila" 2>/dev/null || $(PIP) install --quiet --editable '.[playground]'
+	@$(VENV)/bin/deepdream layers >/dev/null
+	@JUPYTER_PATH=$(CURDIR)/notebooks/jupyter $(VENV)/bin/voila notebooks/playground.ipynb --template=deepdream \
+	  --MappingKernelManager.cull_interval=60 --MappingKernelManager.cull_idle_timeout=900 $(VOILA)
+
+# What the tests of the page need: without it, make test skips them.
+browser: setup
+	@sh tests/chromium.sh
+	@$(VENV)/bin/python -c "import playwright, voila" 2>/dev/null || $(PIP) install --quiet --editable '.[browser]'
 
 # Caffe as a file to hand on: dist/deepdream_pycaffe-*.whl needs no Debian packages where it is installed.
 wheel: setup

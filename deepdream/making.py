@@ -4,6 +4,7 @@ The central type is a maker, one for each kind of recipe: a function of the comp
 (scaled), the guide or `None`, and what to call with the share that is done. It returns the picture.
 """
 
+import itertools
 import logging
 from dataclasses import replace
 
@@ -16,7 +17,7 @@ from .dream import dream_steps, octave_shapes
 from .ends import resolve_end
 from .errors import ParameterError
 from .fetch import sha256_of
-from .image import check_image
+from .image import check_image, resize
 from .labels import label_steps
 from .pictures import picture_sha256
 from .specs import objective_from_spec
@@ -75,6 +76,26 @@ def _dream(recipe, net, image, guide, progress):
     return recipe.blend(image, step.image)
 
 
+def _stopped(recipe, net, image, guide, progress):
+    """A dream that was stopped after a step: what there was by then, at full size."""
+    count = recipe.more["octave"] * recipe.iter_n + recipe.more["iteration"] + 1
+    steps = itertools.islice(dream_steps(net, image, **recipe.settings(net, guide)), count)
+    for number, step in enumerate(steps):
+        progress((number + 1) / count)
+        dreamt = step.image
+    return recipe.blend(image, so_far(image, dreamt))
+
+
+def so_far(image, dreamt):
+    """A dream at full size before its last octave: what an octave added, enlarged, on the picture it was dreamt on.
+
+    **Arguments:** `image`: float32 (H, W, 3); `dreamt`: float32 (h, w, 3), the octave's picture.
+    """
+    if dreamt.shape == image.shape:
+        return dreamt
+    return image + resize(dreamt - resize(image, *dreamt.shape[:2]), *image.shape[:2])
+
+
 def _zoom(recipe, net, image, guide, progress):
     """One frame of a zoom, which needs all before it."""
     count = recipe.more["frame"] + 1
@@ -96,4 +117,4 @@ def _label(recipe, net, image, guide, progress):
     return step.image
 
 
-KINDS = {"dream": _dream, "label": _label, "zoom": _zoom}
+KINDS = {"dream": _dream, "label": _label, "stopped dream": _stopped, "zoom": _zoom}

@@ -148,6 +148,8 @@ class Recipe:
 
     def settings(self, net, guide=None):
         """The keyword arguments of `deepdream` and `dream_steps`; the picture for them comes from `fit`."""
+        if guide is not None:  # the playground scales guides down
+            guide = fit(guide, self.more.get("guide_max_size"))
         return {"end": self.end, "objective": objective_from_spec(net, self.objective, self.end, guide),
                 **{name: getattr(self, name) for name in _SETTINGS}}
 
