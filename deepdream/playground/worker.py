@@ -117,8 +117,9 @@ class Worker:
         """What to tell the visitor about a worker that has ended: a sentence."""
         code = self._process.wait()
         how = f"by the signal {signal.Signals(-code).name}" if code < 0 else f"with the code {code}"
-        lack = code in (-signal.SIGKILL, -signal.SIGABRT)  # the system's way, and a stock Caffe's
-        why = ", as happens when memory runs out: try a smaller size" if lack else ""
+        # The system kills; a stock Caffe ends itself, where ours raises.
+        memory = code in (-signal.SIGKILL, -signal.SIGABRT)
+        why = ", as happens when memory runs out: try a smaller size" if memory else ""
         return f"The process that dreams was ended {how}{why}"
 
     def end(self):
