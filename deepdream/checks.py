@@ -6,6 +6,9 @@ import numpy as np
 
 from .errors import ParameterError
 
+MOST_JITTER = 100_000  # pixels: more than any picture has a side
+MOST_STEP = 1e6  # of 255: what is taken beyond it is lost in float32
+
 
 def check_count(name, value, lowest, what, highest=math.inf):
     """Refuse what is not a whole number from `lowest` to `highest`; `what` says what it is."""

@@ -15,7 +15,7 @@ from functools import partial
 import numpy as np
 import scipy.ndimage as nd
 
-from .checks import check_count, check_number
+from .checks import MOST_JITTER, MOST_STEP, check_count, check_number
 from .ends import named, resolve_end
 from .errors import ImageError, LayerError
 from .image import check_image
@@ -102,9 +102,9 @@ def dream_steps(net, base_img, iter_n=10, octave_n=4, octave_scale=1.4, end=None
     base_img = check_image(base_img)
     check_count("iter_n", iter_n, 1, "the number of iterations")
     check_count("octave_n", octave_n, 1, "the number of octaves", MOST_OCTAVES)
-    check_count("jitter", jitter, 0, "the jitter in pixels")
+    check_count("jitter", jitter, 0, "the jitter in pixels", MOST_JITTER)
     check_number("octave_scale", octave_scale, 1, "the octave scale")
-    check_number("step_size", step_size, -math.inf, "the step size")
+    check_number("step_size", step_size, -MOST_STEP, "the step size", MOST_STEP)
     end = resolve_end(net, end, objective)
     shapes = octave_shapes(*base_img.shape[:2], octave_n, octave_scale)
     check_sizes(net, end, shapes, octave_scale)
@@ -189,8 +189,8 @@ def check_sizes(net, end, shapes, octave_scale):
     refusal = f"{width}×{height} pixels are too few to dream {named(end)}, at least {needed} a side are needed"
     if not fit:
         raise ImageError(f"{refusal}: use a larger picture or a lower layer")
-    raise ImageError(f"{refusal} (octave 1 of {len(shapes)}, the smallest): ask for at most {fit} octaves at scale "
-                     f"{octave_scale:g}, or use a larger picture")
+    raise ImageError(f"{refusal} (octave 1 of {len(shapes)}, the smallest): ask for at most {fit} "
+                     f"octave{'s' * (fit > 1)} at scale {octave_scale:g}, or use a larger picture")
 
 
 def _large_enough(net, end, height, width):

@@ -5,6 +5,7 @@ It holds the frames, `00000.png` and so on; the run's recipe, `<kind>.json`; and
 before the state: whenever the process is killed, the state names a frame that is there and whole.
 """
 
+import contextlib
 import os
 import re
 import zipfile
@@ -42,6 +43,7 @@ class FrameFolder:
         self.folder = Path(folder)
         self._kind = kind
         self._lock = None
+        self._made = not self.folder.exists()
         try:
             self.folder.mkdir(exist_ok=True)
             self._take()
@@ -68,7 +70,10 @@ class FrameFolder:
         self.close()
 
     def close(self):
-        """Let another process use the folder."""
+        """Let another process use the folder; one that was made here and holds nothing goes."""
+        if self._made:
+            with contextlib.suppress(OSError):  # there is something in it
+                self.folder.rmdir()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -97,8 +102,13 @@ class FrameFolder:
         for field in fields(Recipe):
             recorded, asked = getattr(self.recipe, field.name), getattr(recipe, field.name)
             if field.name not in _NOT_COMPARED and recorded != asked:
-                raise DreamError(f"{self.folder} holds another run, with {_named(field.name, recorded, asked)}; choose "
-                                 "another folder, or ask for the same")
+                what = _named(field.name, recorded, asked)
+                if self._kind == "video":
+                    what = what.replace("picture", "video")
+                    raise DreamError(f"{self.folder} holds a video that was begun, with {what}; ask for the same, write "
+                                     "to another file, or remove that folder")
+                raise DreamError(f"{self.folder} holds another run, with {what}; choose another folder, or ask for the "
+                                 "same")
 
     def save(self, index, image, recipe=None, /, **state):
         """Add the next frame, and with it what is needed to go on behind it.

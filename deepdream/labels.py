@@ -21,7 +21,7 @@ from collections import deque
 import numpy as np
 import scipy.ndimage as nd
 
-from .checks import check_count, check_number
+from .checks import MOST_JITTER, MOST_STEP, check_count, check_number
 from .dream import Step, check_sizes, fresh_seed, octave_shapes
 from .errors import ParameterError
 from .net import deprocess
@@ -48,8 +48,8 @@ def label_steps(net, name, size=224, seed=None, iter_n=50, octave_n=3, octave_sc
     check_count("iter_n", iter_n, 1, "the number of iterations")
     check_count("octave_n", octave_n, 1, "the number of scales", 100)
     check_number("octave_scale", octave_scale, 1, "the ratio of one scale to the next")
-    check_number("step_size", step_size, 0, "the step size")
-    check_count("jitter", jitter, 0, "the jitter in pixels")
+    check_number("step_size", step_size, 0, "the step size", MOST_STEP)
+    check_count("jitter", jitter, 0, "the jitter in pixels", MOST_JITTER)
     for sigma in blur:
         check_number("blur", sigma, 0, "the blur in pixels")
     seed = fresh_seed() if seed is None else seed

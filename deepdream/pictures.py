@@ -89,8 +89,8 @@ def find_picture(name, sha256=None, beside=None, option="image"):
         if sha256 is None or picture_sha256(img) == sha256:
             return img
         failures.append(f"{place} has other pixels")
-    raise ImageError(f"the picture {name} that the recipe was made from is not here ({'; '.join(failures)}); give one "
-                     f"as {option}")
+    raise ImageError(f"the picture {name} that the recipe was made from is not here ({'; '.join(failures)}); put it "
+                     f"there, or give one as {option}")
 
 
 def _places(name, beside):

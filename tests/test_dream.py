@@ -172,7 +172,9 @@ def test_octaves_shrink_as_the_release_rounded_them():
     ({"octave_scale": float("nan")}, "octave_scale=nan"),
     ({"octave_scale": "1.4"}, "octave_scale='1.4'"),
     ({"step_size": float("inf")}, "step_size=inf: the step size must be a finite number"),
-    ({"jitter": -1}, "jitter=-1: the jitter in pixels must be a whole number, 0 or more"),
+    ({"step_size": 1e38}, "step_size=1e+38: the step size must be a finite number, from -1e+06 to 1e+06"),
+    ({"jitter": 10**20}, "jitter=100000000000000000000: the jitter in pixels must be a whole number, from 0 to 100000"),
+    ({"jitter": -1}, "jitter=-1: the jitter in pixels must be a whole number, from 0 to 100000"),
     ({"seed": -1}, "seed=-1: the seed must be a whole number, from 0 to 4294967295"),
     ({"seed": 2**32}, "seed=4294967296"),
     ({"seed": 1.0}, "seed=1.0"),
@@ -221,5 +223,5 @@ def test_a_picture_too_small_for_its_octaves_says_what_would_fit(tiny, sky):
 def test_a_picture_too_small_for_its_layer_says_so(squeezenet):
     with pytest.raises(dd.ImageError, match=r"16×16 pixels .* 'fire8/concat', at least 17 a side.*: use a larger"):
         dd.dream_steps(squeezenet, np.zeros((16, 16, 3)), octave_n=1)
-    with pytest.raises(dd.ImageError, match=r"16×16 pixels .*at least 17 a side.*at most 1 octaves at scale 1.8"):
+    with pytest.raises(dd.ImageError, match=r"16×16 pixels .*at least 17 a side.*at most 1 octave at scale 1.8"):
         dd.dream_steps(squeezenet, np.zeros((29, 29, 3)), octave_n=2, octave_scale=1.8)

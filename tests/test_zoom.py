@@ -333,3 +333,26 @@ def test_what_cannot_be_is_refused(tmp_path, tiny_model):
     for (_, says), each in zip(refused, done):
         assert_refused(each, *says)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "tiny-model", "tiny.prototxt"]
+
+
+def test_what_is_refused_leaves_no_folder_behind(tmp_path, tiny_model):
+    """And the folder can be used for what is asked next."""
+    settings = ["--model", tiny_model, "--octaves", 1, "--iters", 1]
+    done = run_commands(tmp_path, ["zoom", "noise:10x10", *settings, "-o", "run", "--frames", 1])[0]
+    assert done.returncode == 2 and "10×10 pixels are too few" in done.stderr
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "mine").mkdir()
+    run_commands(tmp_path, ["zoom", "noise:10x10", *settings, "-o", "mine", "--frames", 1])
+    assert list((tmp_path / "mine").iterdir()) == []
+
+
+def test_a_film_of_no_frames_is_refused_and_dreams_nothing(tmp_path, tiny_model):
+    settings = ["--model", tiny_model, "--octaves", 1, "--iters", 1]
+    none, _, more = run_commands(tmp_path, ["zoom", "-o", "nothing", "--mp4", "a.mp4"],
+                                 ["zoom", "noise:40x40", *settings, "-o", "run", "--frames", 1],
+                                 ["zoom", "-o", "run", "--frames", 3, "--mp4", "a.mp4"])
+    assert none.returncode == more.returncode == 2
+    assert none.stderr == ("deepdream: nothing holds 0 frames; to dream more, name the picture, and what else was asked "
+                           "for\n")
+    assert "run holds 1 frames" in more.stderr
+    assert not (tmp_path / "nothing").exists() and not (tmp_path / "a.mp4").exists()

@@ -39,7 +39,12 @@ def gallery(
     pictures = read_gallery(file)
     if max_size is not None:
         pictures = smaller(pictures, max_size)
-    output.mkdir(exist_ok=True)
+    try:
+        output.mkdir(exist_ok=True)
+    except FileExistsError:
+        raise DreamError(f"-o {output} is a file; name a folder for the pictures and the page") from None
+    except FileNotFoundError:
+        raise DreamError(f"-o {output}: the folder {output.parent} does not exist; create it first") from None
     check_writable(output / PAGE, output)
     total = len(pictures.entries)
     outcomes = []

@@ -7,6 +7,7 @@ from typing import Optional
 import numpy as np
 import typer
 
+from ..checks import MOST_JITTER, MOST_STEP
 from ..dream import fresh_seed
 from ..image import write_image
 from ..labels import label_picture, label_steps
@@ -38,8 +39,8 @@ def label(
 ):
     """Make a picture of what the network calls by a name, out of noise."""
     for option, value, *limits in (("--size", size, 1), ("--iters", iters, 1), ("--octaves", octaves, 1),
-                                   ("--octave-scale", octave_scale, 1), ("--step", step, 0), ("--jitter", jitter, 0),
-                                   ("--seed", seed, 0, 2**32 - 1)):
+                                   ("--octave-scale", octave_scale, 1), ("--step", step, 0, MOST_STEP),
+                                   ("--jitter", jitter, 0, MOST_JITTER), ("--seed", seed, 0, 2**32 - 1)):
         check_range(option, value, *limits)
     target = picture_targets([name], output)[0]
     net, chosen = load_model(model)

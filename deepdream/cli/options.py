@@ -17,6 +17,7 @@ from typing import Optional
 import typer
 
 from .. import models, pictures
+from ..checks import MOST_JITTER, MOST_STEP
 from ..device import AUTO, choose_device
 from ..dream import deepdream, fresh_seed, resolve_end
 from ..errors import ParameterError, WeightsError
@@ -80,8 +81,8 @@ class DreamOptions:
         check_range("--iters", self.iters, 1)
         check_range("--octaves", self.octaves, 1)
         check_range("--octave-scale", self.octave_scale, 1)
-        check_range("--step", self.step)
-        check_range("--jitter", self.jitter, 0)
+        check_range("--step", self.step, -MOST_STEP, MOST_STEP)
+        check_range("--jitter", self.jitter, 0, MOST_JITTER)
         check_range("--strength", self.strength, 0, 1)
         check_range("--seed", self.seed, 0, 2**32 - 1)
         check_range("--max-size", self.max_size, 1)

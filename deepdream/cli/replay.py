@@ -53,4 +53,4 @@ def _compare(image, result, differences):
     if not changed:
         return f"every pixel is the same as in {image}"
     why = "" if differences else ": another build of Caffe or another processor rounds differently, or it was edited"
-    return f"{changed / before[:, :, 0].size:.1%} of the pixels differ from {image}{why}"
+    return f"{changed:,} of {before[:, :, 0].size:,} pixels differ from {image}{why}"

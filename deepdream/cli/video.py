@@ -13,6 +13,7 @@ from ..fetch import sha256_of
 from ..footage import Video
 from ..frames import FrameFolder
 from ..video import CARRY, video_into, video_on_cluster
+from ..zoom import settle
 from .films import Pictures, check_film
 from .options import DreamOptions, check_range, gpu_of, takes_dream_options
 from .screen import progress_line, say
@@ -41,6 +42,8 @@ def video(
         raise VideoError("--workers starts processes here and --scheduler uses others: give one of the two")
     if (workers or scheduler) and not independent:
         raise VideoError("frames that carry the dream along are dreamt one after the other: add --independent")
+    if independent and carry not in (0, CARRY):
+        raise VideoError(f"--independent and --carry {carry:g}: frames by themselves carry nothing; choose one of them")
     check_film(output, "OUT")
     carry = 0.0 if independent else carry
     if carry:
@@ -66,12 +69,14 @@ def _dream(options, run, net, model, film, carry, scheduler, workers):
     if run.recipe is not None:  # what nobody asked for is as it was
         settings["seed"] = run.recipe.seed if options.seed is None else options.seed
         settings["tile"] = run.recipe.tile if settings["tile"] == "auto" else settings["tile"]
-    recipe = options.recipe(str(film.path), model, net, next(iter(film)), settings)
+    first = next(iter(film))
+    recipe = options.recipe(str(film.path), model, net, first, settings)
     recipe = replace(recipe, kind="video", more={"carry": carry}, input_sha256=sha256_of(film.path))
+    settings["tile"] = recipe.tile
+    settle(net, recipe.fit(first), **settings)
     run.begin(recipe)
     for difference in run.recipe.differences(recipe):
         say(difference)
-    settings["tile"] = recipe.tile
     images, total, before = (recipe.fit(image) for image in film), len(film), run.done
     if scheduler or workers:
         paths = video_on_cluster(run, images, options.lead, scheduler=scheduler, workers=workers,

@@ -8,9 +8,10 @@ from typing import Optional
 import typer
 
 from .. import pictures
+from ..errors import DreamError
 from ..frames import FrameFolder
 from ..image import check_image
-from ..zoom import zoom_frames, zoom_into
+from ..zoom import settle, zoom_frames, zoom_into
 from .files import check_there
 from .films import FPS, GIF, MP4, check_films, write_films
 from .options import DreamOptions, check_range, takes_dream_options
@@ -48,7 +49,12 @@ def zoom(
     if image is not None:
         check_there(image)
     with FrameFolder(output, "zoom") as run:
-        if not (films and image is None and run.done >= (frames or 1)):
+        if image is None and run.done < (frames or 1) and (films or run.recipe is not None):
+            raise DreamError(f"{output} holds {run.done} frames; to dream more, name the picture, and what else was "
+                             "asked for")
+        if films:
+            run.paths()  # a gap is found before the first dream
+        if not (films and image is None):
             frames = frames or DEFAULT["frame_n"]
             _dream(options, run, image or "sky", frames, scale, rotate)
         write_films(films, run.paths(frames), fps)
@@ -63,10 +69,11 @@ def _dream(options, run, name, wanted, scale, rotate):
         settings["tile"] = run.recipe.tile if settings["tile"] == "auto" else settings["tile"]
     recipe = replace(options.recipe(name, model, net, full, settings), kind="zoom",
                      more={"scale": scale, "rotate": rotate})
+    settings["tile"] = recipe.tile
+    settle(net, recipe.fit(full), **settings)
     run.begin(recipe)
     for difference in run.recipe.differences(recipe):
         say(difference)
-    settings["tile"] = recipe.tile
     before = run.done
     with progress_line() as progress:
         task = progress.add_task(f"frame {before + 1}/{wanted}", total=wanted, completed=min(before, wanted))
