@@ -1,5 +1,5 @@
 # Each target sets up what it needs: Debian packages (as root), Caffe, the virtual environment .venv, the weights.
-.PHONY: dream test bench lint notebooks notebooks-run playground browser wheel image lock conda-test clean setup
+.PHONY: dream test bench lint notebooks notebooks-run playground browser wheel image lock conda-test clean setup environment
 .DEFAULT_GOAL := dream
 
 # Debian's own Python: Boost.Python is built for it.
@@ -7,7 +7,7 @@ PYTHON := /usr/bin/python3
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 # With PYCAFFE_CUDA=1, another Caffe is built and takes the other's place in the same environment.
-VARIANT := $(shell $(PYTHON) pycaffe/variant.py)
+VARIANT := $(shell $(PYTHON) pycaffe/variant.py 2>/dev/null)
 READY := $(VENV)/.ready-$(shell echo '$(VARIANT)' | tr ';' '-')
 RECIPE := $(shell find pycaffe -type f -not -path '*/__pycache__/*')
 
@@ -75,9 +75,12 @@ conda-test: setup
 	@build/conda/bin/python -m pip install --quiet --disable-pip-version-check -r build/conda/requirements.txt '.[test]'
 	@build/conda/bin/python -m pytest
 
+# Python itself may be among what is missing, so what asks it comes in a make of its own, afterwards.
 setup:
 	@sh pycaffe/apt.sh
-	@$(MAKE) --silent --no-print-directory $(READY)
+	@$(MAKE) --silent --no-print-directory environment
+
+environment: $(READY)
 
 $(READY): pyproject.toml $(RECIPE)
 	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)

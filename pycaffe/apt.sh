@@ -21,4 +21,4 @@ export DEBIAN_FRONTEND=noninteractive
 # An unreachable third-party list is a failure of update's but none of ours: install says what is missing.
 apt-get update -qq || true
 # shellcheck disable=SC2086
-apt-get install -y -qq --no-install-recommends $missing >&2
+apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 $missing >&2

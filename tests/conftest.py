@@ -86,10 +86,10 @@ def command_environment():
     return {**os.environ, "PYTHONPATH": here, "http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
 
 
-def run_commands(folder, *commands):
+def run_commands(folder, *commands, env=None):
     """Run the `deepdream` command with each of these lists of arguments, in a folder, in processes of their own."""
     commands = [list(map(str, arguments)) for arguments in commands]
-    done = subprocess.run([sys.executable, "-c", _FORKS], cwd=folder, env=command_environment(), check=True,
+    done = subprocess.run([sys.executable, "-c", _FORKS], cwd=folder, env=env or command_environment(), check=True,
                           input=json.dumps(commands), stdout=subprocess.PIPE, text=True, timeout=300)
     return [subprocess.CompletedProcess(arguments, *json.loads(line))
             for arguments, line in zip(commands, done.stdout.splitlines())]

@@ -1,6 +1,5 @@
 """The `deepdream` command, run as a user runs it: in a process of its own."""
 
-import json
 import os
 import pty
 import re
@@ -16,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import skimage.data
+from conftest import run_commands
 from PIL import Image
 
 import deepdream
@@ -57,26 +57,8 @@ class Place:
         return subprocess.CompletedProcess(arguments, process.returncode, *decoded)
 
     def run_many(self, commands):
-        """Many commands in a short time: one process imports the library, then forks for each of them."""
-        fork = """
-import json, os, sys, tempfile
-from deepdream.cli import main
-for arguments in json.load(sys.stdin):
-    files = [tempfile.TemporaryFile() for _ in range(2)]
-    child = os.fork()
-    if not child:
-        for number, file in enumerate(files, 1):
-            os.dup2(file.fileno(), number)
-        main(arguments)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    for file in files:
-        file.seek(0)
-    print(json.dumps([code, *(file.read().decode() for file in files)]), flush=True)
-"""
-        done = subprocess.run([sys.executable, "-c", fork], cwd=self.folder, env=self.environment, check=True,
-                              input=json.dumps(commands), stdout=subprocess.PIPE, text=True, timeout=300)
-        return [subprocess.CompletedProcess(command, *json.loads(line))
-                for command, line in zip(commands, done.stdout.splitlines())]
+        """Many commands in a short time."""
+        return run_commands(self.folder, *commands, env=self.environment)
 
     def dream(self, *arguments, **options):
         """Dream with SqueezeNet at a tiny size; the path of the picture it says it made."""

@@ -136,3 +136,13 @@ class TestVariant:
             file.write("\n")
         after = keys()
         assert [a == b for a, b in zip(before, after)] == [True, False, False, False]
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="there is no make")
+def test_make_asks_no_python_before_it_is_installed():
+    """On a fresh Debian, Python comes with the packages that `make setup` installs."""
+    done = subprocess.run(["make", "--dry-run", "PYTHON=/not-there", "setup"], cwd=HERE, capture_output=True, text=True)
+    lines = done.stdout.splitlines()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert lines[0].startswith("sh pycaffe/apt.sh")
+    assert any(line.startswith("test -x .venv/bin/python || /not-there -m venv") for line in lines[1:])

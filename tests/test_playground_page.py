@@ -86,7 +86,7 @@ def browser(server, tmp_path_factory):
         context = playwright.chromium.launch_persistent_context(
             tmp_path_factory.mktemp("profile"), executable_path=CHROMIUM, headless=True, args=FLAGS,
             viewport={"width": 1100, "height": 900}, accept_downloads=True)
-        context.set_default_timeout(30_000)
+        context.set_default_timeout(60_000)
         outside = []
         context.route(lambda url: not url.startswith((server[0], "blob:", "data:")),
                       lambda route: (outside.append(route.request.url), route.abort()))
@@ -187,7 +187,7 @@ def test_a_visit(page, photo, tmp_path, squeezenet):
     page.get_by_label("Seed").fill("2015")
     page.get_by_label("Seed").press("Tab")
     page.evaluate("window.seen.clear()")
-    _set(page, iter_n=50)
+    _set(page, iter_n=50, max_size=320)
     _dream(page)
     page.wait_for_function("window.seen.size >= 6", timeout=60_000)  # the picture before, and five of the dream
     assert page.locator(".status").text_content().startswith("Octave ")
@@ -197,13 +197,13 @@ def test_a_visit(page, photo, tmp_path, squeezenet):
 
     page.get_by_role("button", name="Stop").click()
     _state(page, "dreamt", 10_000)
-    assert page.locator(".status").text_content().startswith("Stopped: 160×107, seed 2015")
+    assert page.locator(".status").text_content().startswith("Stopped: 240×160, seed 2015")
     assert _download(page, tmp_path / "stopped.png") == "holiday-dream.png"
     recipe = Recipe.from_image(tmp_path / "stopped.png")
     assert (recipe.kind, recipe.input) == ("stopped dream", "holiday.png")
     assert (recipe.end, recipe.iter_n) == ("fire6/concat", 50)
 
-    _set(page, iter_n=4)
+    _set(page, iter_n=4, max_size=160)
     _dream(page, "Dream again")
     _state(page, "dreamt")
     assert page.locator(".status").text_content().startswith("Done: 160×107, seed 2015")

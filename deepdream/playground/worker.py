@@ -118,7 +118,8 @@ class Worker:
         code = self._process.wait()
         how = f"by the signal {signal.Signals(-code).name}" if code < 0 else f"with the code {code}"
         # The system kills; a stock Caffe ends itself, where ours raises.
-        why = ", as happens when memory runs out: try a smaller size" if code in (-signal.SIGKILL, -signal.SIGABRT) else ""
+        memory = code in (-signal.SIGKILL, -signal.SIGABRT)
+        why = ", as happens when memory runs out: try a smaller size" if memory else ""
         return f"The process that dreams was ended {how}{why}"
 
     def end(self):
