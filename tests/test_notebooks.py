@@ -4,6 +4,7 @@ import base64
 import importlib.util
 import io
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -90,6 +91,15 @@ def test_links_lead_somewhere(path):
     for cell in read(path).cells:
         for target in [part.split(")")[0] for part in cell.source.split("](")[1:] if cell.cell_type == "markdown"]:
             assert target.startswith("http") or (FOLDER / target).is_file(), target
+
+
+@each_notebook
+def test_shows_none_of_the_pictures_of_2015(path):
+    """They are not ours to pass on: no cell dreams upon Google's sky, and the flowers guide but are not shown."""
+    for cell in code_cells(read(path)):
+        assert '"sky"' not in cell.source and "sky1024px" not in cell.source
+        for call in re.findall(r"\b(?:show|animate)\((.*?)(?:captions|alt|$)", cell.source, re.DOTALL):
+            assert not re.search(r"\b(?:flowers|guide)\b", call), call
 
 
 def test_all_of_them_are_small():
