@@ -105,8 +105,8 @@ class FrameFolder:
                 what = _named(field.name, recorded, asked)
                 if self._kind == "video":
                     what = what.replace("picture", "video")
-                    raise DreamError(f"{self.folder} holds a video that was begun, with {what}; ask for the same, write "
-                                     "to another file, or remove that folder")
+                    raise DreamError(f"{self.folder} holds a video that was begun, with {what}; ask for the same, "
+                                     "write to another file, or remove that folder")
                 raise DreamError(f"{self.folder} holds another run, with {what}; choose another folder, or ask for the "
                                  "same")
 

@@ -352,7 +352,7 @@ def test_a_film_of_no_frames_is_refused_and_dreams_nothing(tmp_path, tiny_model)
                                  ["zoom", "noise:40x40", *settings, "-o", "run", "--frames", 1],
                                  ["zoom", "-o", "run", "--frames", 3, "--mp4", "a.mp4"])
     assert none.returncode == more.returncode == 2
-    assert none.stderr == ("deepdream: nothing holds 0 frames; to dream more, name the picture, and what else was asked "
-                           "for\n")
+    assert none.stderr == ("deepdream: nothing holds 0 frames; to dream more, name the picture, and what else was "
+                           "asked for\n")
     assert "run holds 1 frames" in more.stderr
     assert not (tmp_path / "nothing").exists() and not (tmp_path / "a.mp4").exists()
