@@ -1,5 +1,6 @@
 """What the conda environment and the image are made of fits what the project says that it needs."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -141,7 +142,9 @@ class TestVariant:
 @pytest.mark.skipif(not shutil.which("make"), reason="there is no make")
 def test_make_asks_no_python_before_it_is_installed():
     """On a fresh Debian, Python comes with the packages that `make setup` installs."""
-    done = subprocess.run(["make", "--dry-run", "PYTHON=/not-there", "setup"], cwd=HERE, capture_output=True, text=True)
+    bare = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}  # of an outer make
+    done = subprocess.run(["make", "--dry-run", "PYTHON=/not-there", "setup"], cwd=HERE, env=bare, capture_output=True,
+                          text=True)
     lines = done.stdout.splitlines()
     assert (done.returncode, done.stderr) == (0, "")
     assert lines[0].startswith("sh pycaffe/apt.sh")
