@@ -7,7 +7,7 @@ import numpy as np
 from .errors import ParameterError
 
 MOST_JITTER = 100_000  # pixels: more than any picture has a side
-MOST_STEP = 1e6  # of 255: what is taken beyond it is lost in float32
+MOST_STEP = 1_000_000  # of 255: what is taken beyond it is lost in float32
 
 
 def check_count(name, value, lowest, what, highest=math.inf):

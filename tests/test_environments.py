@@ -142,7 +142,8 @@ class TestVariant:
 @pytest.mark.skipif(not shutil.which("make"), reason="there is no make")
 def test_make_asks_no_python_before_it_is_installed():
     """On a fresh Debian, Python comes with the packages that `make setup` installs."""
-    bare = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}  # of an outer make
+    # Without what an outer make has put there.
+    bare = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
     done = subprocess.run(["make", "--dry-run", "PYTHON=/not-there", "setup"], cwd=HERE, env=bare, capture_output=True,
                           text=True)
     lines = done.stdout.splitlines()
