@@ -378,7 +378,8 @@ def test_another_video_does_not_go_on_in_the_frames_of_this_one(tmp_path, tiny_m
     write_clip(tmp_path / "in.mp4", [view(scene, index)[0] for index in range(2)])
     (tmp_path / "out.mp4.frames").mkdir()
     (tmp_path / "out.mp4.frames" / "video.json").write_text(dd.Recipe(kind="video", seed=3).to_json())
-    assert_refused(command(tmp_path, tiny_model, "in.mp4", "out.mp4"), "out.mp4.frames holds a video that was begun, with another video")
+    assert_refused(command(tmp_path, tiny_model, "in.mp4", "out.mp4"),
+                   "out.mp4.frames holds a video that was begun, with another video")
 
 
 # Memory
