@@ -13,9 +13,9 @@ from ..fetch import sha256_of
 from ..footage import Video
 from ..frames import FrameFolder
 from ..video import CARRY, video_into, video_on_cluster
-from ..zoom import settle
 from .films import Pictures, check_film
 from .options import DreamOptions, check_range, gpu_of, takes_dream_options
+from .runs import begin, run_settings
 from .screen import progress_line, say
 
 
@@ -65,18 +65,11 @@ def video(
 
 
 def _dream(options, run, net, model, film, carry, scheduler, workers):
-    settings = options.settings(net)
-    if run.recipe is not None:  # what nobody asked for is as it was
-        settings["seed"] = run.recipe.seed if options.seed is None else options.seed
-        settings["tile"] = run.recipe.tile if settings["tile"] == "auto" else settings["tile"]
+    settings = run_settings(run, options, net)
     first = next(iter(film))
     recipe = options.recipe(str(film.path), model, net, first, settings)
     recipe = replace(recipe, kind="video", more={"carry": carry}, input_sha256=sha256_of(film.path))
-    settings["tile"] = recipe.tile
-    settle(net, recipe.fit(first), **settings)
-    run.begin(recipe)
-    for difference in run.recipe.differences(recipe):
-        say(difference)
+    begin(run, recipe, net, first, settings)
     images, total, before = (recipe.fit(image) for image in film), len(film), run.done
     if scheduler or workers:
         paths = video_on_cluster(run, images, options.lead, scheduler=scheduler, workers=workers,

@@ -11,10 +11,11 @@ from .. import pictures
 from ..errors import DreamError
 from ..frames import FrameFolder
 from ..image import check_image
-from ..zoom import settle, zoom_frames, zoom_into
+from ..zoom import zoom_frames, zoom_into
 from .files import check_there
 from .films import FPS, GIF, MP4, check_films, write_films
 from .options import DreamOptions, check_range, takes_dream_options
+from .runs import begin, run_settings
 from .screen import progress_line, say
 
 # The library's signature is the only home of a default.
@@ -63,17 +64,10 @@ def zoom(
 def _dream(options, run, name, wanted, scale, rotate):
     full = check_image(pictures.picture(name))
     net, model = options.load()
-    settings = options.settings(net)
-    if run.recipe is not None:  # what nobody asked for is as it was
-        settings["seed"] = run.recipe.seed if options.seed is None else options.seed
-        settings["tile"] = run.recipe.tile if settings["tile"] == "auto" else settings["tile"]
+    settings = run_settings(run, options, net)
     recipe = replace(options.recipe(name, model, net, full, settings), kind="zoom",
                      more={"scale": scale, "rotate": rotate})
-    settings["tile"] = recipe.tile
-    settle(net, recipe.fit(full), **settings)
-    run.begin(recipe)
-    for difference in run.recipe.differences(recipe):
-        say(difference)
+    begin(run, recipe, net, full, settings)
     before = run.done
     with progress_line() as progress:
         task = progress.add_task(f"frame {before + 1}/{wanted}", total=wanted, completed=min(before, wanted))
