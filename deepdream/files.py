@@ -1,9 +1,18 @@
 """Files that are either whole or not there."""
 
 import contextlib
+import functools
 import os
+import re
 import uuid
 from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # not on Windows: there what a killed process leaves behind stays
+    fcntl = None
+
+_TEMPORARY = re.compile(r"\.deepdream-.*-[0-9a-f]{8}(\..*)?", re.DOTALL)
 
 
 @contextlib.contextmanager
@@ -11,17 +20,65 @@ def atomic_path(target):
     """A temporary path in the target's folder that becomes `target` when the block ends well.
 
     When the block raises, the temporary file is removed and an older `target` stays as it was. Where `target` is a
-    symbolic link, what it points to is replaced.
+    symbolic link, what it points to is replaced. What a killed process has left in the folder is removed by the next
+    process that writes there.
 
     **Arguments:** `target`: the path to write, a `str` or `Path`; its folder must exist.
 
-    **Yields:** a `Path` with the target's suffix, not yet existing.
+    **Yields:** the `Path` of an empty file with the target's suffix; it must be written to, not replaced.
     """
     target = Path(os.path.realpath(target))
-    # Short, because a name has at most 255 bytes and the target's may be as long as that.
-    temporary = target.with_name(f".{target.stem[:20]}-{uuid.uuid4().hex[:8]}{target.suffix}")
+    _sweep_once(target.parent)
+    temporary, file = _create(target)
     try:
         yield temporary
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+        file.close()
+
+
+def sweep(folder):
+    """Remove the temporary files of killed processes from a folder; those of processes at work there stay.
+
+    Which are which, a lock says: whoever makes one holds it, and the system ends it with the process.
+    """
+    if fcntl is None:
+        return
+    left = []
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        left = [entry.path for entry in entries
+                if _TEMPORARY.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)]
+    for path in left:
+        with contextlib.suppress(OSError), open(path, "r+b") as file:  # another user's, or gone by now
+            if _locked(file):
+                os.unlink(path)
+
+
+_sweep_once = functools.lru_cache(maxsize=64)(sweep)  # a folder of many frames is not listed for each of them
+
+
+def _create(target):
+    """(path, open file): a new temporary file of a target, locked as long as it is open."""
+    while True:
+        # Short, because a name has at most 255 bytes and the target's may be as long as that.
+        path = target.with_name(f".deepdream-{target.stem[:20]}-{uuid.uuid4().hex[:8]}{target.suffix}")
+        file = open(path, "xb")  # noqa: SIM115 - closed by whoever gets it
+        if fcntl is None:
+            file.close()  # Windows renames no open file
+            return path, file
+        # Before it was locked, another process may have taken it for one that was left behind.
+        if _locked(file) is not False and path.exists():
+            return path, file
+        file.close()
+
+
+def _locked(file):
+    """Lock an open file. `False`: another has it. `None`: its file system has no locks."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True

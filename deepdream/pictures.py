@@ -14,6 +14,7 @@ import skimage.data
 
 from .errors import DreamError, ImageError
 from .fetch import cache_folder, fetch_file, is_whole, make_folder, reason
+from .files import sweep
 from .image import check_image, read_image
 from .models import user_folders
 
@@ -141,6 +142,7 @@ def release_file(name):
         if (folder / "images" / name).is_file():
             return folder / "images" / name
     target = cache_folder() / "images" / name
+    sweep(target.parent)
     checksum = f"sha256:{RELEASE_FILES[name]}"
     if not (target.is_file() and is_whole(target, checksum)):
         make_folder(target.parent)

@@ -1,6 +1,5 @@
 """`deepdream video`: dreams on a video."""
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Optional
@@ -60,7 +59,7 @@ def video(
             task = progress.add_task(f"writing {output}", total=passes * len(film))
             pictures = Pictures(run.paths(len(film)), lambda: progress.update(task, advance=1))
             write_film(output, pictures, film.times, film.time_base, film.rate, film.aspect, film.sound())
-    shutil.rmtree(work)
+        run.remove()
     print(output.resolve(), flush=True)
 
 
