@@ -65,13 +65,15 @@ lock: setup
 	@$(PIP) install --quiet uv
 	@PATH=$(VENV)/bin:$$PATH sh docker/lock.sh
 
-# The tests on a stock Caffe: what environment.yml lists, in a virtual environment of Python 3.9.
+# The tests on a stock Caffe: what environment.yml lists, in a virtual environment of Python 3.9. The pip that comes with
+# that Python tries versions for many minutes; conda brings a newer one.
 PYTHON39 = $(shell for python in python3.9 "$$HOME"/.pyenv/versions/3.9.*/bin/python3.9; do \
 	  "$$python" -c "" 2>/dev/null && echo "$$python" && break; done)
 conda-test: setup
 	@test -n "$(PYTHON39)" || { echo "make conda-test needs a Python 3.9: make conda-test PYTHON39=PATH" >&2; exit 1; }
 	@$(PYTHON39) -m venv --clear build/conda
 	@$(VENV)/bin/python tests/conda_requirements.py > build/conda/requirements.txt
+	@build/conda/bin/python -m pip install --quiet --disable-pip-version-check --upgrade pip
 	@build/conda/bin/python -m pip install --quiet --disable-pip-version-check -r build/conda/requirements.txt '.[test]'
 	@build/conda/bin/python -m pytest
 
