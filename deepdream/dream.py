@@ -68,10 +68,11 @@ def make_step(net, step_size=1.5, end=None, jitter=32, clip=True, objective=obje
     **Returns:** what the objective returned, a float (NaN if nothing).
     """
     end = resolve_end(net, end, objective)
-    picture = net.input.data[0].copy()
-    value = _ascend(net, picture, end, objective, step_size, jitter, clip,
-                    rng if rng is not None else np.random.RandomState(fresh_seed()), Tiles())
-    net.input.data[0] = picture
+    with net.alone:
+        picture = net.input.data[0].copy()
+        value = _ascend(net, picture, end, objective, step_size, jitter, clip,
+                        rng if rng is not None else np.random.RandomState(fresh_seed()), Tiles())
+        net.input.data[0] = picture
     return value
 
 

@@ -54,9 +54,10 @@ def features(net, img, end, budget=BUDGET):
 
 
 def _forward(net, chw, end):
-    net.input.reshape(1, *chw.shape)
-    net.input.data[0] = chw
-    return net.forward(end=end)[end][0].copy()
+    with net.alone:
+        net.input.reshape(1, *chw.shape)
+        net.input.data[0] = chw
+        return net.forward(end=end)[end][0].copy()
 
 
 def _in_pieces(net, chw, end, reaches, piece):

@@ -9,10 +9,12 @@ import contextlib
 import numpy as np
 
 from .animation import needs
+from .sharing import Alone
 
 # Flows there and back may differ by this much of their length and by this many pixels (squared): Sundaram, Brox and
 # Keutzer, Dense point trajectories by GPU-accelerated large displacement optical flow, ECCV 2010, equation 5.
 _RELATIVE, _ABSOLUTE = 0.01, 0.5
+_SETTING = Alone()  # the number of OpenCV's threads is the process's: two that set it and put it back undo each other
 _CONTRAST = 30.0  # of 255; what was carried along and differs by this much from what is there is not the same thing
 
 
@@ -64,9 +66,10 @@ def _bytes(img):
 @contextlib.contextmanager
 def _one_thread(cv2):
     """OpenCV cuts the picture into a strip for each thread, and the flow differs with the cuts."""
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(threads)
+    with _SETTING:
+        threads = cv2.getNumThreads()
+        cv2.setNumThreads(1)
+        try:
+            yield
+        finally:
+            cv2.setNumThreads(threads)

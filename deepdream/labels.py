@@ -123,9 +123,10 @@ def _odds(index):
 
 def _gradient(net, objective, picture, shift):
     """The gradient at the shifted picture, in the place of the picture's own pixels, and the objective's value."""
-    set_input(net, np.roll(picture, shift, (-2, -1)))
-    gradient, value = net.input_gradient(objective.end, objective)
-    return np.roll(gradient, -shift, (-2, -1)), value
+    with net.alone:
+        set_input(net, np.roll(picture, shift, (-2, -1)))
+        gradient, value = net.input_gradient(objective.end, objective)
+        return np.roll(gradient, -shift, (-2, -1)), value
 
 
 def _like_pictures(gradient):

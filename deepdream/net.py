@@ -24,6 +24,7 @@ from .ends import objectives_at, weights_of
 from .errors import DreamError, LayerError, ModelError
 from .fast import fast_layers_wanted, use_fast_layers
 from .image import check_image, resize
+from .sharing import Alone
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,10 @@ class Net(caffe.Net):
     It is a `caffe.Net`: `net.blobs`, `net.forward(end=…)` and `net.backward(start=…)` work as in Caffe. It computes
     the gradient of its input and of nothing else, one picture at a time, at any size (average pools that cover
     everything become global).
+
+    Several threads may dream with one network: they take turns step by step, and each dream is what it would have been
+    alone. Whoever sets its blobs and runs its passes himself beside other threads does so within `with net.alone:`.
+    After a fork both processes can use it, each its own copy.
 
     **Arguments:**
 
@@ -62,6 +67,7 @@ class Net(caffe.Net):
     def __init__(self, prototxt, weights, mean, end, labels=(), fast=None, gpu=None):
         self.gpu = choose_device(gpu)
         self._process = os.getpid()
+        self.alone = Alone()
         parsed = definition.read_definition(prototxt)
         self.definition = definition.prepare(parsed)
         if fast_layers_wanted(fast) and self.gpu is None:
@@ -186,11 +192,11 @@ class Net(caffe.Net):
         """
         if not hasattr(caffe._caffe, "rebuild"):
             return
-        self._use_device()
-        with self._prepared() as prototxt:
+        with self.alone, self._prepared() as prototxt:
+            self._use_device()
             caffe._caffe.rebuild(self, prototxt)
-        for cached in [name for name in vars(self) if name in _CACHED_BY_CAFFE]:
-            delattr(self, cached)
+            for cached in [name for name in vars(self) if name in _CACHED_BY_CAFFE]:
+                delattr(self, cached)
 
     @contextlib.contextmanager
     def _prepared(self):
@@ -239,9 +245,10 @@ def classify(net, img, top=5):
     scale = max(height, width) * 256 / 224 / min(img.shape[:2])
     scaled = resize(img, *(max(size, round(n * scale)) for n, size in zip(img.shape[:2], (height, width))))
     y, x = (scaled.shape[0] - height) // 2, (scaled.shape[1] - width) // 2
-    net.input.reshape(1, 3, height, width)
-    net.input.data[0] = preprocess(net, scaled[y:y + height, x:x + width])
-    probabilities = net.forward()[net.outputs[-1]].ravel()
+    with net.alone:
+        net.input.reshape(1, 3, height, width)
+        net.input.data[0] = preprocess(net, scaled[y:y + height, x:x + width])
+        probabilities = net.forward()[net.outputs[-1]].flatten()
     if len(net.labels) != len(probabilities):
         raise ModelError(f"the network has {len(probabilities)} outputs and {len(net.labels)} labels; "
                          "it needs one label for each to classify")

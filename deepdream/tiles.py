@@ -46,9 +46,10 @@ class Tiles:
         """
         while True:
             try:
-                if self.size is None or max(picture.shape[1:]) <= self.size:
-                    return _whole(net, picture, shift, end, objective)
-                return self._tiled(net, picture, shift, end, objective)
+                with net.alone:
+                    if self.size is None or max(picture.shape[1:]) <= self.size:
+                        return _whole(net, picture, shift, end, objective)
+                    return self._tiled(net, picture, shift, end, objective)
             except (caffe.Error, MemoryError) as error:
                 if not out_of_memory(error):
                     raise
