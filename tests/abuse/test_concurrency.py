@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -95,6 +96,37 @@ def test_memory_that_is_given_back_meanwhile(tiny, sky):
         lambda: dd.deepdream(tiny, sky[:40], seed=2, **DREAM),
         lambda: [features.features(tiny, sky, "right", budget).sum() for _ in range(5)],
     )
+
+
+def test_memory_is_not_given_back_within_a_step(tiny, sky):
+    began = threading.Event()
+
+    def slow(dst):
+        began.set()
+        time.sleep(0.1)
+        return dd.objective_L2(dst)
+
+    def release():
+        began.wait()
+        tiny.release()
+
+    expected = dd.deepdream(tiny, sky, seed=1, **DREAM)
+    got, _ = at_once(lambda: dd.deepdream(tiny, sky, seed=1, objective=slow, **DREAM), release)
+    np.testing.assert_array_equal(got, expected)
+
+
+def test_two_steps_at_once_are_two_steps(tiny, sky):
+    def slow(dst):
+        time.sleep(0.1)
+        return dd.objective_L2(dst)
+
+    def after(run):
+        tiny.input.reshape(1, 3, *sky.shape[:2])
+        tiny.input.data[0] = dd.preprocess(tiny, sky)
+        run(lambda: dd.make_step(tiny, jitter=0, objective=slow))
+        return tiny.input.data[0].copy()
+
+    np.testing.assert_array_equal(after(lambda step: at_once(step, step)), after(lambda step: (step(), step())))
 
 
 def test_single_steps_of_two_threads(tiny, sky):
