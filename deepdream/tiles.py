@@ -7,7 +7,6 @@ random stream of their own, so that the jitter's stays that of the 2015 release.
 
 import logging
 
-import caffe
 import numpy as np
 
 from .ends import named
@@ -50,7 +49,7 @@ class Tiles:
                     if self.size is None or max(picture.shape[1:]) <= self.size:
                         return _whole(net, picture, shift, end, objective)
                     return self._tiled(net, picture, shift, end, objective)
-            except (caffe.Error, MemoryError) as error:
+            except (RuntimeError, MemoryError) as error:  # a stock Caffe has no caffe.Error, which is a RuntimeError
                 if not out_of_memory(error):
                     raise
                 self._shrink(net, picture.shape[1:])

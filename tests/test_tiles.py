@@ -149,6 +149,18 @@ def test_memory_that_runs_out_is_answered_with_smaller_tiles(squeezenet, tile, e
     assert done.stdout.splitlines()[-len(expected):] == expected
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
+def test_what_an_objective_raises_comes_out_as_it_is(tiny, sky, monkeypatch, error):
+    """Also with a stock Caffe, which has no exception of its own; an interruption comes from inside there as well."""
+    monkeypatch.delattr(caffe, "Error", raising=False)
+
+    def raising(dst):
+        raise error
+
+    with pytest.raises(error):
+        dd.deepdream(tiny, sky, objective=raising, iter_n=1, octave_n=1)
+
+
 MEASURED = """
 import numpy as np, deepdream as dd
 from deepdream import memory, tiles
