@@ -27,6 +27,12 @@ _PARAMETER_BLOBS = {
     "Scale": lambda layer: int(len(layer.bottom) == 1) + layer.scale_param.bias_term,
 }
 
+# What a definition from elsewhere must not do to whoever dreams with it.
+_REFUSED = {
+    "Python": "runs whatever code the definition names",
+    "HDF5Output": "writes a file wherever the definition says",
+}
+
 
 def read_definition(path):
     """Parse and check a deploy prototxt.
@@ -49,6 +55,8 @@ def read_definition(path):
         raise ModelError(f"{path} is not a prototxt: it is not text") from None
     except text_format.ParseError as error:
         raise ModelError(f"{path} is not a prototxt that Caffe can read: line {error}") from None
+    if not net.IsInitialized():
+        raise ModelError(f"{path} lacks what Caffe requires: {', '.join(net.FindInitializationErrors())}")
     if net.layers and not net.layer:
         raise ModelError(f"{path} is in Caffe's old format ('layers'); convert it with upgrade_net_proto_text")
     _input_fields_to_layer(net, path)
@@ -83,6 +91,9 @@ def _check(net, path):
     for layer in net.layer:
         if layer.type not in known:
             raise ModelError(f"{path}: layer {layer.name!r} is of the type {layer.type!r}, which this Caffe lacks")
+        if layer.type in _REFUSED:
+            raise ModelError(f"{path}: layer {layer.name!r} is of the type {layer.type!r}, which {_REFUSED[layer.type]}; "
+                             "take it out of the definition")
         if not layer.name or layer.name in names:
             raise ModelError(f"{path}: two layers are called {layer.name!r}; each needs a name of its own")
         names.add(layer.name)

@@ -68,7 +68,7 @@ class Video:
 
     def _opened(self):
         try:
-            return self._av.open(str(self.path))
+            return self._av.open(str(self.path), metadata_errors="replace")  # a title that is no text spoils nothing
         except (self._av.FFmpegError, OSError) as error:
             if isinstance(error, PermissionError):
                 raise VideoError(f"{self.path} cannot be read: permission denied") from None

