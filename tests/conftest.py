@@ -1,10 +1,12 @@
 """What the tests share: networks, pictures, and the one helper that says whether a dream did what it should."""
 
 import contextlib
+import http.server
 import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -41,25 +43,49 @@ def tiny_prototxt(tmp_path):
     return path
 
 
-@pytest.fixture
-def tiny(tiny_prototxt):
-    """A small network with seeded random weights."""
+def tiny_net(prototxt):
+    """The small network of this definition with seeded random weights."""
     import caffe
 
     caffe.set_random_seed(7)
-    return dd.Net(tiny_prototxt, None, (104, 117, 123), "both", labels=["a", "b", "c", "d", "e"])
+    return dd.Net(prototxt, None, (104, 117, 123), "both", labels=["a", "b", "c", "d", "e"])
 
 
 @pytest.fixture
-def tiny_model(tmp_path, tiny_prototxt, tiny):
-    """The folder of `tiny` as a model that `--model` takes."""
-    folder = tmp_path / "tiny-model"
+def tiny(tiny_prototxt):
+    """A small network with seeded random weights."""
+    return tiny_net(tiny_prototxt)
+
+
+def write_tiny_model(folder, definition=TINY):
+    """A new folder with a small network as a model that `--model` takes."""
     folder.mkdir()
-    (folder / "deploy.prototxt").write_text(TINY, encoding="utf-8")
+    (folder / "deploy.prototxt").write_text(definition, encoding="utf-8")
     (folder / "model.toml").write_text('mean = [104, 117, 123]\nend = "both"\n[weights]\nfile = "tiny.caffemodel"\n',
                                        encoding="utf-8")
-    tiny.save(str(folder / "tiny.caffemodel"))
+    tiny_net(folder / "deploy.prototxt").save(str(folder / "tiny.caffemodel"))
     return folder
+
+
+@pytest.fixture
+def tiny_model(tmp_path, tiny_prototxt):
+    """The folder of `tiny` as a model that `--model` takes."""
+    return write_tiny_model(tmp_path / "tiny-model")
+
+
+@contextlib.contextmanager
+def serving(handler):
+    """A running web server of this machine that answers with a `BaseHTTPRequestHandler`, and its `address`."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.address = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 # Imports the library once, then forks for each command.

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import serving
 
 import deepdream as dd
 from deepdream import DreamError, ImageError, ModelError, WeightsError, fetch, models, pictures
@@ -265,15 +266,10 @@ class Site(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def site():
     """A running server: (its address, the paths it was asked for)."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Site)
-    server.asked, server.over = [], threading.Event()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}", server.asked
-    server.over.set()
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(Site) as server:
+        server.asked, server.over = [], threading.Event()
+        yield server.address, server.asked
+        server.over.set()
 
 
 def closed_port():

@@ -7,12 +7,11 @@ import http.server
 import io
 import logging
 import tarfile
-import threading
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import assert_rises
+from conftest import assert_rises, serving
 
 import deepdream as dd
 from deepdream import ModelError, WeightsError, fetch, models
@@ -51,13 +50,8 @@ def served():
         def log_message(self, *arguments):
             pass
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Site)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}", content
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(Site) as server:
+        yield server.address, content
 
 
 @pytest.fixture(scope="session", params=NAMES)
