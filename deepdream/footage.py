@@ -76,11 +76,16 @@ class Video:
                              "it to an MP4 first") from None
 
     def _decoded(self, container, streams):
-        """The video frames of a container; frames of other `streams` are decoded too, to see whether they can be."""
-        seen = 0
+        """The video frames of a container; frames of other `streams` are decoded too, to see whether they can be.
+
+        `self._end` becomes when the last of all packets ends, in seconds.
+        """
+        seen, self._end = 0, 0.0
         try:
-            for packet in container.demux(streams):
-                for frame in packet.decode():
+            for packet in container.demux():
+                if packet.pts is not None:
+                    self._end = max(self._end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+                for frame in packet.decode() if packet.stream in streams else ():
                     if packet.stream.type == "video":
                         seen += 1
                         yield frame
@@ -113,7 +118,7 @@ class Video:
         self.rate = stream.average_rate or stream.guessed_rate or Fraction(25)
         length = last.duration or round(1 / (self.rate * self.time_base))
         self.times.append(self.times[-1] + max(1, length))
-        self._check_whole(stream)
+        self._check_whole(container, stream)
         self.width, self.height = self._size[::-1] if self._turn[0] else self._size
         aspect = stream.sample_aspect_ratio or Fraction(1)
         self.aspect = 1 / aspect if self._turn[0] else aspect
@@ -127,10 +132,13 @@ class Video:
             time = self.times[-1] + (frame.duration or 1)
         self.times.append(max(time or 0, self.times[-1] + 1 if self.times else 0))
 
-    def _check_whole(self, stream):
+    def _check_whole(self, container, stream):
         """Refuse a file whose index promises much more than there is: it was cut short on its way."""
-        there, promised = (float((ticks or 0) * self.time_base) for ticks in (self.times[-1] - self.times[0],
-                                                                              stream.duration))
+        if stream.duration:
+            there, promised = self.times[-1] - self.times[0], stream.duration
+            there, promised = float(there * self.time_base), float(promised * self.time_base)
+        else:  # Matroska tells how long the whole file is, its sound and subtitles included
+            there, promised = self._end - float(self.start), (container.duration or 0) / _TICKS
         if promised > 1.05 * there + 0.5:
             raise VideoError(f"{self.path} is cut short: {there:.1f} of {promised:.1f} seconds are there; get it again")
 
@@ -220,7 +228,7 @@ class _Sound:
         track, stream = packet.stream, self._streams[packet.stream.index]
         shift = round(self._video.start / packet.time_base)
         if _is_copied(track):
-            if packet.dts is not None:  # the last, empty one only asks a decoder for what it still holds
+            if None not in (packet.dts, packet.pts):  # the last, empty one only asks a decoder for what it still holds
                 packet.pts, packet.dts, packet.stream = packet.pts - shift, packet.dts - shift, stream
                 container.mux(packet)
             return

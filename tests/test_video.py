@@ -168,6 +168,15 @@ def test_files_that_end_too_early_or_break_in_the_middle_are_refused(tmp_path):
         Video(tmp_path / "bad.mp4")
 
 
+def test_a_matroska_file_that_ends_too_early_is_refused(tmp_path, scene):
+    """Its tracks do not tell how long they are; the file does, whichever track is the longest."""
+    whole = write_clip(tmp_path / "clip.mkv", [view(scene, index)[0] for index in range(30)]).read_bytes()
+    assert len(Video(tmp_path / "clip.mkv")) == 30
+    (tmp_path / "cut.mkv").write_bytes(whole[:len(whole) // 3])
+    with pytest.raises(dd.VideoError, match=r"is cut short: 0\.\d of 2\.0 seconds"):
+        Video(tmp_path / "cut.mkv")
+
+
 # Following what moves
 
 def test_flow_of_a_known_motion(scene):
