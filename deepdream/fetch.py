@@ -43,8 +43,15 @@ MOST = 2**30
 
 
 def cache_folder():
-    """Where fetched files are kept: `deepdream` in the system's cache folder (Linux: XDG_CACHE_HOME or ~/.cache)."""
-    return Path(pooch.os_cache("deepdream"))
+    """Where fetched files are kept: `deepdream` in the system's cache folder (Linux: XDG_CACHE_HOME or ~/.cache).
+
+    **Raises:** `WeightsError` if there is no home folder, as for a user that the system does not know.
+    """
+    try:
+        return Path(pooch.os_cache("deepdream"))
+    except RuntimeError:
+        raise WeightsError("there is no home folder to keep a cache in; set XDG_CACHE_HOME to a folder that can be "
+                           "written") from None
 
 
 def make_folder(folder):

@@ -6,6 +6,7 @@ folders of DEEPDREAM_DATA, beside the `model.toml`, in the user's cache, and are
 lies there is used if it fits the network.
 """
 
+import contextlib
 import difflib
 import functools
 import logging
@@ -194,11 +195,12 @@ def weights_path(model):
 
     **Raises:** `WeightsError` that says which source failed how, and what to do.
     """
-    target = _cached(model)
-    sweep(target.parent)
+    with contextlib.suppress(WeightsError):  # without a cache there is nothing to sweep
+        sweep(_cached(model).parent)
     found = local_weights(model)
     if found:
         return found
+    target = _cached(model)
     make_folder(target.parent)
     failures = []
     for describe, fetch in _sources(model):

@@ -6,6 +6,7 @@ back and `Recipe.render` makes the picture again, bit for bit on the same build.
 
 import inspect
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -212,7 +213,7 @@ class Recipe:
 
 def short_name(path):
     """A path as a recipe records it: in the home folder it begins with ~, and does not tell who lives there."""
-    home = str(Path.home())
+    home = os.path.expanduser("~")  # stays ~ where there is none
     return "~" + path[len(home):] if path.startswith(home + "/") and home != "/" else path
 
 

@@ -17,7 +17,7 @@ from .dream import dream
 from .gallery import gallery
 from .label import label
 from .replay import replay
-from .screen import ScreenHandler, screen
+from .screen import ScreenHandler, drop, say
 from .show import classify_command, layers, models_command
 from .video import video
 from .zoom import zoom
@@ -45,7 +45,9 @@ def main(arguments=None):
     logging.basicConfig(level=logging.WARNING, format="%(message)s", force=True, handlers=[ScreenHandler()])
     logging.getLogger("deepdream").setLevel(logging.INFO)
     if hasattr(sys.stdout, "reconfigure"):  # not in a notebook
-        sys.stdout.reconfigure(errors="surrogateescape")  # a path may be any bytes
+        # A path may be any bytes, and goes out as it came in.
+        encoding = {"encoding": sys.getfilesystemencoding()} if os.name == "posix" else {}
+        sys.stdout.reconfigure(errors="surrogateescape", **encoding)
     try:
         code = app((sys.argv[1:] if arguments is None else arguments) or ["--help"], standalone_mode=False)
         print(end="", flush=True)
@@ -59,21 +61,15 @@ def main(arguments=None):
         code = INTERRUPTED
     except BrokenPipeError:
         code = UNREAD
-        _drop_output()
+        drop(sys.stdout)
     except OSError as error:
         code = _complain(f"{error.filename or 'the output cannot be written'}: {error.strerror or error}")
-        _drop_output()
+        drop(sys.stdout)
     if code == INTERRUPTED:  # raised here, or what Typer made of it
-        screen.print("deepdream: interrupted")
+        say("deepdream: interrupted")
     sys.exit(code or 0)
 
 
-def _drop_output():
-    """What is still buffered for standard output would be tried again, and complained about, at exit."""
-    if sys.stdout is sys.__stdout__:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def _complain(text):
-    screen.print(f"deepdream: {text}", markup=False, soft_wrap=True)
+    say(f"deepdream: {text}")
     return BAD_INPUT

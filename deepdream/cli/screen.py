@@ -1,16 +1,35 @@
 """What a person watches while it works, on standard error: lines, and a progress line where that is a terminal."""
 
 import logging
+import os
+import sys
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-screen = Console(stderr=True, highlight=False)
+
+class _Screen(Console):
+    def on_broken_pipe(self):
+        """Rich would end the process here."""
+        drop(sys.stderr)
+
+
+# Without emoji: a file's name may have colons in it, and the table of their names would be read when first needed.
+screen = _Screen(stderr=True, highlight=False, emoji=False)
 
 
 def say(text):
-    """Print one line, as it is, however long."""
-    screen.print(text, soft_wrap=True, markup=False)
+    """Print one line, as it is, however long. Where standard error cannot be written the work goes on unheard."""
+    try:
+        screen.print(text, soft_wrap=True, markup=False)
+    except OSError:
+        drop(sys.stderr)
+
+
+def drop(stream):
+    """Send what is still buffered for a standard stream nowhere: it would be tried again, and fail again, at exit."""
+    if stream is not None and stream in (sys.__stdout__, sys.__stderr__):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def progress_line():
