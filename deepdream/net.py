@@ -25,6 +25,7 @@ from .errors import DreamError, LayerError, ModelError, WeightsError
 from .fast import fast_layers_wanted, use_fast_layers
 from .image import check_image, resize
 from .sharing import Alone
+from .trial import refusal
 
 log = logging.getLogger(__name__)
 
@@ -75,9 +76,13 @@ class Net(caffe.Net):
         self._use_device()
         with self._prepared() as prepared:
             try:
-                super().__init__(prepared, caffe.TEST)
+                problem = refusal(prepared)
+                if not problem:
+                    super().__init__(prepared, caffe.TEST)
             except RuntimeError as error:
-                raise ModelError(f"{prototxt} is not a network that Caffe can build: {error}") from None
+                problem = error
+        if problem:
+            raise ModelError(f"{prototxt} is not a network that Caffe can build: {problem}")
         self.weights = weights
         self.fast = any(layer.type.startswith("Fast") for layer in self.definition.layer)
         if weights is not None:
@@ -204,9 +209,14 @@ class Net(caffe.Net):
     @contextlib.contextmanager
     def _prepared(self):
         """The path of the prepared definition, as a file for Caffe to read."""
-        with tempfile.TemporaryDirectory(prefix="deepdream-") as folder:
-            path = Path(folder) / "prepared.prototxt"
-            path.write_text(text_format.MessageToString(self.definition), encoding="utf-8")
+        with contextlib.ExitStack() as stack:
+            try:
+                folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="deepdream-"))
+                path = Path(folder) / "prepared.prototxt"
+                path.write_text(text_format.MessageToString(self.definition), encoding="utf-8")
+            except OSError as error:
+                raise ModelError(f"the network's definition cannot be written in {tempfile.gettempdir()} "
+                                 f"({error.strerror}); set TMPDIR to a folder that can be") from None
             yield str(path)
 
     def _use_device(self):

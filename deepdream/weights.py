@@ -4,6 +4,7 @@ Caffe copies what happens to have the right name and leaves the rest as it is: G
 without a word, and the first layer is all zeros.
 """
 
+import warnings
 from pathlib import Path
 
 from caffe.proto import caffe_pb2
@@ -25,7 +26,11 @@ def weight_shapes(path):
         raise WeightsError(f"{path} cannot be read: {error.strerror}") from None
     net = caffe_pb2.NetParameter()
     try:
-        net.ParseFromString(content)
+        with warnings.catch_warnings(record=True) as complaints:  # an older protobuf only warns of what is no message
+            warnings.simplefilter("always")
+            net.ParseFromString(content)
+        if complaints:
+            raise DecodeError(complaints[0].message)
     except DecodeError:
         raise WeightsError(f"{path} is not a caffemodel, or is damaged or cut short "
                            f"({len(content):,} bytes); fetch it again") from None

@@ -1,5 +1,7 @@
 """Networks prepared for the gradient of their input, and what is refused before Caffe sees it."""
 
+import os
+import re
 import subprocess
 import sys
 
@@ -319,3 +321,34 @@ def test_import_is_quiet():
             "dd.Net(m.prototxt, None, m.mean, m.end)")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == done.stderr == ""
+
+
+@pytest.mark.parametrize("forks", [True, False])
+@pytest.mark.parametrize(("old", "new", "says"), [
+    ("num_output: 6", "num_output: 4000000000", "num_output_ > 0"),
+    ("num_output: 6", "num_output: 6 group: 4", "channels_ % group_ == 0"),
+    ("kernel_size: 3 stride: 2 }", "kernel_size: 3 stride: 2 pad: 5 }", "pad_h_ < kernel_h_"),
+    ("std: 0.05", 'std: 0.05 } bias_filler { type: "odd"', "Unknown filler name: odd"),
+    ('top: "both" }', 'top: "both" concat_param { axis: 9 } }', "axis 9 out of range"),
+    ("dim: 32 dim: 32", "dim: 3000000 dim: 3200000", "blob size exceeds INT_MAX"),
+])
+def test_what_caffe_will_not_build_does_not_end_the_process(tmp_path, monkeypatch, forks, old, new, says):
+    """A stock Caffe ends its process; as on Windows where nothing forks."""
+    if not forks:
+        if hasattr(caffe, "Error"):
+            pytest.skip("only a stock Caffe is tried out first")
+        monkeypatch.delattr(os, "fork")
+    path = tmp_path / "bad.prototxt"
+    path.write_text(TINY.replace('bias_filler { type: "constant" value: 0.1 }', "").replace(old, new, 1),
+                    encoding="utf-8")
+    with pytest.raises(dd.DreamError, match="is not a network that Caffe can build: .*" + re.escape(says)) as refused:
+        dd.Net(path, None, (104, 117, 123), "both")
+    assert "\n" not in str(refused.value).rstrip("\n")
+
+
+@pytest.mark.parametrize("content", [b"<html>404</html>" * 50, b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x01"])
+def test_weights_that_are_something_else(tmp_path, tiny_prototxt, content):
+    """Of some of these an older protobuf only warns."""
+    (tmp_path / "page.caffemodel").write_bytes(content)
+    with pytest.raises(dd.WeightsError, match=r"page\.caffemodel is not a caffemodel"):
+        dd.Net(tiny_prototxt, tmp_path / "page.caffemodel", (104, 117, 123), "both")
