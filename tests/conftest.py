@@ -15,6 +15,16 @@ import pytest
 import deepdream as dd
 from deepdream import models, pictures
 
+
+def pytest_configure(config):
+    if sys.version_info < (3, 10):  # what others' last releases for this Python say of one another
+        for said in (r"'\w+' .*deprecated - use:DeprecationWarning:matplotlib",
+                     "Jupyter is migrating its paths:DeprecationWarning"):
+            config.addinivalue_line("filterwarnings", f"ignore:{said}")
+        # The notebooks zoom with SciPy as the release did.
+        os.environ.setdefault("PYTHONWARNINGS", "ignore:The behavior of affine_transform")
+
+
 TINY = """
 name: "tiny"
 layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 3 dim: 32 dim: 32 } } }

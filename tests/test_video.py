@@ -334,9 +334,11 @@ def test_odd_sizes_and_uneven_times(tmp_path, tiny_model, scene):
     write_clip(tmp_path / "in.mkv", images, times=[0, 100, 140, 400, 900], pix_fmt="yuv444p")
     for done in commands(tmp_path, tiny_model, ["in.mkv", "out.mp4", "--independent"], ["in.mkv", "out.gif"]):
         assert done.returncode == 0, done.stderr
-    for name, size, precision in [("out.mp4", (64, 96, 3), 0.002), ("out.gif", (63, 95, 3), 0.011)]:  # the MP4 padded
-        times, frames, _, _ = probe(tmp_path / name)
-        assert times == pytest.approx([0, 0.1, 0.14, 0.4, 0.9], abs=precision)
+    with av.open(str(tmp_path / "in.mkv")) as container:  # an older FFmpeg has the sound begin before the picture
+        late = -container.start_time / av.time_base
+    for name, size, precision, begin in [("out.mp4", (64, 96, 3), 0.002, late), ("out.gif", (63, 95, 3), 0.011, 0)]:
+        times, frames, _, _ = probe(tmp_path / name)  # the MP4 is padded
+        assert times == pytest.approx([begin + time for time in (0, 0.1, 0.14, 0.4, 0.9)], abs=precision)
         assert frames[0].shape == size
 
 
@@ -346,7 +348,7 @@ def test_what_cannot_be_is_refused(tmp_path, tiny_model, scene):
         tone = container.add_stream("aac", rate=44100)
         cover = container.add_stream("mjpeg", rate=1)  # a picture, but no film
         cover.width, cover.height, cover.pix_fmt = 32, 32, "yuvj420p"
-        cover.disposition = av.stream.Disposition.attached_pic
+        cover.disposition = av.stream.Disposition.attached_pic.value
         container.mux(cover.encode(av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), format="rgb24")))
         container.mux(cover.encode(None))
         samples = av.AudioFrame.from_ndarray(np.zeros((2, 4096), np.float32), format="fltp", layout="stereo")
