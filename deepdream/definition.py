@@ -13,7 +13,7 @@ from google.protobuf import text_format
 from .errors import ModelError
 from .geometry import pair, pooling_pair, spatial_sizes
 
-AVE = caffe_pb2.PoolingParameter.AVE
+AVE, STOCHASTIC = caffe_pb2.PoolingParameter.AVE, caffe_pb2.PoolingParameter.STOCHASTIC
 
 # How many parameter blobs a layer of this type has; types not named here have none.
 _PARAMETER_BLOBS = {
@@ -92,8 +92,8 @@ def _check(net, path):
         if layer.type not in known:
             raise ModelError(f"{path}: layer {layer.name!r} is of the type {layer.type!r}, which this Caffe lacks")
         if layer.type in _REFUSED:
-            raise ModelError(f"{path}: layer {layer.name!r} is of the type {layer.type!r}, which {_REFUSED[layer.type]}; "
-                             "take it out of the definition")
+            raise ModelError(f"{path}: layer {layer.name!r} is of the type {layer.type!r}, which "
+                             f"{_REFUSED[layer.type]}; take it out of the definition")
         if not layer.name or layer.name in names:
             raise ModelError(f"{path}: two layers are called {layer.name!r}; each needs a name of its own")
         names.add(layer.name)
@@ -126,8 +126,13 @@ def _check_window(layer, path):
         kernel, stride = pair(parameters, "kernel_size", "kernel", 0), pair(parameters, "stride", "stride", 1)
         if parameters.num_output < 1 or parameters.group < 1:
             raise ModelError(f"{path}: layer {layer.name!r} needs num_output and group of at least 1")
-    elif layer.type == "Pooling" and not layer.pooling_param.global_pooling:
+    elif layer.type == "Pooling":
         parameters = layer.pooling_param
+        if parameters.pool == STOCHASTIC:
+            raise ModelError(f"{path}: layer {layer.name!r} pools at random, which Caffe cannot do on a CPU; "
+                             "let it pool MAX or AVE")
+        if parameters.global_pooling:
+            return
         kernel, stride = pooling_pair(parameters, "kernel"), pooling_pair(parameters, "stride")
     else:
         return

@@ -352,3 +352,12 @@ def test_weights_that_are_something_else(tmp_path, tiny_prototxt, content):
     (tmp_path / "page.caffemodel").write_bytes(content)
     with pytest.raises(dd.WeightsError, match=r"page\.caffemodel is not a caffemodel"):
         dd.Net(tiny_prototxt, tmp_path / "page.caffemodel", (104, 117, 123), "both")
+
+
+def test_pooling_at_random_is_refused(tmp_path):
+    """A stock Caffe would end the process in the first pass."""
+    path = tmp_path / "random.prototxt"
+    path.write_text(TINY.replace("pooling_param { kernel_size: 3", "pooling_param { pool: STOCHASTIC kernel_size: 3"),
+                    encoding="utf-8")
+    with pytest.raises(dd.ModelError, match="layer 'pool1' pools at random"):
+        dd.Net(path, None, (104, 117, 123), "both")
