@@ -1,5 +1,6 @@
 """The steps of one dream as pictures of one size, to be shown as a film."""
 
+import contextlib
 import math
 import os
 import tempfile
@@ -7,6 +8,7 @@ import tempfile
 import numpy as np
 import scipy.ndimage as nd
 
+from .errors import ImageError
 from .image import to_bytes
 
 
@@ -30,14 +32,21 @@ class Growth:
         return self
 
     def __exit__(self, *_):
-        self._file.close()
+        with contextlib.suppress(OSError):  # it would write what did not fit before
+            self._file.close()
 
     def add(self, step):
         """Add a `Step` of the dream."""
         img = self._bases[-1]
         picture = img + _resized(step.image - self._bases[step.octave], img.shape[:2])
-        self._file.seek(0, os.SEEK_END)
-        self._file.write(to_bytes(picture).tobytes())
+        try:
+            self._file.seek(0, os.SEEK_END)
+            self._file.write(to_bytes(picture).tobytes())
+            self._file.flush()
+        except OSError as error:
+            raise ImageError(f"the steps of the dream, {to_bytes(picture).nbytes:,} bytes each, cannot be kept in "
+                             f"{tempfile.gettempdir()} ({error.strerror}); set TMPDIR to a folder with more room"
+                             ) from None
 
     def __iter__(self):
         shape = self._bases[-1].shape
