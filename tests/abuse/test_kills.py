@@ -6,12 +6,12 @@ import os
 import subprocess
 import sys
 
+import kills
 import pytest
 from conftest import command_environment, write_tiny_model
 
 from deepdream import fetch, files, models, pictures
 from deepdream.files import atomic_path, sweep
-from tests.abuse import kills
 
 
 def test_killed_at_random_moments(tmp_path):
