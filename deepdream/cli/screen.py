@@ -1,5 +1,6 @@
 """What a person watches while it works, on standard error: lines, and a progress line where that is a terminal."""
 
+import contextlib
 import logging
 import os
 import sys
@@ -29,7 +30,13 @@ def say(text):
 def drop(stream):
     """Send what is still buffered for a standard stream nowhere: it would be tried again, and fail again, at exit."""
     if stream is not None and stream in (sys.__stdout__, sys.__stderr__):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        number = stream.fileno()
+        with contextlib.suppress(OSError):  # it may be closed already
+            os.close(number)  # first, for there may be no number left for another file
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        if nowhere != number:
+            os.dup2(nowhere, number)
+            os.close(nowhere)
 
 
 def progress_line():
