@@ -68,8 +68,8 @@ def test_a_caffe_without_cuda_says_so_only_where_there_is_a_gpu(monkeypatch):
 def test_a_driver_that_is_missing_is_called_so(machine, monkeypatch):
     """CUDA says the same of an old driver and of none."""
     def count():
-        raise caffe.Error("pycaffe/gpu.cpp:39: cudaGetDeviceCount(&count): CUDA driver version is insufficient for CUDA "
-                          "runtime version")
+        raise caffe.Error("pycaffe/gpu.cpp:39: cudaGetDeviceCount(&count): CUDA driver version is insufficient for "
+                          "CUDA runtime version")
 
     machine({})
     monkeypatch.setattr(caffe._caffe, "gpu_count", count)
