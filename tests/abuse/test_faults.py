@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import threading
 import zipfile
 from pathlib import Path
 
@@ -487,3 +488,38 @@ def test_names_that_the_locale_cannot_say(place, tmp_path, environment):
         assert done.stderr.startswith(b"deepdream: ")
         if not SLOW:
             break
+
+
+def test_names_that_rich_would_take_for_something_else(tmp_path, run):
+    for name in ("a:cat:.png", "[bold]a[/bold].png", "[link=x].png", "a\\[b].png"):
+        assert_refused(run(tmp_path, ["dream", name]), name)
+
+
+# The playground, which writes nothing but its queue
+
+@pytest.mark.parametrize("fault", ["a file", "read-only"])
+def test_a_queue_that_cannot_be_written(tmp_path, monkeypatch, disk, fault):
+    """The page is told, with the way out, and may ask again."""
+    from deepdream.playground import settings
+    from deepdream.playground.session import Session
+
+    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null" if fault == "a file" else str(disk))
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    told, ended = [], threading.Event()
+
+    def emit(message, buffers):
+        told.append(message)
+        if message["event"] in ("ended", "picture"):
+            ended.set()
+
+    session = Session(emit)
+    for message in ({"do": "choose", "name": "noise:64x48", "for": "picture"},
+                    {"do": "dream", "form": settings.default_form(session.limits)}):
+        ended.clear()
+        session.handle(message)
+        assert ended.wait(60), told
+    assert told[-1]["how"] == "failed"
+    assert "cannot be written" in told[-1]["text"]
+    assert "XDG_CACHE_HOME" in told[-1]["text"]
+    assert not session._dreaming.locked()
+    session.close()
