@@ -65,6 +65,7 @@ def test_a_caffe_without_cuda_says_so_only_where_there_is_a_gpu(monkeypatch):
     assert device.explain(None) == ""
 
 
+@ours
 def test_a_driver_that_is_missing_is_called_so(machine, monkeypatch):
     """CUDA says the same of an old driver and of none."""
     def count():
