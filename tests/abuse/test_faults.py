@@ -455,6 +455,18 @@ def test_standard_output_that_cannot_be_written(place, tmp_path, run, expected, 
     assert_made(tmp_path, expected(name))
 
 
+def test_an_output_that_is_full_when_no_more_files_can_be_opened(tmp_path, run):
+    """Even then what is buffered is given up, and the exit code is not that of a second failure."""
+    done = run(tmp_path, ["models"], FULL.format(1) + """
+import deepdream.cli
+def app(*arguments, **more):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
+    print("said")
+deepdream.cli.app = app
+""")
+    assert_refused(done, "No space left on device")
+
+
 def test_both_closed_from_the_beginning(place, tmp_path):
     words = [sys.executable, "-m", "deepdream", *map(str, dream(place, "out.png"))]
     done = subprocess.run(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *words], cwd=tmp_path, check=False, timeout=300,
