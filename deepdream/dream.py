@@ -102,9 +102,7 @@ def dream_steps(net, base_img, iter_n=10, octave_n=4, octave_scale=1.4, end=None
     """
     base_img = check_image(base_img)
     check_count("iter_n", iter_n, 1, "the number of iterations")
-    check_count("octave_n", octave_n, 1, "the number of octaves", MOST_OCTAVES)
     check_count("jitter", jitter, 0, "the jitter in pixels", MOST_JITTER)
-    check_number("octave_scale", octave_scale, 1, "the octave scale")
     check_number("step_size", step_size, -MOST_STEP, "the step size", MOST_STEP)
     end = resolve_end(net, end, objective)
     shapes = octave_shapes(*base_img.shape[:2], octave_n, octave_scale)
@@ -165,7 +163,12 @@ def deepdream(net, base_img, iter_n=10, octave_n=4, octave_scale=1.4, end=None, 
 
 
 def octave_shapes(height, width, octave_n, octave_scale):
-    """(height, width) of each octave, the smallest first; the last is the picture's own."""
+    """(height, width) of each octave, the smallest first; the last is the picture's own.
+
+    **Raises:** `ParameterError` for a number or scale that cannot be.
+    """
+    check_count("octave_n", octave_n, 1, "the number of octaves", MOST_OCTAVES)
+    check_number("octave_scale", octave_scale, 1, "the octave scale")
     shapes = [(height, width)]
     for _ in range(octave_n - 1):
         shapes.insert(0, tuple(round(n * (1.0 / octave_scale)) for n in shapes[0]))

@@ -299,3 +299,23 @@ def test_the_picture_of_a_label_is_made_again(tmp_path, run):
     assert (recipe.kind, recipe.input, recipe.objective["label"]) == ("label", "noise:64x64", "starfish, sea star")
     code, _, err = run("replay", path, "-o", tmp_path / "again.png")
     assert (code, err) == (0, f"every pixel is the same as in {path}\n")
+
+
+def test_a_recipe_of_endless_octaves_is_refused_at_once(tmp_path, run):
+    """A picture of somebody else's may ask for anything."""
+    recipe = Recipe(**{**SMALL, "octave_n": 2**31})
+    code, _, said = run("replay", written(tmp_path / "made.png", recipe), "-o", tmp_path / "again.png")
+    assert (code, said.count("\n")) == (2, 1), said
+    assert "octave_n=2147483648: the number of octaves must be a whole number, from 1 to 100" in said
+
+
+def test_memory_that_runs_out_is_said_in_a_line(tmp_path, run, monkeypatch):
+    def no_memory(*_, **__):
+        raise MemoryError("Unable to allocate 8 GiB")
+
+    monkeypatch.setattr("deepdream.cli.replay.to_bytes", no_memory)
+    made = written(tmp_path / "made.png", Recipe(**SMALL))
+    code, _, said = run("replay", made, "-o", tmp_path / "again.png")
+    assert code == 2
+    assert said.splitlines()[-1].startswith("deepdream: the memory does not suffice (Unable to allocate 8 GiB); close")
+    assert not (tmp_path / "again.png").exists()

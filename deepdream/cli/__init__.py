@@ -62,6 +62,9 @@ def main(arguments=None):
     except BrokenPipeError:
         code = UNREAD
         drop(sys.stdout)
+    except MemoryError as error:
+        code = _complain("the memory does not suffice " + (f"({error}); " if str(error) else "") +
+                         "close other programs, or scale the picture down with --max-size")
     except OSError as error:
         code = _complain(f"{error.filename or 'the output cannot be written'}: {error.strerror or error}")
         drop(sys.stdout)
