@@ -2,6 +2,7 @@
 
 import json
 import logging
+import sys
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -313,7 +314,7 @@ def test_memory_that_runs_out_is_said_in_a_line(tmp_path, run, monkeypatch):
     def no_memory(*_, **__):
         raise MemoryError("Unable to allocate 8 GiB")
 
-    monkeypatch.setattr("deepdream.cli.replay.to_bytes", no_memory)
+    monkeypatch.setattr(sys.modules["deepdream.cli.replay"], "to_bytes", no_memory)
     made = written(tmp_path / "made.png", Recipe(**SMALL))
     code, _, said = run("replay", made, "-o", tmp_path / "again.png")
     assert code == 2
