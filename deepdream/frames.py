@@ -9,7 +9,6 @@ import contextlib
 import os
 import re
 import shutil
-import zipfile
 from dataclasses import fields
 from pathlib import Path
 
@@ -181,7 +180,7 @@ class FrameFolder:
             with open(path, "rb") as file:  # np.load leaves it open when it is damaged
                 state = dict(np.load(file, allow_pickle=False))
             return int(state.pop("index")) + 1, state
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        except Exception:  # zipfile and NumPy raise whatever the damage makes them stumble over
             raise DreamError(f"{path} is damaged; begin again in another folder") from None
 
 
