@@ -100,7 +100,7 @@ def commands(draw):
     if command == "dream":
         output = draw(OUTPUTS)
         arguments += [picture, *base, "-o", output]
-        writes = (output if output != "." else "dream.png",)
+        writes = ("dream.png" if output in ("", ".") else output,)
         options(DREAMING, 4)
         options(AIMS, 2 if draw(st.booleans()) and draw(st.booleans()) else 1)
         if draw(st.booleans()):
@@ -109,7 +109,7 @@ def commands(draw):
         output = draw(OUTPUTS)
         arguments += [draw(AIMS["--label"]), *base, "-o", output, "--size", draw(mostly(
             _text(st.integers(16, 60)), _text(WILD_INTEGERS), WILD_WORDS))]
-        writes = (output if output != "." else "label.png",)
+        writes = ("label.png" if output in ("", ".") else output,)
         options({name: DREAMING[name] for name in ("--octave-scale", "--step", "--jitter", "--seed")}, 3)
     elif command == "zoom":
         arguments += [picture, *base, "-o", "frames", "--frames", "2"]
@@ -228,7 +228,6 @@ def run(count, number, folder, report=lambda *_: None):
         @drawing(count - count // 2, commands())
         def of_commands(drawn):
             arguments, writes = drawn
-            writes = tuple(name for name in writes if name)
             judge("command " + arguments[0], arguments, box.run(
                 given_files, command=arguments, writes=writes, look=files.look_at_picture))
 
