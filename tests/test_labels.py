@@ -138,6 +138,11 @@ def test_the_command_writes_the_picture_with_its_recipe(squeezenet, tmp_path, ca
     assert "every pixel is the same" in capsys.readouterr().err
 
 
+def test_in_a_folder_it_is_called_label(squeezenet_file, tmp_path, capsys):
+    assert run("label", "banana", "-o", tmp_path, "--model", "squeezenet_v1.1", "--size", 64, "--iters", 1) == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "label.png")
+
+
 @pytest.mark.parametrize(("arguments", "reason"), [
     (("bananna",), "the network knows no 'bananna'; did you mean 'banana'"),
     (("banana", "--size", 0), "--size 0: must be 1 or more"), (("banana", "--size", 20), "too few to dream 'pool10'"),

@@ -15,14 +15,15 @@ def check_there(name):
         pictures.picture(name)  # raises, unless it is noise
 
 
-def picture_targets(names, output):
+def picture_targets(names, output, single="dream.png"):
     """Where each picture's dream goes: a list of paths, checked.
 
-    **Arguments:** `names`: of the pictures; `output`: a file, or a folder, which several pictures need.
+    **Arguments:** `names`: of the pictures; `output`: a file, or a folder, which several pictures need; `single`: what
+    one picture is called in a folder.
 
     **Raises:** `ImageError`.
     """
-    targets = _paths(names, output)
+    targets = _paths(names, output, single)
     for target in targets:
         check_writable(target, output)
     return targets
@@ -43,7 +44,7 @@ def check_writable(target, output, option="-o"):
         raise ImageError(f"{option} {output}: {target} is a folder; choose another name")
 
 
-def _paths(names, output):
+def _paths(names, output, single):
     if len(names) > 1:
         if not output.is_dir():
             raise ImageError(f"-o {output}: several pictures need an existing folder; create it first")
@@ -51,6 +52,6 @@ def _paths(names, output):
         if len(set(targets)) < len(targets):
             raise ImageError("two of the pictures have the same name, so one dream would replace the other")
         return targets
-    target = output / "dream.png" if output.is_dir() else output
+    target = output / single if output.is_dir() else output
     output_format(target)
     return [target]

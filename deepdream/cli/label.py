@@ -42,7 +42,7 @@ def label(
                                    ("--octave-scale", octave_scale, 1), ("--step", step, 0, MOST_STEP),
                                    ("--jitter", jitter, 0, MOST_JITTER), ("--seed", seed, 0, 2**32 - 1)):
         check_range(option, value, *limits)
-    target = picture_targets([name], output)[0]
+    target = picture_targets([name], output, single="label.png")[0]
     net, chosen = load_model(model)
     objective = label_objective(net, name)
     settings = {"seed": fresh_seed() if seed is None else seed, "iter_n": iters, "octave_n": octaves,
