@@ -1,5 +1,5 @@
 # Each target sets up what it needs: Debian packages (as root), Caffe, the virtual environment .venv, the weights.
-.PHONY: dream test bench lint notebooks notebooks-run playground browser wheel image lock conda-test clean setup environment
+.PHONY: dream test abuse bench lint notebooks notebooks-run playground browser wheel image lock conda-test clean setup environment
 .DEFAULT_GOAL := dream
 
 # Debian's own Python: Boost.Python is built for it.
@@ -16,6 +16,11 @@ dream: setup
 
 test: setup
 	@$(VENV)/bin/python -m pytest
+
+# Damaged files, wild parameters, kills and a soak, by the thousand, and the tests that are too slow for every change.
+abuse: setup
+	@$(VENV)/bin/python tests/abuse
+	@DEEPDREAM_ABUSE=1 $(VENV)/bin/python -m pytest tests/abuse
 
 bench: setup
 	@$(VENV)/bin/python -c "import matplotlib, torch" 2>/dev/null || $(PIP) install --quiet --editable '.[bench]'

@@ -33,6 +33,9 @@ def resolve_end(net, end, objective):
     objectives = objectives_at(end, objective)
     for layer in _layers(end):
         net.check_layer(layer)
+        if objectives[layer] is not None and not callable(objectives[layer]):
+            raise LayerError(f"the objective for {layer!r} is {objectives[layer]!r}; it must be callable, as "
+                             "deepdream.objective_L2 is")
         made_for = getattr(objectives[layer], "end", None)
         if made_for not in (None, layer, belongs):
             raise LayerError(f"the objective for {layer!r} was made for {named(made_for)}")
@@ -63,6 +66,9 @@ def named(end):
 def _layers(end):
     if isinstance(end, Mapping) and not end:
         raise LayerError("end={}: it must name at least one layer, as in {'inception_4c/output': 1}")
+    if not isinstance(end, (str, Mapping)):
+        raise LayerError(f"end={end!r}: it must be a layer's name, or layers with weights, as in "
+                         "{'inception_4c/output': 1}")
     return set(weights_of(end))
 
 

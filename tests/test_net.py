@@ -166,6 +166,7 @@ def test_unusual_beginnings_get_their_gradient_too(tmp_path):
     assert np.abs(gradient(net, picture, "both")).max() > 0
 
 
+CLIPS = hasattr(caffe_pb2.LayerParameter, "clip_param")  # the one field that Caffe requires; older ones lack it
 BAD_DEFINITIONS = {
     "does not parse": ("layer { name: 'x' typ", "not a prototxt that Caffe can read: line 1:1"),
     "no layers": ("name: 'empty'", "defines no layers"),
@@ -176,8 +177,8 @@ BAD_DEFINITIONS = {
     "no input": (TINY[TINY.index("layer { name: \"conv1\""):], "reads 'data', which no layer"),
     "grey input": (TINY.replace("dim: 2 dim: 3", "dim: 2 dim: 1"), "must have the shape"),
     "stride of zero": (TINY.replace("stride: 2 pad: 1", "stride: 0 pad: 1"), "'conv1' has kernel"),
-    "required is missing": (TINY + 'layer { name: "c" type: "Clip" bottom: "prob" top: "c" clip_param { min: 0 } }',
-                            "lacks what Caffe requires: layer[10].clip_param.max"),
+    **({"required is missing": (TINY + 'layer { name: "c" type: "Clip" bottom: "prob" top: "c" clip_param { min: 0 } }',
+                               "lacks what Caffe requires: layer[10].clip_param.max")} if CLIPS else {}),
     "runs code": (TINY + 'layer { name: "p" type: "Python" bottom: "prob" top: "p" python_param { module: "os" '
                   'layer: "abort" } }', "'p' is of the type 'Python', which runs"),
     "writes a file": (TINY + 'layer { name: "h" type: "HDF5Output" bottom: "prob" bottom: "both" hdf5_output_param { '
@@ -266,7 +267,7 @@ DAMAGES = {  # each parses, and each is one that Caffe's own reader trusts
     "'data' has the shapes [(1,)], the network needs none": lambda net: net.layer[0].blobs.add(
         data=[1]).shape.dim.append(1),
     "two layers with one name": twice,
-    "it lacks layer[1].clip_param.min": lambda net: net.layer[1].clip_param.SetInParent(),
+    **({"it lacks layer[1].clip_param.min": lambda net: net.layer[1].clip_param.SetInParent()} if CLIPS else {}),
 }
 
 

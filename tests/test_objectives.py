@@ -342,6 +342,9 @@ def test_a_step_is_without_a_value_if_one_objective_has_none(tiny, sky):
 
 @pytest.mark.parametrize(("end", "objective", "error", "reason"), [
     ({}, dd.objective_L2, dd.LayerError, "must name at least one layer"),
+    ([], dd.objective_L2, dd.LayerError, r"end=\[\]: it must be a layer's name, or layers with weights"),
+    (3, dd.objective_L2, dd.LayerError, "end=3: it must be"),
+    ("left", "L2", dd.LayerError, "the objective for 'left' is 'L2'; it must be callable"),
     ({"left": 1, "lift": 1}, dd.objective_L2, dd.LayerError, "no layer 'lift' to dream; did you mean left"),
     ({"left": 0}, dd.objective_L2, dd.ParameterError, "the weight of 'left' is 0; it must be a finite number other"),
     ({"left": float("nan")}, dd.objective_L2, dd.ParameterError, "the weight of 'left' is nan"),

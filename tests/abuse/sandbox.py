@@ -64,6 +64,7 @@ class Sandbox:
 
     def __exit__(self, *_):
         self._server.stdin.close()
+        self._server.stdout.close()
         self._server.wait(timeout=self.seconds + 10)
 
     def run(self, files, *, command=None, call=None, writes=(), look=None):
