@@ -136,6 +136,11 @@ def run_command(folder, *arguments):
     return run_commands(folder, arguments)[0]
 
 
+def without_device(said):
+    """What a command said, without the line in which a Caffe for GPUs says that there is none."""
+    return "".join(line for line in said.splitlines(keepends=True) if not line.startswith("dreaming on the CPU: "))
+
+
 def assert_refused(done, *says):
     """Bad input: exit code 2 and one line on standard error that says these things."""
     assert done.returncode == 2, (done.returncode, done.stderr)

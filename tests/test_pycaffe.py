@@ -24,11 +24,20 @@ def python(code, **environment):
                           env={**os.environ, **environment})
 
 
+@pytest.fixture
+def tarball():
+    """Upstream's source; skips the test on a machine that only runs what another one built."""
+    done = subprocess.run([sys.executable, str(PYCAFFE / "source.py")], capture_output=True, text=True)
+    if done.returncode and not shutil.which("c++"):
+        pytest.skip("Caffe's source is not here, nor a compiler for it")
+    assert done.returncode == 0, done.stderr
+    return Path(done.stdout.strip())
+
+
 @ours
-def test_upstreams_python_tests_pass(tmp_path):
+def test_upstreams_python_tests_pass(tmp_path, tarball):
     """They expect upstream's tree around them, so they run out of the source that Caffe was built from."""
-    tarball = subprocess.run([sys.executable, str(PYCAFFE / "source.py")], check=True, capture_output=True, text=True)
-    with tarfile.open(tarball.stdout.strip()) as archive:
+    with tarfile.open(tarball) as archive:
         wanted = ("./models/", "./examples/", "./python/caffe/test/", "models/", "examples/", "python/caffe/test/")
         members = [member for member in archive.getmembers() if member.name.startswith(wanted)]
         archive.extractall(tmp_path, members=members)
@@ -123,11 +132,6 @@ def test_kernels_are_chosen_by_the_processor():
 
 class TestSource:
     """source.py, run as the build runs it; the commands it would fetch with are stand-ins on PATH."""
-
-    @pytest.fixture
-    def tarball(self):
-        done = subprocess.run([sys.executable, str(PYCAFFE / "source.py")], capture_output=True, text=True, check=True)
-        return Path(done.stdout.strip())
 
     def run(self, tmp_path, commands=None, **environment):
         tools = tmp_path / "bin"

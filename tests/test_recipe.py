@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+from conftest import without_device
 from PIL import Image
 
 import deepdream as dd
@@ -23,7 +24,8 @@ def run(capfd):
     def run(*arguments):
         with pytest.raises(SystemExit) as done:
             cli.main([str(argument) for argument in arguments])
-        return done.value.code, *capfd.readouterr()
+        out, err = capfd.readouterr()
+        return done.value.code, out, without_device(err)
     return run
 
 
