@@ -150,8 +150,8 @@ def test_what_fails_does_not_stop_the_others(toml, tmp_path, capfd):
     def run():
         with pytest.raises(SystemExit) as done:
             cli.main(["gallery", str(toml), "-o", str(out)])
-        out, err = capfd.readouterr()
-        return done.value.code, out, without_device(err)
+        printed, said = capfd.readouterr()
+        return done.value.code, printed, without_device(said)
 
     code, printed, err = run()
     assert code == 2
