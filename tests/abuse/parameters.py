@@ -43,7 +43,7 @@ def _ends():
 
 
 def _sizes():
-    return mostly(st.tuples(st.integers(16, 90), st.integers(16, 90)),
+    return mostly(st.tuples(st.integers(44, 110), st.integers(44, 110)),
                   st.tuples(st.integers(1, 40), st.integers(1, 40)),
                   st.tuples(st.integers(1, 3), st.integers(1, 3000)),
                   st.sampled_from(((0, 10), (10**5, 10**5), (10**9, 10**9), (2**31, 1), (30000, 16))))
