@@ -119,6 +119,8 @@ class Net(caffe.Net):
     def check_layer(self, end):
         """`end` if it names a layer that can be dreamt; else a `LayerError` that names the closest ones."""
         layers = self.dreamable
+        if not layers:
+            raise LayerError("the network has no layer that can be dreamt: none has an output of its own name")
         if end in layers:
             return end
         close = difflib.get_close_matches(str(end), layers, n=3, cutoff=0.5)

@@ -220,6 +220,13 @@ def test_an_unknown_layer_names_the_closest(tiny, tiny_prototxt):
         dd.Net(tiny_prototxt, None, (0, 0, 0), "nowhere")
 
 
+def test_a_network_without_anything_to_dream(tmp_path):
+    path = tmp_path / "input.prototxt"
+    path.write_text(TINY[:TINY.index('layer { name: "conv1"')], encoding="utf-8")
+    with pytest.raises(dd.LayerError, match="no layer that can be dreamt"):
+        dd.Net(path, None, (0, 0, 0), "data")
+
+
 @pytest.mark.parametrize("mean", [(1, 2), "abc", None, (1, 2, float("nan"))])
 def test_a_bad_mean_is_refused(tiny_prototxt, mean):
     with pytest.raises(dd.ModelError, match="three"):

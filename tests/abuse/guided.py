@@ -1,0 +1,76 @@
+"""Coverage-guided damage: Atheris looks for bytes that reach code of deepdream which none reached before.
+
+    pip install atheris
+    .venv/bin/python tests/abuse/guided.py definition -max_total_time=300
+
+What it is given: `definition` (a prototxt, built and dreamt on), `weights`, `recipe`, `gallery`, `model`. It ends at the
+first input that raises anything but a `DreamError`, or ends the process, and keeps that input in a file. The corpus begins
+with the suite's whole files; options beginning with a hyphen are libFuzzer's.
+"""
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent.parent)]
+
+import atheris  # noqa: E402
+
+with atheris.instrument_imports(include=["deepdream"]):
+    import deepdream as dd
+    from deepdream import models, weights
+    from deepdream.gallery import read_gallery
+    from deepdream.recipe import Recipe
+
+import seeds  # noqa: E402
+
+IMAGE = dd.picture("cat")[:40, :48]
+LARGEST = 200_000  # bytes of an input
+
+
+def definition(path):
+    net = dd.Net(path, None, (104, 117, 123), "both")
+    dd.deepdream(net, IMAGE, iter_n=1, octave_n=1, jitter=2, seed=1)
+
+
+def recipe(path):
+    Recipe.from_json(path.read_bytes().decode(errors="replace"))
+
+
+def model(path):
+    models.find_model(path.parent)
+
+
+TARGETS = {
+    "definition": (definition, "net.prototxt", lambda _: [seeds.TINY.encode(), seeds.ZOO.encode()]),
+    "weights": (weights.weight_shapes, "a.caffemodel", lambda folder: [seeds.tiny_weights(folder)]),
+    "recipe": (recipe, "recipe.json", lambda _: [json.dumps(seeds.recipe()).encode()]),
+    "gallery": (read_gallery, "gallery.toml", lambda _: [seeds.as_toml(seeds.gallery()).encode()]),
+    "model": (model, "model.toml", lambda _: [seeds.MODEL_TOML.encode()]),
+}
+
+
+def main():
+    target, name, corpus = TARGETS[sys.argv[1]]
+    with tempfile.TemporaryDirectory(prefix="abuse-") as folder:
+        folder = Path(folder)
+        (folder / "corpus").mkdir()
+        (folder / "labels.txt").write_text(seeds.LABELS, encoding="utf-8")
+        for number, content in enumerate(corpus(folder)):
+            (folder / "corpus" / str(number)).write_bytes(content)
+
+        def once(data):
+            (folder / name).write_bytes(data)
+            try:
+                target(folder / name)
+            except dd.DreamError as error:
+                assert "\n" not in str(error), error
+
+        atheris.Setup([sys.argv[0], str(folder / "corpus"), f"-max_len={LARGEST}", *sys.argv[2:]], once)
+        atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
