@@ -3,9 +3,9 @@
     pip install atheris
     .venv/bin/python tests/abuse/guided.py definition -max_total_time=300
 
-What it is given: `definition` (a prototxt, built and dreamt on), `weights`, `recipe`, `gallery`, `model`. It ends at the
-first input that raises anything but a `DreamError`, or ends the process, and keeps that input in a file. The corpus begins
-with the suite's whole files; options beginning with a hyphen are libFuzzer's.
+What is damaged: `definition` (a prototxt, built and dreamt on), `weights`, `recipe`, `gallery`, `model`. It ends at the
+first input that raises anything but a `DreamError`, or ends the process, and keeps that input in a file. The corpus
+begins with the suite's whole files; options beginning with a hyphen are libFuzzer's.
 """
 
 import json
@@ -31,7 +31,8 @@ LARGEST = 200_000  # bytes of an input
 
 
 def definition(path):
-    net = dd.Net(path, None, (104, 117, 123), "both")
+    end = "both" if b'"both"' in path.read_bytes() else "concat"
+    net = dd.Net(path, None, (104, 117, 123), end)
     dd.deepdream(net, IMAGE, iter_n=1, octave_n=1, jitter=2, seed=1)
 
 
