@@ -180,6 +180,7 @@ def test_a_locale_without_unicode(place):
 # Bad input
 
 BAD_INPUT = [
+    (["two\nlines\x1b[2J.png"], [r"two\nlines\x1b[2J.png: no such file"]),
     (["no.jpg"], ["no.jpg: no such file"]),
     (["."], [". is a folder"]),
     (["text.png"], ["text.png is not a picture", "use a PNG, JPEG"]),

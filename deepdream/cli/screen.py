@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import re
 import sys
 
 from rich.console import Console
@@ -20,7 +21,12 @@ screen = _Screen(stderr=True, highlight=False, emoji=False)
 
 
 def say(text):
-    """Print one line, as it is, however long. Where standard error cannot be written the work goes on unheard."""
+    """Print one line, however long. Where standard error cannot be written the work goes on unheard.
+
+    A file's name, and what a file of somebody else's says, may hold line ends and what commands a terminal: these are
+    shown as Python writes them.
+    """
+    text = re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda found: repr(found[0])[1:-1], text)
     try:
         screen.print(text, soft_wrap=True, markup=False)
     except OSError:
