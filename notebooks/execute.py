@@ -81,7 +81,18 @@ def _text(cell):
 def differences(old, new):
     """The numbers of the code cells whose outputs are not the same, bit for bit."""
     both = zip(*([cell for cell in notebook.cells if cell.cell_type == "code"] for notebook in (old, new)))
-    return [was.execution_count for was, now in both if was.outputs != now.outputs]
+    return [was.execution_count for was, now in both if _joined(was.outputs) != _joined(now.outputs)]
+
+
+def _joined(outputs):
+    """A cell's outputs, what was printed in one piece: into how many the kernel cuts it is chance."""
+    joined = []
+    for output in outputs:
+        if joined and output.output_type == "stream" and output.name == joined[-1].get("name"):
+            joined[-1] = {**joined[-1], "text": joined[-1]["text"] + output.text}
+        else:
+            joined.append(dict(output))
+    return joined
 
 
 def main():

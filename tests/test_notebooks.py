@@ -165,6 +165,17 @@ def test_running_keeps_what_is_shown(tmp_path):
     assert other.returncode == 1 and "the outputs of cell 1 are not those in the file" in other.stderr
 
 
+def test_how_printed_text_is_cut_up_is_no_difference():
+    def printing(*texts):
+        outputs = [nbformat.v4.new_output("stream", name=name, text=text) for name, text in texts]
+        return nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(outputs=outputs, execution_count=1)])
+
+    whole = printing(("stdout", "a\nb\n"))
+    assert execute.differences(whole, printing(("stdout", "a\n"), ("stdout", "b\n"))) == []
+    assert execute.differences(whole, printing(("stdout", "a\n"), ("stdout", "c\n"))) == [1]
+    assert execute.differences(whole, printing(("stdout", "a\n"), ("stderr", "b\n"))) == [1]
+
+
 @pytest.mark.parametrize(("outputs", "count", "problem"), [
     ([nbformat.v4.new_output("stream", name="stderr", text="careful")], 1, "wrote a warning: careful"),
     ([nbformat.v4.new_output("error", ename="E", evalue="bad", traceback=[])], 1, "failed: E: bad"),
