@@ -6,6 +6,7 @@ before the state: whenever the process is killed, the state names a frame that i
 """
 
 import contextlib
+import io
 import os
 import re
 import shutil
@@ -130,10 +131,10 @@ class FrameFolder:
         """
         write_image(self.path(index), image, recipe=recipe)
 
-        def write(path):
-            with open(path, "wb") as file:
-                np.savez(file, index=index, **state)
-        self._write(self._file("npz"), write)
+        # In memory first: on a full disk zipfile would print lines of its own.
+        packed = io.BytesIO()
+        np.savez(packed, index=index, **state)
+        self._write(self._file("npz"), lambda path: path.write_bytes(packed.getbuffer()))
         self.done, self.state = index + 1, state
         return self.path(index)
 
