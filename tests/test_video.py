@@ -423,8 +423,8 @@ def peak(folder, *arguments):
     return kilobytes
 
 
-@pytest.mark.skipif(int(av.__version__.split(".")[0]) < 16, reason="its FFmpeg takes 250 to 350 MB for one and the same "
-                                                                   "video, by chance")
+@pytest.mark.skipif(int(av.__version__.split(".")[0]) < 16,
+                    reason="its FFmpeg takes 250 to 350 MB for one and the same video, by chance")
 def test_memory_does_not_grow_with_the_length(tmp_path, tiny_model, scene):
     """300 frames against 30; kept in memory as float32, those that are more would take a fifth as much again."""
     options = [*DREAM, "--iters", "1", "--model", tiny_model]
