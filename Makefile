@@ -1,5 +1,5 @@
 # Each target sets up what it needs: Debian packages (as root), Caffe, the virtual environment .venv, the weights.
-.PHONY: dream test abuse bench lint notebooks notebooks-run playground browser wheel image lock conda-test clean setup environment
+.PHONY: dream test abuse bench lint notebooks notebooks-run playground browser wheel image lock conda-test has-python39 clean setup environment
 .DEFAULT_GOAL := dream
 
 # Debian's own Python: Boost.Python is built for it.
@@ -71,16 +71,18 @@ lock: setup
 	@PATH=$(VENV)/bin:$$PATH sh docker/lock.sh
 
 # The tests on a stock Caffe: what environment.yml lists, in a virtual environment of Python 3.9. The pip that comes with
-# that Python tries versions for many minutes; conda brings a newer one.
+# that Python tries versions for many minutes; conda brings a newer one. TESTS="tests/test_net.py" runs these alone.
+TESTS :=
 PYTHON39 = $(shell for python in python3.9 "$$HOME"/.pyenv/versions/3.9.*/bin/python3.9; do \
 	  "$$python" -c "" 2>/dev/null && echo "$$python" && break; done)
-conda-test: setup
+has-python39:
 	@test -n "$(PYTHON39)" || { echo "make conda-test needs a Python 3.9: make conda-test PYTHON39=PATH" >&2; exit 1; }
+conda-test: has-python39 setup
 	@$(PYTHON39) -m venv --clear build/conda
 	@$(VENV)/bin/python tests/conda_requirements.py > build/conda/requirements.txt
 	@build/conda/bin/python -m pip install --quiet --disable-pip-version-check --upgrade pip
 	@build/conda/bin/python -m pip install --quiet --disable-pip-version-check -r build/conda/requirements.txt '.[test]'
-	@build/conda/bin/python -m pytest
+	@build/conda/bin/python -m pytest $(TESTS)
 
 # Python itself may be among what is missing, so what asks it comes in a make of its own, afterwards.
 setup:
