@@ -66,11 +66,11 @@ def run_soak(count, seed, _):
     def tell(number, resident, outcome):
         if number % 25 == 0 or outcome.kind != "done":
             say(f"soak {number}/{count}: {resident / 2**20:.0f} MiB, alone: {outcome.kind} {outcome.detail}")
-    memory, differing = soak.run(count, seed, there or ["squeezenet_v1.1"], tell)
-    grown = soak.growth(memory)
+    memory, rests, differing = soak.run(count, seed, there or ["squeezenet_v1.1"], tell)
     bad = [f"dream {number} is another one by itself" for number in differing]
-    return {"memory": memory, "growth": grown, "models": there,
-            "bad": bad + [f"memory grew by {grown:.1%}"] * (grown > soak.MOST_GROWTH)}
+    grown = soak.growth(memory, rests) if count > 3 * soak.SETTLED else ()
+    return {"memory": memory, "rests": rests, "growth": grown, "models": there,
+            "bad": bad + [f"memory grew by {each:.1%}" for each in grown if each > soak.MOST_GROWTH]}
 
 
 def main():

@@ -20,7 +20,7 @@ def keep(results):
     before, after = text.partition(BEGIN)[0], text.partition(END)[2]
     README.write_text(before + BEGIN + tables(known) + END + after, encoding="utf-8")
     if "soak" in results:
-        draw(known["soak"]["memory"])
+        draw(known["soak"]["memory"], known["soak"]["rests"])
 
 
 def tables(results):
@@ -59,26 +59,29 @@ def _kills(part):
 
 
 def _soak(part):
-    memory = part["memory"]
-    return (f"### Soak\n\n{part['count']} dreams in one process ({', '.join(part['models'])}): memory at the start "
-            f"{memory[0] / 2**20:.0f} MiB, behind dream 75 {memory[74] / 2**20:.0f}, at the end "
-            f"{memory[-1] / 2**20:.0f}; means of 25 dreams, 51 to 75 and the last ones: **{part['growth']:+.1%}**. "
-            f"{len([each for each in part['bad'] if 'another' in each])} dreams were another picture than in a process "
-            "of their own.\n\n![The memory behind each dream](soak.svg)\n")
+    rests, (at_rest, peaks) = part["rests"], part["growth"]
+    return (f"### Soak\n\n{part['count']} dreams in one process ({', '.join(part['models'])}). Memory with all networks "
+            f"let go, behind dream 50: {rests[1] / 2**20:.0f} MiB, at the end {rests[-1] / 2**20:.0f}: **{at_rest:+.1%}**. "
+            "The highest while it works, in the first and in the last third of the dreams behind the 50th: "
+            f"**{peaks:+.1%}**. {len([each for each in part['bad'] if 'another' in each])} dreams were another picture "
+            "than in a process of their own.\n\n![The memory behind each dream, and at rest](soak.svg)\n")
 
 
 _TABLES = {"files": _outcomes("Damaged files", "file"), "parameters": _outcomes("Parameters", "asked of"),
            "kills": _kills, "soak": _soak}
 
 
-def draw(memory):
-    """The curve of the memory."""
+def draw(memory, rests):
+    """The curves of the memory."""
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
     matplotlib.rcParams["svg.hashsalt"] = "the same file for the same numbers"
     figure, axes = plt.subplots(figsize=(7, 2.6), layout="constrained")
-    axes.plot(range(1, len(memory) + 1), [each / 2**20 for each in memory], linewidth=1)
+    axes.plot(range(1, len(memory) + 1), [each / 2**20 for each in memory], linewidth=1, label="behind each dream")
+    every = len(memory) // len(rests)
+    axes.plot(range(every, len(memory) + 1, every), [each / 2**20 for each in rests], ".-", label="at rest")
+    axes.legend(loc="lower right")
     axes.set(xlabel="dream", ylabel="memory, MiB", ylim=(0, None), xlim=(1, len(memory)))
     figure.savefig(CURVE, metadata={"Date": None})
     plt.close(figure)

@@ -1,7 +1,8 @@
 """Hundreds of dreams in one process: the memory stays flat, and every picture is that of a process that made no other.
 
 Sizes, layers, objectives and networks change from dream to dream; networks are loaded anew now and then, as a program
-that runs for days would.
+that runs for days would. How much memory there is then depends on which networks are loaded and on the largest picture
+that each has seen, so it is measured at rest as well, when all of them have been let go.
 """
 
 import ctypes
@@ -18,6 +19,7 @@ import sandbox
 
 SIZES = ((48, 64), (64, 48), (97, 131), (33, 200), (120, 160), (160, 120), (75, 75))
 MOST_GROWTH = 0.05
+REST = 25  # dreams from one rest to the next
 SETTLED = 50  # dreams: by then everything that is made once has been made
 
 
@@ -59,7 +61,10 @@ def alone(argument):
 
 
 def together(count, seed, models):
-    """All the dreams, one after the other, in this process: prints a line of JSON for each, [hash, bytes in memory]."""
+    """All the dreams, one after the other, in this process.
+
+    Prints a line of JSON for each: [hash, bytes in memory, the same at rest or `None`].
+    """
     import deepdream as dd
 
     nets = {}
@@ -69,7 +74,11 @@ def together(count, seed, models):
             nets.pop(what["model"], None)
             nets[what["model"]] = dd.load(what["model"])
         found = dream(nets[what["model"]], what)
-        print(json.dumps([found, _resident()]), flush=True)
+        resident, resting = _resident(), None
+        if number % REST == REST - 1:
+            nets.clear()
+            resting = _resident()
+        print(json.dumps([found, resident, resting]), flush=True)
 
 
 def _resident():
@@ -82,16 +91,17 @@ def _resident():
 def run(count, seed, models, report=lambda *_: None):
     """Dream `count` times in one process, and each dream by itself in another.
 
-    **Returns:** (the memory behind each dream in bytes, the numbers of the dreams that are another picture by
-    themselves).
+    **Returns:** (the memory behind each dream in bytes, the same at each rest, the numbers of the dreams that are
+    another picture by themselves).
     """
     command = [sys.executable, "-c", f"import soak; soak.together({count}, {seed}, {models!r})"]
-    memory, differing = [], []
+    memory, rests, differing = [], [], []
     with tempfile.TemporaryDirectory(prefix="abuse-") as folder, sandbox.Sandbox(folder) as box, subprocess.Popen(
             command, env=sandbox.ENVIRONMENT, stdout=subprocess.PIPE, text=True) as process:
         for number, line in enumerate(process.stdout):
-            found, resident = json.loads(line)
+            found, resident, resting = json.loads(line)
             memory.append(resident)
+            rests += [] if resting is None else [resting]
 
             def look(path, found=found):
                 if path.read_text(encoding="ascii") != found:
@@ -103,10 +113,14 @@ def run(count, seed, models, report=lambda *_: None):
             report(number, resident, outcome)
     if process.returncode or len(memory) != count:
         raise RuntimeError(f"the process ended with {process.returncode} behind {len(memory)} of {count} dreams")
-    return memory, differing
+    return memory, rests, differing
 
 
-def growth(memory):
-    """How much more there is at the end than when all had settled, as a share: of the means of 25 dreams each."""
-    settled, last = memory[SETTLED:SETTLED + 25], memory[-25:]
-    return (sum(last) / len(last)) / (sum(settled) / len(settled)) - 1
+def growth(memory, rests):
+    """How much more there is at the end than when all had settled, as shares: (at rest, of the peaks at work).
+
+    The peaks are the highest of the first and of the last third of what comes after that.
+    """
+    third = (len(memory) - SETTLED) // 3
+    return (rests[-1] / rests[SETTLED // REST - 1] - 1,
+            max(memory[-third:]) / max(memory[SETTLED:SETTLED + third]) - 1)

@@ -44,7 +44,7 @@ def test_parameters(tmp_path):
 
 
 def test_dreams_in_one_process_are_those_of_fresh_ones(squeezenet_file):
-    memory, differing = soak.run(12, 2015, ["squeezenet_v1.1"])
+    memory, _, differing = soak.run(12, 2015, ["squeezenet_v1.1"])
     assert differing == []
     assert max(memory) < 2**30
 
