@@ -11,6 +11,7 @@ from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 
 from .errors import ModelError
+from .files import check_regular
 from .geometry import pair, pooling_pair, spatial_sizes
 
 AVE, STOCHASTIC = caffe_pb2.PoolingParameter.AVE, caffe_pb2.PoolingParameter.STOCHASTIC
@@ -26,6 +27,8 @@ _PARAMETER_BLOBS = {
     "PReLU": lambda layer: 1,
     "Scale": lambda layer: int(len(layer.bottom) == 1) + layer.scale_param.bias_term,
 }
+
+LARGEST = 64 * 2**20  # bytes: a thousand times what GoogLeNet's has
 
 # What a definition from elsewhere must not do to whoever dreams with it.
 _REFUSED = {
@@ -44,6 +47,7 @@ def read_definition(path):
     **Raises:** `ModelError` if it is missing, does not parse, or is not a network that pictures can be fed to.
     """
     net = caffe_pb2.NetParameter()
+    check_regular(path, LARGEST, ModelError)
     try:
         with open(path, encoding="utf-8") as file:
             text_format.Parse(file.read(), net)
@@ -94,6 +98,9 @@ def _check(net, path):
         if layer.type in _REFUSED:
             raise ModelError(f"{path}: layer {layer.name!r} is of the type {layer.type!r}, which "
                              f"{_REFUSED[layer.type]}; take it out of the definition")
+        if layer.infogain_loss_param.source:
+            raise ModelError(f"{path}: layer {layer.name!r} reads the file {layer.infogain_loss_param.source!r}; a "
+                             "definition may name none: take the layer out")
         if not layer.name or layer.name in names:
             raise ModelError(f"{path}: two layers are called {layer.name!r}; each needs a name of its own")
         names.add(layer.name)

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import os
 import re
+import stat
 import uuid
 from pathlib import Path
 
@@ -53,6 +54,24 @@ def sweep(folder):
         with contextlib.suppress(OSError), open(path, "r+b") as file:  # another user's, or gone by now
             if _locked(file):
                 os.unlink(path)
+
+
+def check_regular(path, largest, error):
+    """Refuse what is no regular file, which might be read for ever, and what is larger than anything of its kind.
+
+    What is not there, or a folder, is left to whoever opens it.
+
+    **Arguments:** `path`; `largest`: in bytes; `error`: the exception's class.
+    """
+    if not isinstance(path, (str, bytes, os.PathLike)):  # a number would be taken for an open file, and closed
+        raise error(f"{path!r} is no path of a file")
+    with contextlib.suppress(OSError, ValueError):
+        facts = os.stat(path)
+        if not stat.S_ISREG(facts.st_mode) and not stat.S_ISDIR(facts.st_mode):
+            raise error(f"{os.fspath(path)} is no file but a device, a pipe or the like; name a regular file")
+        if facts.st_size > largest:
+            raise error(f"{os.fspath(path)} has {facts.st_size:,} bytes and at most {largest:,} are read; is it the "
+                        "right file?")
 
 
 _sweep_once = functools.lru_cache(maxsize=64)(sweep)  # a folder of many frames is not listed for each of them

@@ -136,3 +136,10 @@ def _below_own_limits():
 def gibibytes(count):
     """A number of bytes as a person reads it, as in '1.2 GiB'."""
     return f"{count / 2**30:.1f} GiB"
+
+
+def out_of_memory(error):
+    """Whether an exception out of Caffe says that memory could not be had."""
+    text = str(error)
+    return isinstance(error, MemoryError) or any(
+        sign in text for sign in ("host allocation", "out of memory", "ALLOC_FAILED", "ALLOCATION_FAILED"))

@@ -29,7 +29,7 @@ from .fetch import (
     reason,
     say_once,
 )
-from .files import sweep
+from .files import check_regular, sweep
 from .net import Net
 
 if sys.version_info >= (3, 11):
@@ -39,6 +39,7 @@ else:
 
 log = logging.getLogger(__name__)
 
+LARGEST = 2**20  # bytes of a model.toml
 _WHEEL_KEYS = ("name", "version", "sha256", "member")
 
 
@@ -111,6 +112,7 @@ def find_model(name):
 def _read_model(folder):
     path = folder / "model.toml"
     try:
+        check_regular(path, LARGEST, ModelError)
         table = tomllib.loads(path.read_text(encoding="utf-8"))
         mean = tuple(float(value) for value in table["mean"])
         if len(mean) != 3:
@@ -146,7 +148,7 @@ def _read_labels(folder, name):
 def _check_weights(path, weights):
     """Refuse a [weights] table that would only fail when they are fetched, or that names a place outside the cache."""
     file = weights.get("file") if isinstance(weights, dict) else None
-    if not isinstance(file, str) or Path(file).name != file:
+    if not isinstance(file, str) or Path(file).name != file or file in ("", "..") or "\0" in file:
         raise ModelError(f"{path}: [weights] must be a table with the name of the file, without any folder, such as "
                          'file = "weights.caffemodel"')
     for algorithm, digits in (("sha256", 64), ("sha1", 40)):

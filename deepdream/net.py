@@ -18,12 +18,14 @@ import caffe
 import numpy as np
 from google.protobuf import text_format
 
-from . import definition, weights
+from . import definition
+from . import weights as weight_files
 from .device import AUTO, choose_device, explain, use_device
 from .ends import objectives_at, weights_of
 from .errors import DreamError, LayerError, ModelError, WeightsError
 from .fast import fast_layers_wanted, use_fast_layers
 from .image import check_image, resize
+from .memory import out_of_memory
 from .sharing import Alone
 from .trial import refusal
 
@@ -70,6 +72,9 @@ class Net(caffe.Net):
         self._process = os.getpid()
         self.alone = Alone()
         parsed = definition.read_definition(prototxt)
+        if weights is not None:
+            found = weight_files.weight_shapes(weights)
+            weight_files.check_outputs(weights, found, parsed)
         self.definition = definition.prepare(parsed)
         if fast_layers_wanted(fast) and self.gpu is None:
             self.definition = use_fast_layers(self.definition)
@@ -86,7 +91,7 @@ class Net(caffe.Net):
         self.weights = weights
         self.fast = any(layer.type.startswith("Fast") for layer in self.definition.layer)
         if weights is not None:
-            self._load(weights)
+            self._load(weights, found)
         try:
             self.mean = np.array(mean, np.float32).reshape(3, 1, 1)
         except (TypeError, ValueError):
@@ -98,9 +103,9 @@ class Net(caffe.Net):
         self.end = self.check_layer(end)
         self._unsaid = explain(self.gpu) if gpu == AUTO else ""
 
-    def _load(self, path):
+    def _load(self, path, found):
         needed = {name: [tuple(blob.shape) for blob in self.params.get(name, ())] for name in self._layer_names}
-        weights.check_fit(path, weights.weight_shapes(path), needed)
+        weight_files.check_fit(path, found, needed)
         try:
             self.copy_from(str(path))
         except RuntimeError as error:
@@ -143,11 +148,23 @@ class Net(caffe.Net):
         if self._unsaid:  # where it dreams is said when it does: until then something else may be wrong
             log.info(self._unsaid)
             self._unsaid = ""
-        return super()._forward(start, end)
+        with self._failing_plainly():
+            return super()._forward(start, end)
 
     def _backward(self, start, end):
         self._use_device()
-        return super()._backward(start, end)
+        with self._failing_plainly():
+            return super()._backward(start, end)
+
+    @contextlib.contextmanager
+    def _failing_plainly(self):
+        """What Caffe finds wrong only when it computes, such as a fixed Reshape, as an error of the network's."""
+        try:
+            yield
+        except getattr(caffe, "Error", ()) as error:
+            if out_of_memory(error):  # another size may do
+                raise
+            raise ModelError(f"Caffe cannot compute this network at this size: {error}") from None
 
     def input_gradient(self, end, objective):
         """Forward to `end`, the objective there, backward to the picture in the input blob.

@@ -11,7 +11,7 @@ import numpy as np
 
 from .ends import named
 from .errors import ImageError, ParameterError
-from .memory import free_bytes, gibibytes, gradient_bytes, picture_bytes
+from .memory import free_bytes, gibibytes, gradient_bytes, out_of_memory, picture_bytes
 
 log = logging.getLogger(__name__)
 
@@ -81,13 +81,6 @@ class Tiles:
         self.size = before // 2
         log.warning("memory ran out: going on with tiles of %d pixels", self.size)
         net.release()
-
-
-def out_of_memory(error):
-    """Whether an exception out of Caffe says that memory could not be had."""
-    text = str(error)
-    return isinstance(error, MemoryError) or any(
-        sign in text for sign in ("host allocation", "out of memory", "ALLOC_FAILED", "ALLOCATION_FAILED"))
 
 
 def _whole(net, picture, shift, end, objective):

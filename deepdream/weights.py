@@ -4,6 +4,7 @@ Caffe copies what happens to have the right name and leaves the rest as it is: G
 without a word, and the first layer is all zeros.
 """
 
+import math
 import warnings
 from pathlib import Path
 
@@ -11,6 +12,11 @@ from caffe.proto import caffe_pb2
 from google.protobuf.message import DecodeError
 
 from .errors import WeightsError
+from .files import check_regular
+from .geometry import pair
+
+LARGEST = 2**31 - 1  # bytes: more is no protobuf message
+_LITTLE = 2**20  # numbers that any network may have
 
 
 def weight_shapes(path):
@@ -18,6 +24,7 @@ def weight_shapes(path):
 
     **Raises:** `WeightsError` if the file is missing, is no caffemodel, or is cut short.
     """
+    check_regular(path, LARGEST, WeightsError)
     try:
         content = Path(path).read_bytes()
     except FileNotFoundError:
@@ -60,6 +67,31 @@ def _shape(blob, path, layer):
         if len(numbers) not in (0, count):
             raise WeightsError(f"{path} is damaged: layer {layer!r} says {shape} but holds {len(numbers):,} numbers")
     return shape
+
+
+def check_outputs(path, found, net):
+    """Refuse a network that is far too large for these weights before it is built, which takes all of its memory.
+
+    How many values come into a layer is not known by then, so this is a lower limit; `check_fit` compares the shapes.
+
+    **Arguments:** `path`, `found`: as for `check_fit`; `net`: the definition, a `NetParameter`.
+
+    **Raises:** `WeightsError` naming the first such layer.
+    """
+    for layer in net.layer:
+        kernel = (1, 1)
+        if layer.type == "InnerProduct":
+            outputs = layer.inner_product_param.num_output
+        elif layer.type in ("Convolution", "Deconvolution"):
+            outputs = layer.convolution_param.num_output
+            kernel = pair(layer.convolution_param, "kernel_size", "kernel", 0)
+        else:
+            continue
+        there = math.prod(found[layer.name][0]) if layer.name in found else _LITTLE
+        if outputs * kernel[0] * kernel[1] > max(there, _LITTLE):
+            raise WeightsError(f"{path} holds the weights of another network: layer {layer.name!r} has the shapes "
+                               f"{found.get(layer.name, 'none')}, the network needs {outputs} outputs"
+                               + (f" and a kernel of {kernel[1]}×{kernel[0]}" if kernel != (1, 1) else ""))
 
 
 def check_fit(path, found, needed):

@@ -176,7 +176,7 @@ def test_a_dream_on_a_gpu_is_planned_within_the_gpus_memory(tiny, sky, monkeypat
     "CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
 ])
 def test_a_gpus_memory_that_ran_out_is_known_as_such(text):
-    assert tiles.out_of_memory(RuntimeError(text))
+    assert memory.out_of_memory(RuntimeError(text))
 
 
 @gpu_needed

@@ -132,6 +132,7 @@ def test_labels_are_found_from_the_folder(tmp_path):
     ('labels = 3\n' + TOML, "labels must be a text"),
     (TOML.replace('"conv"', "3"), "end must be a text"),
     (TOML.replace('"tiny.', '"../tiny.'), "without any folder"),
+    (TOML.replace("tiny.caffemodel", ".."), "without any folder"),
     (TOML + 'sha256 = "sha256:12"', "64 hexadecimal digits"),
     (TOML + 'sha1 = {a = 1}', "40 hexadecimal digits"),
     (TOML + 'size = "big"', "size must be a whole number"),

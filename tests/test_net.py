@@ -181,6 +181,8 @@ BAD_DEFINITIONS = {
                                "lacks what Caffe requires: layer[10].clip_param.max")} if CLIPS else {}),
     "runs code": (TINY + 'layer { name: "p" type: "Python" bottom: "prob" top: "p" python_param { module: "os" '
                   'layer: "abort" } }', "'p' is of the type 'Python', which runs"),
+    "reads a file": (TINY + 'layer { name: "i" type: "InfogainLoss" bottom: "prob" bottom: "score" infogain_loss_param '
+                     '{ source: "/etc/passwd" } }', "'i' reads the file '/etc/passwd'"),
     "writes a file": (TINY + 'layer { name: "h" type: "HDF5Output" bottom: "prob" bottom: "both" hdf5_output_param { '
                       'file_name: "/tmp/x" } }', "'h' is of the type 'HDF5Output', which writes"),
     "no outputs": (TINY.replace("num_output: 6 ", "num_output: 0 "), "'conv1' needs num_output"),
@@ -199,6 +201,50 @@ def test_bad_definitions_are_refused_with_the_reason(tmp_path, kind):
         dd.Net(path, None, (0, 0, 0), "both")
     assert reason in str(refusal.value) and str(path) in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+FAILING = {  # Caffe finds these only when it computes
+    "an index": 'type: "Embed" bottom: "data" top: "x" embed_param { num_output: 4 input_dim: 10 bias_term: false }',
+    "a shape": 'type: "Reshape" bottom: "data" top: "x" reshape_param { shape { dim: 1 dim: 3 dim: 32 dim: 32 } }',
+    "no gradient": 'type: "Threshold" bottom: "data" top: "x"',
+}
+
+
+@pytest.mark.skipif(not hasattr(caffe, "Error"), reason="another pycaffe ends the process")
+@pytest.mark.parametrize("kind", FAILING)
+def test_what_caffe_finds_when_it_computes_is_the_networks_fault(tmp_path, sky, kind):
+    path = tmp_path / "failing.prototxt"
+    path.write_text(TINY[:TINY.index('layer { name: "conv1"')] + 'layer { name: "x" ' + FAILING[kind] + " }",
+                    encoding="utf-8")
+    net = dd.Net(path, None, (0, 0, 0), "x")
+    with pytest.raises(dd.ModelError, match=r"Caffe cannot compute this network at this size: .*(failed|Not Impl)"):
+        dd.deepdream(net, sky, octave_n=1, iter_n=1)
+
+
+def test_what_is_no_regular_file_is_no_definition(tmp_path, tiny_prototxt):
+    os.mkfifo(tmp_path / "fifo")
+    for path in (tmp_path / "fifo", "/dev/zero"):
+        with pytest.raises(dd.ModelError, match="a device, a pipe or the like"):
+            dd.Net(path, None, (0, 0, 0), "both")
+        with pytest.raises(dd.WeightsError, match="a device, a pipe or the like"):
+            dd.Net(tiny_prototxt, path, (0, 0, 0), "both")
+    with open(tmp_path / "large", "wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(dd.ModelError, match=r"has 1,099,511,627,776 bytes and at most"):
+        dd.Net(tmp_path / "large", None, (0, 0, 0), "both")
+    with pytest.raises(dd.WeightsError, match=r"has 1,099,511,627,776 bytes and at most"):
+        dd.Net(tiny_prototxt, tmp_path / "large", (0, 0, 0), "both")
+    with pytest.raises(dd.ModelError, match="1 is no path"):
+        dd.Net(1, None, (0, 0, 0), "both")
+    os.fstat(1)  # and it is still open
+
+
+def test_foreign_weights_are_refused_before_memory_is_taken(tiny, tiny_prototxt, tmp_path):
+    tiny.save(str(tmp_path / "tiny.caffemodel"))
+    text = TINY.replace("num_output: 4 kernel_size: 3 pad: 1", "num_output: 400000 kernel_size: 300 pad: 150")
+    (tmp_path / "huge.prototxt").write_text(text, encoding="utf-8")  # 860 GB
+    with pytest.raises(dd.WeightsError, match=r"layer 'right' has the shapes .*, the network needs 400000 outputs and"):
+        load_tiny(tmp_path / "huge.prototxt", tmp_path / "tiny.caffemodel")
 
 
 def test_a_binary_file_is_no_definition(tmp_path):

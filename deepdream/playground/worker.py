@@ -24,7 +24,7 @@ from ..dream import dream_steps
 from ..errors import DreamError
 from ..image import to_bytes
 from ..making import so_far
-from ..tiles import out_of_memory
+from ..memory import out_of_memory
 from .uploads import Picture
 
 STOP = "stop"

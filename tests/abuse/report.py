@@ -62,8 +62,8 @@ def _soak(part):
     rests, (at_rest, peaks) = [f"{each / 2**20:.0f}" for each in part["rests"]], part["growth"]
     others = sum("another" in each for each in part["bad"])
     return (f"### Soak\n\n{part['count']} dreams in one process ({', '.join(part['models'])}). Memory with all "
-            f"networks let go, behind dream 50: {rests[1]} MiB, at the end {rests[-1]}: **{at_rest:+.1%}**. The highest "
-            "while it works, in the first and in the last third of the dreams behind the 50th: "
+            f"networks let go, behind dream 50: {rests[1]} MiB, at the end {rests[-1]}: **{at_rest:+.1%}**. The "
+            "highest while it works, in the first and in the last third of the dreams behind the 50th: "
             f"**{peaks:+.1%}**. {others} dreams were another picture than in a process of their own.\n\n"
             "![The memory behind each dream, and at rest](soak.svg)\n")
 
