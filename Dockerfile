@@ -1,8 +1,8 @@
 # DeepDream with Caffe for NVIDIA GPUs and for the CPU, and JupyterLab with the notebooks.
 #
 #     docker build -t deepdream .                                    # or: make image
-#     docker run --rm --gpus all -p 8888:8888 deepdream              # JupyterLab; prints its address with the token
-#     docker run --rm --gpus all -v "$PWD:/work" deepdream deepdream dream photo.jpg
+#     docker run --rm --gpus all -p 8888:8888 -v weights:/weights deepdream    # JupyterLab; prints its address
+#     docker run --rm --gpus all -v weights:/weights -v "$PWD:/work" deepdream deepdream dream photo.jpg
 #
 # Without --gpus it computes on the CPU. CUDA's libraries come from the package index, so the base is plain Debian.
 #

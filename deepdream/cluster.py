@@ -67,8 +67,9 @@ def render_on_cluster(jobs, scheduler=None, workers=None, gpu=None):
             cluster = LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=":0")
         try:
             client = Client(scheduler or cluster, timeout=PATIENCE)
-        except (OSError, ValueError) as error:
-            raise DreamError(f"no Dask scheduler answers at {scheduler} ({error}); start one with `dask scheduler`"
+        except Exception as error:  # Dask takes whatever something else answers for lengths, and stumbles
+            said = error if isinstance(error, (OSError, ValueError)) else "what answers is something else"
+            raise DreamError(f"no Dask scheduler answers at {scheduler} ({said}); start one with `dask scheduler`"
                              ) from None
         try:
             there = client.scheduler_info()["workers"]

@@ -15,11 +15,11 @@ from functools import partial
 import numpy as np
 import scipy.ndimage as nd
 
-from .checks import MOST_JITTER, MOST_STEP, check_count, check_number
-from .ends import named, resolve_end
-from .errors import ImageError, LayerError
+from .checks import MOST_JITTER, MOST_STEP, check_count, check_number, shown
+from .ends import check_objective, named, resolve_end, weights_of
+from .errors import ImageError, LayerError, ParameterError
 from .image import check_image
-from .net import deprocess, preprocess
+from .net import Net, deprocess, preprocess
 from .objectives import objective_L2
 from .tiles import Tiles, plan
 
@@ -67,7 +67,7 @@ def make_step(net, step_size=1.5, end=None, jitter=32, clip=True, objective=obje
 
     **Returns:** what the objective returned, a float (NaN if nothing).
     """
-    end = resolve_end(net, end, objective)
+    end = _resolve(net, end, objective)
     with net.alone:
         picture = net.input.data[0].copy()
         value = _ascend(net, picture, end, objective, step_size, jitter, clip,
@@ -76,10 +76,26 @@ def make_step(net, step_size=1.5, end=None, jitter=32, clip=True, objective=obje
     return value
 
 
+def _resolve(net, end, objective):
+    """The end of a dream that is about to begin, all of what `resolve_end` checks checked, and that there is more."""
+    check_net(net)
+    end = resolve_end(net, end, objective)
+    if objective is None:  # to `resolve_end` that is no mistake
+        check_objective(next(iter(weights_of(end))), objective)
+    return end
+
+
+def check_net(net):
+    """Refuse what is no `Net`."""
+    if not isinstance(net, Net):
+        raise ParameterError(f"net={shown(net)}: it must be a deepdream.Net, such as deepdream.load('bvlc_googlenet')")
+
+
 def _ascend(net, picture, end, objective, step_size, jitter, clip, rng, tiles):
     """Change `picture`, (3, H, W), in place by one step; returns the objective's value before it."""
     ox, oy = rng.randint(-jitter, jitter + 1, 2)
-    gradient, magnitude, value = tiles.gradient(net, picture, (oy, ox), end, objective)
+    with np.errstate(over="ignore", invalid="ignore"):  # NumPy would warn of what is refused in the next line
+        gradient, magnitude, value = tiles.gradient(net, picture, (oy, ox), end, objective)
     if not np.isfinite(magnitude):
         raise LayerError(f"the gradient at {named(end)} is not finite: the objective or the weights overflow")
     # The release divides by the bare mean; a layer that does not respond at all would turn the picture into NaN.
@@ -100,11 +116,12 @@ def dream_steps(net, base_img, iter_n=10, octave_n=4, octave_scale=1.4, end=None
     **Returns:** an iterator of `octave_n * iter_n` `Step` records. Other dreams on the same network may run between
     its steps.
     """
+    check_net(net)
     base_img = check_image(base_img)
     check_count("iter_n", iter_n, 1, "the number of iterations")
     check_count("jitter", jitter, 0, "the jitter in pixels", MOST_JITTER)
     check_number("step_size", step_size, -MOST_STEP, "the step size", MOST_STEP)
-    end = resolve_end(net, end, objective)
+    end = _resolve(net, end, objective)
     shapes = octave_shapes(*base_img.shape[:2], octave_n, octave_scale)
     check_sizes(net, end, shapes, octave_scale)
     seed = fresh_seed() if seed is None else seed

@@ -7,7 +7,12 @@ raised: `objective` is then one for all of them, or a mapping with the same keys
 import math
 from collections.abc import Mapping
 
+import numpy as np
+
+from .checks import shown
 from .errors import LayerError, ParameterError
+
+MOST_WEIGHT = float(np.finfo(np.float32).max)  # gradients are weighted in float32
 
 
 def resolve_end(net, end, objective):
@@ -30,12 +35,11 @@ def resolve_end(net, end, objective):
     elif belongs is not None and _layers(end) != _layers(belongs):
         raise LayerError(f"end is {named(end)} but the objective was made for {named(belongs)}; leave end out, or make "
                          f"the objective for {named(end)}")
-    objectives = objectives_at(end, objective)
+    objectives = _objectives(end, objective)
     for layer in _layers(end):
         net.check_layer(layer)
-        if objectives[layer] is not None and not callable(objectives[layer]):
-            raise LayerError(f"the objective for {layer!r} is {objectives[layer]!r}; it must be callable, as "
-                             "deepdream.objective_L2 is")
+        if objective is not None:
+            check_objective(layer, objectives[layer])
         made_for = getattr(objectives[layer], "end", None)
         if made_for not in (None, layer, belongs):
             raise LayerError(f"the objective for {layer!r} was made for {named(made_for)}")
@@ -49,8 +53,35 @@ def resolve_end(net, end, objective):
 
 
 def objectives_at(end, objective):
-    """{layer: its objective}; an objective that is no mapping stands at every layer of `end`."""
+    """{layer: its objective, with what it returns checked}; one that is no mapping stands at every layer of `end`."""
+    return {layer: _checked(layer, each) for layer, each in _objectives(end, objective).items()}
+
+
+def check_objective(layer, objective):
+    """Refuse what is no objective for this layer."""
+    if not callable(objective):
+        raise LayerError(f"the objective for {layer!r} is {shown(objective)}; it must be callable, as "
+                         "deepdream.objective_L2 is")
+
+
+def _objectives(end, objective):
     return objective if isinstance(objective, Mapping) else dict.fromkeys(_layers(end), objective)
+
+
+def _checked(layer, objective):
+    def raise_it(dst):
+        value = objective(dst)
+        if value is None:
+            return None
+        try:
+            if isinstance(value, (str, bytes)):
+                raise TypeError
+            return float(value.item() if isinstance(value, np.ndarray) else value)
+        except (TypeError, ValueError, OverflowError):
+            raise LayerError(f"the objective for {layer!r} returned {shown(value)}; it must return a number, or "
+                             "None") from None
+
+    return raise_it
 
 
 def weights_of(end):
@@ -67,7 +98,7 @@ def _layers(end):
     if isinstance(end, Mapping) and not end:
         raise LayerError("end={}: it must name at least one layer, as in {'inception_4c/output': 1}")
     if not isinstance(end, (str, Mapping)):
-        raise LayerError(f"end={end!r}: it must be a layer's name, or layers with weights, as in "
+        raise LayerError(f"end={shown(end)}: it must be a layer's name, or layers with weights, as in "
                          "{'inception_4c/output': 1}")
     return set(weights_of(end))
 
@@ -75,8 +106,14 @@ def _layers(end):
 def _weight(layer, weight):
     try:
         number = float(weight)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
-    if isinstance(weight, (bool, str)) or not math.isfinite(number) or number == 0:
-        raise ParameterError(f"the weight of {layer!r} is {weight!r}; it must be a finite number other than 0")
+    if isinstance(weight, (bool, str)) or not is_weight(number):
+        raise ParameterError(f"the weight of {layer!r} is {shown(weight)}; it must be a finite number other than 0, "
+                             f"from {-MOST_WEIGHT:.2g} to {MOST_WEIGHT:.2g}")
     return number
+
+
+def is_weight(number):
+    """Whether a float can be a layer's weight."""
+    return abs(number) <= MOST_WEIGHT and number != 0

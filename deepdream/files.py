@@ -1,6 +1,7 @@
 """Files that are either whole or not there."""
 
 import contextlib
+import errno
 import functools
 import os
 import re
@@ -13,6 +14,7 @@ try:
 except ImportError:  # not on Windows: there what a killed process leaves behind stays
     fcntl = None
 
+_LOOP = "cannot be reached, because its symbolic links go round in a loop; name another"
 _TEMPORARY = re.compile(r"\.deepdream-.*-[0-9a-f]{8}(\..*)?", re.DOTALL)
 
 
@@ -72,6 +74,25 @@ def check_regular(path, largest, error):
         if facts.st_size > largest:
             raise error(f"{os.fspath(path)} has {facts.st_size:,} bytes and at most {largest:,} are read; is it the "
                         "right file?")
+    if _is_loop(path):
+        raise error(f"{os.fspath(path)} {_LOOP}")
+
+
+def not_a_folder(path):
+    """Why there is no folder to write into at a path: words to put behind it."""
+    if _is_loop(path):
+        return _LOOP
+    return "is a file; name a folder" if os.path.exists(path) else "does not exist; create it first"
+
+
+def _is_loop(path):
+    try:
+        os.stat(path)
+    except OSError as error:
+        return error.errno == errno.ELOOP
+    except ValueError:  # a null byte
+        pass
+    return False
 
 
 _sweep_once = functools.lru_cache(maxsize=64)(sweep)  # a folder of many frames is not listed for each of them

@@ -4,7 +4,9 @@ A `Video` is read through once when it is opened, so that what is wrong with it 
 Frames come upright, as a player shows them, whatever way the camera was held.
 """
 
+import errno
 import logging
+import math
 from array import array
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +15,7 @@ import numpy as np
 
 from .animation import filters, needs
 from .errors import VideoError
+from .files import check_regular
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +24,7 @@ _AAC_RATES = {8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 6400
 _HD = 720  # rows; from here on a video that does not say so is taken to have the colours of HDTV, as players do
 _MATRICES = {1: "bt709", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}  # by FFmpeg's numbers
 _FULL_RANGE = 2
+_FEW_HANDLES = (errno.EMFILE, errno.ENFILE)
 _TICKS = 1_000_000  # FFmpeg's own unit of a file's start
 
 
@@ -43,6 +47,7 @@ class Video:
     def __init__(self, path):
         self.path = Path(path)
         self._av = needs("av", f"{path}: reading videos")
+        check_regular(self.path, math.inf, VideoError)
         if self.path.is_dir() or not self.path.exists():
             raise VideoError(f"{path}: {'is a folder, not a video' if self.path.is_dir() else 'no such file'}")
         if self.path.stat().st_size == 0:
@@ -72,6 +77,9 @@ class Video:
         except (self._av.FFmpegError, OSError) as error:
             if isinstance(error, PermissionError):
                 raise VideoError(f"{self.path} cannot be read: permission denied") from None
+            if error.errno in _FEW_HANDLES:  # nothing of the file was read yet
+                raise VideoError(f"{self.path} cannot be opened: {error.strerror}; close other programs, or raise the "
+                                 "limit (ulimit -n)") from None
             raise VideoError(f"{self.path} is not a video that can be read, or is damaged ({error.strerror}); convert "
                              "it to an MP4 first") from None
 

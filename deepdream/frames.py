@@ -7,6 +7,7 @@ before the state: whenever the process is killed, the state names a frame that i
 
 import contextlib
 import io
+import math
 import os
 import re
 import shutil
@@ -16,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from .errors import DreamError
-from .files import atomic_path
+from .files import atomic_path, check_regular, not_a_folder
 from .image import write_image
 from .recipe import Recipe
 
@@ -25,6 +26,7 @@ try:
 except ImportError:  # not on Windows: there two runs in one folder are not kept apart
     fcntl = None
 
+_LARGEST = 2**20  # bytes of a recipe
 # What a recipe records of a run and may differ when it goes on: compared by hash, or worth a line at most.
 _NOT_COMPARED = {"input", "guide", "versions"}
 _LEFT_BEHIND = re.compile(r"\..*-[0-9a-f]{8}\.(png|json|npz)")  # atomic_path's names, of a process that was killed
@@ -44,6 +46,7 @@ class FrameFolder:
         self.folder = Path(folder)
         self._kind = kind
         self._lock = None
+        self._begun, self.recipe, self.done = False, None, 0
         self._made = not self.folder.exists()
         try:
             self.folder.mkdir(exist_ok=True)
@@ -52,7 +55,7 @@ class FrameFolder:
                 if _LEFT_BEHIND.fullmatch(name):
                     (self.folder / name).unlink()
         except FileExistsError:
-            raise DreamError(f"{folder} is a file; name a folder for the frames") from None
+            raise DreamError(f"{folder} {not_a_folder(folder)} for the frames") from None
         except FileNotFoundError:
             raise DreamError(f"{folder}: the folder {self.folder.parent} does not exist; create it first") from None
         except OSError as error:
@@ -71,7 +74,13 @@ class FrameFolder:
         self.close()
 
     def close(self):
-        """Let another process use the folder; one that was made here and holds nothing goes."""
+        """Let another process use the folder; one that was made here and holds nothing goes.
+
+        A run without its first frame counts as nothing: there is nothing to go on with.
+        """
+        if self._begun and not self.done and not self.path(0).exists():
+            with contextlib.suppress(OSError):
+                self._file("json").unlink()
         if self._made:
             with contextlib.suppress(OSError):  # there is something in it
                 self.folder.rmdir()
@@ -109,7 +118,7 @@ class FrameFolder:
         """
         if self.recipe is None:
             self._write(self._file("json"), lambda path: path.write_text(recipe.to_json(), encoding="utf-8"))
-            self.recipe = recipe
+            self.recipe, self._begun = recipe, True
             return
         for field in fields(Recipe):
             recorded, asked = getattr(self.recipe, field.name), getattr(recipe, field.name)
@@ -163,6 +172,7 @@ class FrameFolder:
 
     def _read_recipe(self):
         path = self._file("json")
+        check_regular(path, _LARGEST, DreamError)
         if path.exists():
             try:
                 return Recipe.from_json(path.read_text(encoding="utf-8", errors="replace"))
@@ -177,6 +187,7 @@ class FrameFolder:
         path = self._file("npz")
         if self.recipe is None or not path.exists():
             return 0, {}
+        check_regular(path, math.inf, DreamError)
         try:
             with open(path, "rb") as file:  # np.load leaves it open when it is damaged
                 state = dict(np.load(file, allow_pickle=False))

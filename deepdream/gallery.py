@@ -21,6 +21,7 @@ from typing import Optional
 from . import models
 from .errors import DreamError, ImageError, ParameterError, WeightsError
 from .fetch import sha256_of
+from .files import check_regular
 from .image import write_image
 from .labels import label_picture
 from .pictures import picture_sha256
@@ -36,6 +37,8 @@ log = logging.getLogger(__name__)
 
 SEED = 2015  # of a picture that names none: a gallery is the same every time
 PAGE = "index.html"
+_LARGEST = 64 * 2**20  # bytes of a gallery file
+_LONGEST = 255 - len(".png")  # bytes of a name: file systems take 255
 _WORDS = ("title", "alt", "known", "guess", "source")
 # What a recipe leaves open until it is made.
 _OPEN = ("input_sha256", "guide_sha256", "weights_sha256", "versions", "end", "tile")
@@ -86,12 +89,22 @@ def read_gallery(path):
     own = models.data_folder("gallery") / f"{Path(path).name.removesuffix('.toml')}.toml"
     if not Path(path).exists() and own.is_file():
         path = own
+    check_regular(path, _LARGEST, DreamError)
     try:
-        table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        return _gallery(path, tomllib.loads(Path(path).read_text(encoding="utf-8")))
+    except DreamError:
+        raise
     except OSError as error:
         raise DreamError(f"{path} cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DreamError(f"{path} is not TOML: {error}") from None
+    except RecursionError:
+        raise DreamError(f"{path} is not TOML that can be read: its tables and lists go too deep") from None
+    except ValueError as error:  # a number too long to be read, or to be shown
+        raise DreamError(f"{path} cannot be used: {error}") from None
+
+
+def _gallery(path, table):
     pictures = table.get("picture")
     if not isinstance(pictures, list) or not pictures or not all(isinstance(each, Mapping) for each in pictures):
         raise DreamError(f"{path} has no [[picture]] tables, so there is nothing to make")
@@ -108,7 +121,7 @@ def _likenesses(path, pictures):
     full = {}
     for table in pictures:
         like = table.get("like")
-        if like is not None and like not in full:
+        if like is not None and (not isinstance(like, str) or like not in full):
             raise DreamError(f"{path}: {table.get('name')} is like {like!r}, but no picture above has that name")
         whole = {**full.get(like, {}), **table}
         whole.pop("like", None)
@@ -120,14 +133,21 @@ def _entry(path, number, table):
     name = table.pop("name", None)
     if not isinstance(name, str) or not re.fullmatch(r"[\w.-]+", name) or name.startswith("."):
         raise DreamError(f"{path}: picture {number} needs a name of letters, digits, - and _; it has {name!r}")
+    if len(name.encode()) > _LONGEST:
+        raise DreamError(f"{path}: the name of picture {number} has {len(name.encode())} bytes and a file's at most "
+                         f"{_LONGEST} before its .png; shorten {name!r}")
     words = {word: " ".join(str(table.pop(word, "")).split()) for word in _WORDS}
     unknown = sorted(set(table) - {field.name for field in fields(Recipe)})
     if unknown:
         raise DreamError(f"{path}: {name} has {unknown[0]!r}, which is no part of a recipe")
     try:
-        return Entry(name, Recipe(**{**_defaults(table.get("kind")), **table}), **words)
+        entry = Entry(name, Recipe(**{**_defaults(table.get("kind")), **table}), **words)
+        entry.recipe.to_json()  # as it will stand in the picture
     except ParameterError as error:
         raise DreamError(f"{path}: {name}: {error}") from None
+    except TypeError as error:  # a date, say
+        raise DreamError(f"{path}: {name} has what no recipe can hold, {error}; write it as a text") from None
+    return entry
 
 
 def _defaults(kind):
@@ -184,12 +204,15 @@ def make(gallery, folder, scheduler=None, workers=None, progress=None, gpu=None)
     else:
         results = _make_here(waiting, progress, gpu)
     for entry, path, result in results:
+        if not isinstance(result, Exception):
+            try:
+                write_image(path, *result)
+            except Exception as error:  # where one picture cannot be written, the others may
+                result = error
         if isinstance(result, Exception):
             log.warning("%s could not be made: %s", entry.name, result)
             yield record(Outcome(entry, path, error=str(result) or type(result).__name__))
         else:
-            img, recipe = result
-            write_image(path, img, recipe)
             yield record(Outcome(entry, path, made=True))
 
 

@@ -7,6 +7,7 @@ outside 0..255 (a dream with `clip=False`); writing a file clips and rounds them
 import contextlib
 import io
 import logging
+import math
 import os
 import warnings
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from .errors import ImageError
-from .files import atomic_path
+from .files import atomic_path, check_regular, not_a_folder
 from .metadata import text_of, with_text
 
 log = logging.getLogger(__name__)
@@ -66,7 +67,10 @@ def read_text(path):
 @contextlib.contextmanager
 def _opened(path):
     """An opened Pillow picture; whatever is wrong with it, here or while it is used, is an `ImageError`."""
-    name = path if isinstance(path, (str, os.PathLike)) else getattr(path, "name", "the picture")
+    is_path = isinstance(path, (str, os.PathLike))
+    name = path if is_path else getattr(path, "name", "the picture")
+    if is_path:
+        check_regular(path, math.inf, ImageError)
     try:
         with warnings.catch_warnings():
             # Pillow warns from 89 megapixels on and refuses twice as many; only the refusal is a limit here.
@@ -211,7 +215,7 @@ def write_image(path, img, recipe=None):
             temporary.write_bytes(encoded.getbuffer())
     except OSError as error:
         if not Path(path).parent.exists():
-            raise ImageError(f"{path}: the folder {Path(path).parent} does not exist; create it first") from None
+            raise ImageError(f"{path}: the folder {Path(path).parent} {not_a_folder(Path(path).parent)}") from None
         raise ImageError(f"{path} cannot be written: {error.strerror or error}") from None
 
 

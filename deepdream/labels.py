@@ -21,8 +21,8 @@ from collections import deque
 import numpy as np
 import scipy.ndimage as nd
 
-from .checks import MOST_JITTER, MOST_STEP, check_count, check_number
-from .dream import Step, check_sizes, fresh_seed, octave_shapes
+from .checks import MOST_JITTER, MOST_STEP, check_count, check_number, shown
+from .dream import Step, check_net, check_sizes, fresh_seed, octave_shapes
 from .errors import ParameterError
 from .net import deprocess
 from .objectives import label
@@ -39,10 +39,11 @@ def label_steps(net, name, size=224, seed=None, iter_n=50, octave_n=3, octave_sc
 
     **Returns:** an iterator of `octave_n * iter_n` `Step` records; `step.objective` is the log of the label's odds.
     """
+    check_net(net)
     objective = label(net, name)
-    sides = (size, size) if isinstance(size, (int, np.integer)) else tuple(size)
-    if len(sides) != 2:
-        raise ParameterError(f"size={size!r}: it must be a number of pixels, or (height, width)")
+    sides = (size, size) if isinstance(size, (int, np.integer)) else size
+    if not _is_pair(sides):
+        raise ParameterError(f"size={shown(size)}: it must be a number of pixels, or (height, width)")
     for side in sides:
         check_count("size", side, 1, "the side of the picture in pixels", LARGEST)
     check_count("iter_n", iter_n, 1, "the number of iterations")
@@ -50,8 +51,7 @@ def label_steps(net, name, size=224, seed=None, iter_n=50, octave_n=3, octave_sc
     check_number("octave_scale", octave_scale, 1, "the ratio of one scale to the next")
     check_number("step_size", step_size, 0, "the step size", MOST_STEP)
     check_count("jitter", jitter, 0, "the jitter in pixels", MOST_JITTER)
-    for sigma in blur:
-        check_number("blur", sigma, 0, "the blur in pixels")
+    check_blur(blur)
     seed = fresh_seed() if seed is None else seed
     check_count("seed", seed, 0, "the seed", 2**32 - 1)
     shapes = octave_shapes(*sides, octave_n, octave_scale)
@@ -60,6 +60,19 @@ def label_steps(net, name, size=224, seed=None, iter_n=50, octave_n=3, octave_sc
     odds = _odds(objective.spec["index"])
     odds.end = objective.end
     return _steps(net, odds, shapes, iter_n, step_size, jitter, blur, np.random.RandomState(seed))
+
+
+def check_blur(blur):
+    """Refuse what is no `blur` of `label_picture`."""
+    if not _is_pair(blur):
+        raise ParameterError(f"blur={shown(blur)}: it must be two numbers of pixels, at the beginning and at the end "
+                             "of each scale")
+    for sigma in blur:
+        check_number("blur", sigma, 0, "the blur in pixels", LARGEST)
+
+
+def _is_pair(value):
+    return isinstance(value, (list, tuple, np.ndarray)) and len(value) == 2
 
 
 def label_picture(net, name, size=224, seed=None, iter_n=50, octave_n=3, octave_scale=1.4, step_size=6.0, jitter=16,

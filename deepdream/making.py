@@ -13,16 +13,17 @@ import numpy as np
 import PIL
 import scipy
 
-from .dream import dream_steps, octave_shapes
+from .checks import check_count, shown
+from .dream import check_net, dream_steps, octave_shapes
 from .ends import resolve_end
 from .errors import ParameterError
 from .fetch import sha256_of
 from .image import check_image, resize
-from .labels import label_steps
+from .labels import check_blur, label_steps
 from .pictures import picture_sha256
 from .specs import objective_from_spec
 from .tiles import plan
-from .zoom import zoom_frames
+from .zoom import check_move, zoom_frames
 
 log = logging.getLogger(__name__)
 
@@ -30,10 +31,11 @@ log = logging.getLogger(__name__)
 def make(recipe, image=None, guide=None, net=None, beside=None, progress=None, gpu=None):
     """(picture, complete recipe); the arguments are those of `Recipe.make`."""
     if recipe.kind not in KINDS:
-        raise ParameterError(f"a recipe of the kind {recipe.kind!r} cannot be made again; this deepdream knows "
+        raise ParameterError(f"a recipe of the kind {shown(recipe.kind)} cannot be made again; this deepdream knows "
                              f"{', '.join(KINDS)}")
     image, guide = recipe.pictures(image, guide, beside)
     net = recipe.load(gpu) if net is None else net
+    check_net(net)
     done = complete(recipe, net, image, guide)
     for difference in recipe.differences(done):
         log.warning("%s", difference)
@@ -41,6 +43,26 @@ def make(recipe, image=None, guide=None, net=None, beside=None, progress=None, g
         return KINDS[recipe.kind](done, net, done.fit(image), guide, progress or (lambda share: None)), done
     except KeyError as error:
         raise ParameterError(f"a recipe of the kind {recipe.kind!r} needs {error.args[0]!r} in its more") from None
+
+
+def check_more(recipe):
+    """Refuse what a recipe's `more` cannot hold; what it lacks is only missed when the picture is made.
+
+    **Raises:** `ParameterError`.
+    """
+    more = recipe.more
+    if more.get("guide_max_size") is not None:
+        check_count("guide_max_size", more["guide_max_size"], 1, "the longer side of the guide in pixels")
+    if recipe.kind == "stopped dream":
+        for name, count in (("octave", recipe.octave_n), ("iteration", recipe.iter_n)):
+            if name in more:
+                check_count(name, more[name], 0, f"the {name} that the dream was stopped in", max(count, 1) - 1)
+    elif recipe.kind == "zoom":
+        if "frame" in more:
+            check_count("frame", more["frame"], 0, "the frame's number")
+        check_move(more.get("scale", 0), more.get("rotate", 0))
+    elif recipe.kind == "label" and "blur" in more:
+        check_blur(more["blur"])
 
 
 def complete(recipe, net, image, guide=None):

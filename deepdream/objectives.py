@@ -22,6 +22,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from .checks import shown, whole
 from .errors import LayerError, ModelError, ParameterError
 
 
@@ -88,13 +89,13 @@ def _indices(indices):
     except TypeError:
         given, chosen = [], []
     if not chosen or len(chosen) != len(given) or min(chosen) < 0:
-        raise ParameterError(f"channels are whole numbers from 0, one or several; got {indices!r}")
+        raise ParameterError(f"channels are whole numbers from 0, one or several; got {shown(indices)}")
     return sorted(set(chosen))
 
 
 def _check_channels(chosen, count, layer):
     if chosen[-1] >= count:
-        raise LayerError(f"there is no channel {chosen[-1]}: {layer} has {count} channels, 0 to {count - 1}")
+        raise LayerError(f"there is no channel {shown(chosen[-1])}: {layer} has {count} channels, 0 to {count - 1}")
 
 
 def label(net, name_or_index):
@@ -152,7 +153,8 @@ def label_index(net, name_or_index):
         except TypeError:
             index = -1
         if isinstance(name_or_index, bool) or not 0 <= index < len(labels):
-            raise ParameterError(f"{name_or_index!r} is no label: give a name, or a number from 0 to {len(labels) - 1}")
+            raise ParameterError(f"{shown(name_or_index)} is no label: give a name, or a number from 0 to "
+                                 f"{len(labels) - 1}")
         return index
     wanted = " ".join(name_or_index.lower().split())
     names = [[name.strip() for name in label.lower().split(",")] for label in labels]
@@ -163,12 +165,13 @@ def label_index(net, name_or_index):
         return found[0]
     if found:
         which = ", ".join(f"{i} ({labels[i]})" for i in found)
-        raise ParameterError(f"{len(found)} labels are called {name_or_index!r}; give a number instead: {which}")
+        raise ParameterError(f"{len(found)} labels are called {shown(name_or_index)}; give a number instead: {which}")
     if wanted.isdecimal():
-        return label_index(net, int(wanted))
+        index = whole(wanted)
+        return label_index(net, -1 if index is None else index)
     known = [name for several in names for name in several]
     close = difflib.get_close_matches(wanted, known, n=3, cutoff=0.6)
     close += [name for name in known if wanted and wanted in name and name not in close]
     hint = f"did you mean {' or '.join(map(repr, close[:3]))}?" if close else "it knows, for instance, " + ", ".join(
         repr(several[0]) for several in names[:3])
-    raise ParameterError(f"the network knows no {name_or_index!r}; {hint}")
+    raise ParameterError(f"the network knows no {shown(name_or_index)}; {hint}")

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import skimage.data
 
+from .checks import short, shown, whole
 from .errors import DreamError, ImageError
 from .fetch import cache_folder, fetch_file, is_whole, make_folder, reason
 from .files import sweep
@@ -90,7 +91,7 @@ def find_picture(name, sha256=None, beside=None, option="image"):
         if sha256 is None or picture_sha256(img) == sha256:
             return img
         failures.append(f"{place} has other pixels")
-    raise ImageError(f"the picture {name} that the recipe was made from is not here ({'; '.join(failures)}); put it "
+    raise ImageError(f"the picture {short(name, 300)} that the recipe was made from is not here ({'; '.join(failures)}); put it "
                      f"there, or give one as {option}")
 
 
@@ -117,10 +118,11 @@ def noise(height, width, seed=0):
 
 def _noise_of(name):
     match = re.fullmatch(r"noise:(\d+)[xX×](\d+)", name)
-    if not match or not all(1 <= int(n) <= 20000 for n in match.groups()):
-        raise ImageError(f"{name!r}: noise is asked for as noise:WIDTHxHEIGHT, such as noise:640x480, at most 20000 a "
+    sides = [whole(digits) or 0 for digits in match.groups()] if match else [0]
+    if not 1 <= min(sides) <= max(sides) <= 20000:
+        raise ImageError(f"{shown(name)}: noise is asked for as noise:WIDTHxHEIGHT, such as noise:640x480, at most 20000 a "
                          "side")
-    width, height = map(int, match.groups())
+    width, height = sides
     return noise(height, width)
 
 

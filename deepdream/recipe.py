@@ -16,6 +16,7 @@ from typing import Optional, Union
 import numpy as np
 
 from . import making, models
+from .checks import shown
 from .dream import deepdream, fresh_seed
 from .errors import ImageError, ParameterError
 from .image import check_image, fit, read_text
@@ -87,11 +88,12 @@ class Recipe:
             _check_type(name, getattr(self, name), kind)
         for name in ("input_sha256", "guide_sha256", "weights_sha256"):
             if getattr(self, name) is not None and not re.fullmatch("[0-9a-f]{64}", getattr(self, name)):
-                raise ParameterError(f"{name}={getattr(self, name)!r}: a sha256 has 64 hexadecimal digits")
+                raise ParameterError(f"{name}={shown(getattr(self, name))}: a sha256 has 64 hexadecimal digits")
         if not 0 <= self.strength <= 1:
-            raise ParameterError(f"strength={self.strength}: must be from 0, the input, to 1, the dream")
+            raise ParameterError(f"strength={shown(self.strength)}: must be from 0, the input, to 1, the dream")
         if self.max_size is not None and self.max_size < 1:
-            raise ParameterError(f"max_size={self.max_size}: the longer side in pixels must be 1 or more")
+            raise ParameterError(f"max_size={shown(self.max_size)}: the longer side in pixels must be 1 or more")
+        making.check_more(self)
 
     def _set(self, **values):
         for name, value in values.items():
@@ -109,17 +111,17 @@ class Recipe:
         """
         try:
             values = json.loads(text)
-        except (ValueError, RecursionError):
+        except (TypeError, ValueError, RecursionError):
             values = None
         if not isinstance(values, dict) or "recipe" not in values:
             raise ParameterError("this is not a recipe")
         number = values.pop("recipe")
         if number != FORMAT:
-            raise ParameterError(f"the recipe has format {number!r} and this deepdream reads format {FORMAT}; "
+            raise ParameterError(f"the recipe has format {shown(number)} and this deepdream reads format {FORMAT}; "
                                  "use the deepdream that wrote it, or a newer one")
         unknown = sorted(set(values) - {each.name for each in fields(cls)})
         if unknown:
-            raise ParameterError(f"the recipe has an entry {unknown[0]!r} that no deepdream writes; it was changed")
+            raise ParameterError(f"the recipe has an entry {shown(unknown[0])} that no deepdream writes; it was changed")
         return cls(**values)
 
     @classmethod
@@ -241,4 +243,4 @@ def _check_type(name, value, kind):
     if value is None and name in _MAY_BE_NONE:
         return
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise ParameterError(f"{name}={value!r}: this is not what a recipe has there")
+        raise ParameterError(f"{name}={shown(value)}: this is not what a recipe has there")

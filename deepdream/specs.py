@@ -8,6 +8,7 @@ mapping `{"objective": "layers", "layers": {layer: spec}}`. `guide_sha256` is th
 
 from collections.abc import Mapping
 
+from .checks import shown
 from .errors import ParameterError
 from .guide import guided
 from .objectives import channels, label, objective_L2
@@ -47,4 +48,4 @@ def objective_from_spec(net, spec, end=None, guide=None):
             return guided(net, guide, end)
     except (KeyError, AttributeError):
         pass
-    raise ParameterError(f"{spec!r} describes no objective that deepdream has")
+    raise ParameterError(f"{shown(spec)} describes no objective that deepdream has")

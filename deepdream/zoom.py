@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.ndimage as nd
 
+from .checks import is_number, shown
 from .dream import dream_steps, fresh_seed, octave_shapes, resolve_end
 from .errors import ParameterError
 from .image import check_image
@@ -56,17 +57,22 @@ def zoom_frames(net, img, frame_n=100, scale=0.05, rotate=0.0, strength=1.0, see
     """
     img = check_image(img)
     if frame_n is not None and (isinstance(frame_n, bool) or not isinstance(frame_n, (int, np.integer)) or frame_n < 1):
-        raise ParameterError(f"frame_n={frame_n!r}: the number of frames must be a whole number, 1 or more, or None")
-    if not is_number(scale) or not -1 < scale < 1:
-        raise ParameterError(f"scale={scale!r}: what is left out from one frame to the next must be a number between "
-                             "-1 and 1")
-    if not is_number(rotate):
-        raise ParameterError(f"rotate={rotate!r}: the rotation in degrees must be a finite number")
+        raise ParameterError(f"frame_n={shown(frame_n)}: the number of frames must be a whole number, 1 or more, or None")
+    check_move(scale, rotate)
     if not is_number(strength) or not 0 <= strength <= 1:
-        raise ParameterError(f"strength={strength!r}: the part of the dream must be a number from 0 to 1")
+        raise ParameterError(f"strength={shown(strength)}: the part of the dream must be a number from 0 to 1")
     seed = fresh_seed() if seed is None else seed
     dream = settle(net, img, seed=seed, **dream)
     return _frames(net, img, frame_n, functools.partial(zoom, scale=scale, rotate=rotate), strength, seed, after, dream)
+
+
+def check_move(scale, rotate):
+    """Refuse what is no way from one frame of a zoom to the next; the arguments are those of `zoom_frames`."""
+    if not is_number(scale) or not -1 < scale < 1:
+        raise ParameterError(f"scale={shown(scale)}: what is left out from one frame to the next must be a number "
+                             "between -1 and 1")
+    if not is_number(rotate):
+        raise ParameterError(f"rotate={shown(rotate)}: the rotation in degrees must be a finite number")
 
 
 def settle(net, img, seed, **dream):
@@ -144,9 +150,3 @@ def zoom(img, scale=0.05, rotate=0.0):
         # Channel by channel: the same values as with all three at once, in a fraction of the time.
         channels = [nd.affine_transform(img[:, :, c], matrix, offset, order=1, mode="mirror") for c in range(3)]
     return np.stack(channels, axis=-1)
-
-
-def is_number(value):
-    """Whether a value is a finite number."""
-    return (isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-            and math.isfinite(value))

@@ -83,6 +83,7 @@ def refused(done, *says):
     lines = done.stderr.splitlines()
     assert len(lines) == 1, done.stderr
     assert lines[0].startswith("deepdream: ")
+    assert len(lines[0]) <= 1000
     for text in says:
         assert text in lines[0]
 
@@ -183,7 +184,12 @@ BAD_INPUT = [
     (["two\nlines\x1b[2J.png"], [r"two\nlines\x1b[2J.png: no such file"]),
     (["no.jpg"], ["no.jpg: no such file"]),
     (["."], [". is a folder"]),
+    (["fifo.png"], ["fifo.png is no file but a device, a pipe", "name a regular file"]),
+    (["cat", "-o", "loop/a.png"], ["the folder loop cannot be reached, because its symbolic links go round in a loop"]),
     (["text.png"], ["text.png is not a picture", "use a PNG, JPEG"]),
+    (["a" * 5000 + ".png"], ["aaa…aaa", "File name too long"]),
+    (["--end", "a word " * 500], ["a word ", "deepdream layers"]),
+    (["--seed", "1" * 400], ["--seed 11111111111111111111…11111111111111111111", "from 0 to 4294967295"]),
     (["empty.jpg"], ["empty.jpg is not a picture"]),
     (["cut.jpg"], ["cut.jpg is damaged or cut short", "export it again"]),
     (["nan.tif"], ["nan.tif", "not numbers"]),
@@ -246,6 +252,8 @@ def broken_inputs(folder, squeezenet_file):
     """Files and folders with something wrong with them."""
     (folder / "text.png").write_text("a letter, no picture")
     (folder / "empty.jpg").write_bytes(b"")
+    os.mkfifo(folder / "fifo.png")
+    (folder / "loop").symlink_to("loop")
     Image.effect_noise((200, 200), 90).save(folder / "cut.jpg")
     whole = (folder / "cut.jpg").read_bytes()
     (folder / "cut.jpg").write_bytes(whole[:len(whole) // 2])
@@ -380,6 +388,21 @@ def test_layers_of_a_model_whose_ladder_is_wrong(place, squeezenet_file):
     assert done.returncode == 2
     assert "fire2/conkat" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_what_a_model_says_of_itself_commands_no_terminal(place, squeezenet_file):
+    model = place.folder / "two\nlines"
+    shutil.copytree(models.find_model("squeezenet_v1.1").folder, model)
+    toml = (model / "model.toml").read_text(encoding="utf-8").replace('labels = "../imagenet_labels.txt"', "")
+    ladder, said = re.subn(r'("fire2/concat" = ")', r"\1\\u001b[2J\\n", toml)
+    assert said == 1
+    (model / "model.toml").write_text(ladder, encoding="utf-8")
+    shutil.copy(squeezenet_file, model)
+    done = place.run("layers", "--model", model)
+    assert done.returncode == 0, done.stderr
+    assert "\x1b" not in done.stdout
+    assert r"channels  \x1b[2J\n" in done.stdout
+    assert done.stdout.splitlines()[-1] == r"* the default of two\nlines"
 
 
 def test_models(place):

@@ -1,6 +1,7 @@
 """Galleries: recipes in a file, made here or by Dask, stopped and gone on with, shown on a page."""
 
 import html.parser
+import http.server
 import os
 import re
 import signal
@@ -11,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import without_device
+from conftest import serving, without_device
 
 import deepdream as dd
 from deepdream import DreamError, Recipe, cli, gallery, models
@@ -95,6 +96,13 @@ def test_a_gallery_file(toml):
     ('[[picture]]\nname = "a"\ncolour = 1', "a has 'colour'"),
     ('[[picture]]\nname = "a"\niter_n = "x"', "a: iter_n='x'"),
     ('[[picture]]\nname = "a"\nlike = "b"\n[[picture]]\nname = "b"', "a is like 'b', but no picture above"),
+    ('[[picture]]\nname = "a"\nlike = ["a"]', r"a is like \['a'\], but no picture above"),
+    ("a=" + "[" * 100_000, "tables and lists go too deep"),
+    ('[[picture]]\nname = "a"\nmore' + ".a" * 2000 + "=1", "tables and lists go too deep"),
+    ("x=1" + "0" * 5000, "cannot be used: .*digits"),
+    ('[[picture]]\nname = "a"\nseed = 0x' + "f" * 5000, "a: seed|cannot be used: .*digits"),
+    ('[[picture]]\nname = "a"\nmore = {day = 2015-06-17}', "a has what no recipe can hold, .*date"),
+    (f'[[picture]]\nname = "{"ä" * 126}"', "the name of picture 1 has 252 bytes .* at most 251 before its .png; shorten"),
 ])
 def test_a_gallery_file_that_is_not_right(tmp_path, text, says):
     path = tmp_path / "g.toml"
@@ -119,6 +127,26 @@ def test_the_picture_of_a_label_has_the_defaults_of_labels(tmp_path, squeezenet)
     recipe = read_gallery(path).entries[0].recipe
     expected = dd.label_picture(squeezenet, "starfish", size=64, seed=3, iter_n=2)
     np.testing.assert_array_equal(recipe.render(net=squeezenet), expected)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no FIFOs here")
+def test_a_gallery_file_that_is_no_file(tmp_path):
+    os.mkfifo(tmp_path / "g.toml")
+    (tmp_path / "loop.toml").symlink_to("loop.toml")
+    for path in (tmp_path / "g.toml", "/dev/zero"):
+        with pytest.raises(DreamError, match="is no file but a device, a pipe"):
+            read_gallery(path)
+    with pytest.raises(DreamError, match="its symbolic links go round in a loop"):
+        read_gallery(tmp_path / "loop.toml")
+
+
+def test_a_folder_whose_links_go_in_a_loop(toml, tmp_path, capfd):
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(SystemExit) as end:
+        cli.main(["gallery", str(toml), "-o", str(tmp_path / "loop")])
+    said = capfd.readouterr().err
+    assert (end.value.code, said.count("\n")) == (2, 1), said
+    assert f"deepdream: -o {tmp_path / 'loop'} cannot be reached, because its symbolic links go round in a loop" in said
 
 
 def test_a_gallery_file_that_is_not_there(tmp_path):
@@ -163,6 +191,15 @@ def test_what_fails_does_not_stop_the_others(toml, tmp_path, capfd):
     code, printed, err = run()
     assert err.splitlines()[-1].startswith("0 made, 2 already there, 1 failed")
     assert (out / "first.png").stat().st_mtime_ns == before
+
+
+def test_a_picture_that_cannot_be_written_does_not_stop_the_others(tmp_path, squeezenet):
+    (tmp_path / "n00.png").mkdir()
+    first, second = make(many(2), tmp_path)
+    assert "n00.png cannot be written: Is a directory" in first.error
+    assert (second.made, second.error) == (True, None)
+    assert (tmp_path / "n01.png").is_file()
+    assert "n00.png cannot be written" in (tmp_path / "index.html").read_text(encoding="utf-8")
 
 
 def test_the_pictures_are_those_of_their_recipes(toml, tmp_path, squeezenet):
@@ -313,6 +350,28 @@ def test_no_scheduler(tmp_path, monkeypatch):
     monkeypatch.setattr(cluster, "PATIENCE", 0.5)
     with pytest.raises(DreamError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9 "):
         list(make(many(1), tmp_path, scheduler="tcp://127.0.0.1:9"))
+
+
+class NoScheduler(http.server.BaseHTTPRequestHandler):
+    """A web server's answer to Dask's greeting."""
+
+    def handle(self):
+        self.rfile.read(8)
+        self.wfile.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" * 8)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_something_else_than_a_scheduler_answers(tmp_path, monkeypatch):
+    pytest.importorskip("distributed")
+    from deepdream import cluster
+
+    monkeypatch.setattr(cluster, "PATIENCE", 2)
+    with serving(NoScheduler) as server:
+        address = server.address.replace("http", "tcp")
+        with pytest.raises(DreamError, match=f"no Dask scheduler answers at {address} "):
+            list(make(many(1), tmp_path, scheduler=address))
 
 
 def test_without_dask(tmp_path, monkeypatch):

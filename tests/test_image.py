@@ -372,6 +372,25 @@ def test_a_path_through_a_file(tmp_path):
     assert message(read_image, path) == f"{path} cannot be read: Not a directory"
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no FIFOs here")
+def test_what_is_no_file_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "fifo.png")
+    (tmp_path / "link.png").symlink_to("fifo.png")
+    (tmp_path / "zero.png").symlink_to("/dev/zero")
+    for name in ("fifo.png", "link.png", "zero.png"):
+        text = message(read_image, tmp_path / name)
+        assert text.startswith(f"{tmp_path / name} is no file but a device, a pipe")
+        assert text.endswith("name a regular file")
+
+
+def test_links_that_go_in_a_loop(tmp_path):
+    for name, other in (("a", "b"), ("b", "a")):
+        (tmp_path / name).symlink_to(other)
+    assert message(read_image, tmp_path / "a").startswith(f"{tmp_path / 'a'} cannot be reached, because its symbolic")
+    text = message(write_image, tmp_path / "a" / "c.png", ramp().astype(np.float32))
+    assert f"the folder {tmp_path / 'a'} cannot be reached, because its symbolic links go round in a loop" in text
+
+
 def test_a_name_that_cannot_be(tmp_path):
     assert "cannot be read: File name too long" in message(read_image, tmp_path / ("a" * 300 + ".png"))
     assert "cannot be read" in message(read_image, "a\0b.png")

@@ -312,13 +312,14 @@ def test_a_recipe_of_endless_octaves_is_refused_at_once(tmp_path, run):
     assert "octave_n=2147483648: the number of octaves must be a whole number, from 1 to 100" in said
 
 
-def test_memory_that_runs_out_is_said_in_a_line(tmp_path, run, monkeypatch):
+@pytest.mark.parametrize("text, said_of_it", [("Unable to allocate 8 GiB", " (Unable to allocate 8 GiB)"), ("", "")])
+def test_memory_that_runs_out_is_said_in_a_line(tmp_path, run, monkeypatch, text, said_of_it):
     def no_memory(*_, **__):
-        raise MemoryError("Unable to allocate 8 GiB")
+        raise MemoryError(text)
 
     monkeypatch.setattr(sys.modules["deepdream.cli.replay"], "to_bytes", no_memory)
     made = written(tmp_path / "made.png", Recipe(**SMALL))
     code, _, said = run("replay", made, "-o", tmp_path / "again.png")
     assert code == 2
-    assert said.splitlines()[-1].startswith("deepdream: the memory does not suffice (Unable to allocate 8 GiB); close")
+    assert said.splitlines()[-1].startswith(f"deepdream: the memory does not suffice{said_of_it}; close other programs")
     assert not (tmp_path / "again.png").exists()

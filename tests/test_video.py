@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -357,8 +358,15 @@ def test_what_cannot_be_is_refused(tmp_path, tiny_model, scene):
         container.mux(tone.encode(None))
     (tmp_path / "empty.mp4").write_bytes(b"")
     (tmp_path / "bad.mp4").write_bytes(os.urandom(3000))
+    os.mkfifo(tmp_path / "fifo.mp4")
+    (tmp_path / "loop").symlink_to("loop")
     before = sorted(tmp_path.iterdir())
-    refused = [(["sound.m4a", "out.mp4"], "holds only sound"), (["empty.mp4", "out.mp4"], "is empty"),
+    refused = [(["fifo.mp4", "out.mp4"], "fifo.mp4 is no file but a device, a pipe"),
+               (["/dev/zero", "out.mp4"], "/dev/zero is no file but a device, a pipe"),
+               (["loop", "out.mp4"], "loop cannot be reached, because its symbolic links go round in a loop"),
+               (["in.mp4", "loop/out.mp4"], "the folder loop cannot be reached, because its symbolic links"),
+               (["in.mp4", "out.mp4", "--independent", "--scheduler", "tcp://127.0.0.1:9"], "no Dask scheduler answers"),
+               (["sound.m4a", "out.mp4"], "holds only sound"), (["empty.mp4", "out.mp4"], "is empty"),
                (["bad.mp4", "out.mp4"], "is not a video"), (["no.mp4", "out.mp4"], "no such file"),
                (["in.mp4", "out.avi"], "end the name in .mp4 or .gif"),
                (["in.mp4", "in.mp4"], "is the video that is read"), (["in.mp4", "no/out.mp4"], "create it first"),
@@ -367,6 +375,31 @@ def test_what_cannot_be_is_refused(tmp_path, tiny_model, scene):
     for (_, says), each in zip(refused, done):
         assert_refused(each, says)
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_few_file_handles_are_not_the_video_s_fault(tmp_path, scene):
+    write_clip(tmp_path / "in.mp4", [view(scene, 0)[0]])
+    Video(tmp_path / "in.mp4")  # what is imported, is
+    limits, taken = resource.getrlimit(resource.RLIMIT_NOFILE), []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, limits[1]), limits[1]))
+    try:
+        with pytest.raises(OSError, match="Too many"):  # noqa: PT012 - until there are no more
+            while True:
+                taken.append(os.open(os.devnull, os.O_RDONLY))
+        with pytest.raises(dd.DreamError) as refusal:
+            Video(tmp_path / "in.mp4")
+    finally:
+        for number in taken:
+            os.close(number)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert "in.mp4 cannot be opened: Too many open files; close other programs" in str(refusal.value)
+    assert "convert" not in str(refusal.value)
+
+
+def test_one_frame(tmp_path, tiny_model, scene):
+    write_clip(tmp_path / "in.mp4", [view(scene, 0)[0]])
+    done = command(tmp_path, tiny_model, "in.mp4", "out.mp4")
+    assert done.stderr.splitlines()[-1].endswith("seed 3: 1 frame"), done.stderr
 
 
 def test_killed_and_started_again_the_film_is_the_same(tmp_path, tiny_model, scene):

@@ -17,7 +17,7 @@ from .dream import dream
 from .gallery import gallery
 from .label import label
 from .replay import replay
-from .screen import ScreenHandler, drop, say
+from .screen import ScreenHandler, drop, say, shortened
 from .show import classify_command, layers, models_command
 from .video import video
 from .zoom import zoom
@@ -63,8 +63,8 @@ def main(arguments=None):
         code = UNREAD
         drop(sys.stdout)
     except MemoryError as error:
-        code = _complain("the memory does not suffice " + (f"({error}); " if str(error) else "") +
-                         "close other programs, or scale the picture down with --max-size")
+        code = _complain("the memory does not suffice" + (f" ({error})" if str(error) else "") +
+                         "; close other programs, or use a smaller picture (--max-size) or network")
     except OSError as error:
         code = _complain(f"{error.filename or 'the output cannot be written'}: {error.strerror or error}")
         drop(sys.stdout)
@@ -74,5 +74,5 @@ def main(arguments=None):
 
 
 def _complain(text):
-    say(f"deepdream: {text}")
+    say(shortened(f"deepdream: {text}"))
     return BAD_INPUT

@@ -5,13 +5,14 @@ from pathlib import Path
 
 from .. import pictures
 from ..errors import ImageError
+from ..files import not_a_folder
 from ..image import output_format
 
 
 def check_there(name):
-    """Refuse the name of a picture that does not exist."""
+    """Refuse the name of a picture that does not exist, or is no file."""
     path = Path(name)
-    if name not in pictures.BUILT_IN and (not path.exists() or path.is_dir()):
+    if name not in pictures.BUILT_IN and not path.is_file():
         pictures.picture(name)  # raises, unless it is noise
 
 
@@ -32,8 +33,7 @@ def picture_targets(names, output, single="dream.png"):
 def check_writable(target, output, option="-o"):
     """Refuse a target that cannot be written; `output` is what was asked for, with `option`."""
     if not target.parent.is_dir():
-        is_what = "is a file" if target.parent.exists() else "does not exist; create it first"
-        raise ImageError(f"{option} {output}: the folder {target.parent} {is_what}")
+        raise ImageError(f"{option} {output}: the folder {target.parent} {not_a_folder(target.parent)}")
     try:
         with tempfile.TemporaryFile(dir=target.parent):
             pass

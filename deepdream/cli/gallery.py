@@ -6,6 +6,7 @@ from typing import Optional
 import typer
 
 from ..errors import DreamError
+from ..files import not_a_folder
 from ..gallery import PAGE, make, read_gallery, smaller
 from .files import check_writable
 from .options import GPU, check_range, gpu_of
@@ -42,7 +43,7 @@ def gallery(
     try:
         output.mkdir(exist_ok=True)
     except FileExistsError:
-        raise DreamError(f"-o {output} is a file; name a folder for the pictures and the page") from None
+        raise DreamError(f"-o {output} {not_a_folder(output)} for the pictures and the page") from None
     except FileNotFoundError:
         raise DreamError(f"-o {output}: the folder {output.parent} does not exist; create it first") from None
     check_writable(output / PAGE, output)

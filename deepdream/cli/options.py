@@ -17,9 +17,10 @@ from typing import Optional
 import typer
 
 from .. import models, pictures
-from ..checks import MOST_JITTER, MOST_STEP
+from ..checks import MOST_JITTER, MOST_STEP, is_number, short, shown, whole
 from ..device import AUTO, choose_device
 from ..dream import deepdream, fresh_seed, resolve_end
+from ..ends import MOST_WEIGHT, is_weight
 from ..errors import ParameterError, WeightsError
 from ..guide import guided
 from ..image import check_image
@@ -30,6 +31,7 @@ from .files import check_there
 from .screen import say
 
 FIRST, FALLBACK = "bvlc_googlenet", "squeezenet_v1.1"
+MOST_GPU = 2**31 - 1  # CUDA counts in an int
 # The library's signature is the only home of a default.
 DEFAULT = {name: parameter.default for name, parameter in inspect.signature(deepdream).parameters.items()}
 
@@ -191,10 +193,11 @@ def load_model(name, end=None, gpu=None):
 
 def check_range(option, value, lowest=-math.inf, highest=math.inf):
     """Refuse a number before anything is fetched. The library checks too, but does not know the option's name."""
-    if value is None or (math.isfinite(value) and lowest <= value <= highest):
+    if value is None or (is_number(value) and lowest <= value <= highest):
         return
     limit = f"from {lowest} to {highest}" if highest < math.inf else f"{lowest} or more"
-    raise ParameterError(f"{option} {value}: must be {limit if lowest > -math.inf else 'a finite number'}")
+    finite = [] if is_number(value) else ["a finite number"]
+    raise ParameterError(f"{option} {shown(value)}: must be {', '.join(finite + [limit] * (lowest > -math.inf))}")
 
 
 def _ends(given):
@@ -206,10 +209,11 @@ def _ends(given):
             number = float(weight) if equals else 1.0
         except ValueError:
             number = math.nan
-        if not math.isfinite(number) or number == 0:
-            raise ParameterError(f"--end {text}: the weight must be a number other than 0, as in --end {layer}=0.5")
+        if not is_weight(number):
+            raise ParameterError(f"--end {short(text)}: the weight must be a number other than 0, from "
+                                 f"{-MOST_WEIGHT:.2g} to {MOST_WEIGHT:.2g}, as in --end {short(layer)}=0.5")
         if layer in ends:
-            raise ParameterError(f"--end {layer} is given twice; once is enough, with a weight if you like")
+            raise ParameterError(f"--end {short(layer)} is given twice; once is enough, with a weight if you like")
         ends[layer] = number
     return layer if list(ends.values()) == [1.0] else ends or None
 
@@ -218,15 +222,18 @@ def _tile(text):
     """The library's `tile` for the command's."""
     if text in ("auto", "none"):
         return None if text == "none" else text
-    if not text.isdecimal() or int(text) < SMALLEST_TILE:
-        raise ParameterError(f"--tile {text}: must be auto, none, or a whole number of pixels, {SMALLEST_TILE} or more")
-    return int(text)
+    pixels = whole(text)
+    if pixels is None or pixels < SMALLEST_TILE:
+        raise ParameterError(f"--tile {short(text)}: must be auto, none, or a whole number of pixels, {SMALLEST_TILE} "
+                             "or more")
+    return pixels
 
 
 def gpu_of(text):
     """The library's `gpu` for the command's."""
     if text in (AUTO, "none"):
         return None if text == "none" else text
-    if not text.isdecimal():
-        raise ParameterError(f"--gpu {text}: must be auto, none, or the number of a GPU, counted from 0")
-    return int(text)
+    number = whole(text)
+    if number is None or number > MOST_GPU:
+        raise ParameterError(f"--gpu {short(text)}: must be auto, none, or the number of a GPU, from 0 to {MOST_GPU}")
+    return number

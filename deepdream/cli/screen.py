@@ -9,6 +9,8 @@ import sys
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+_DIGITS = 80  # in a row: more than anyone reads, and more than a hash has
+
 
 class _Screen(Console):
     def on_broken_pipe(self):
@@ -20,15 +22,27 @@ class _Screen(Console):
 screen = _Screen(stderr=True, highlight=False, emoji=False)
 
 
-def say(text):
-    """Print one line, however long. Where standard error cannot be written the work goes on unheard.
+def printable(text):
+    """A text as one line that only shows.
 
     A file's name, and what a file of somebody else's says, may hold line ends and what commands a terminal: these are
     shown as Python writes them.
     """
-    text = re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda found: repr(found[0])[1:-1], text)
+    return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda found: repr(found[0])[1:-1], text)
+
+
+def shortened(text, most=1000):
+    """A line of at most `most` characters: what is quoted in it may be of any length, and the fix stands at its end."""
+    text = re.sub(rf"\d{{{_DIGITS},}}", lambda found: f"{found[0][:20]}…{found[0][-20:]}", printable(text))
+    if len(text) > most:
+        text = re.sub(r"\S{200,}", lambda found: f"{found[0][:90]}…{found[0][-90:]}", text)
+    return text if len(text) <= most else f"{text[:most // 2 - 1]}…{text[-(most // 2):]}"
+
+
+def say(text):
+    """Print one line, however long. Where standard error cannot be written the work goes on unheard."""
     try:
-        screen.print(text, soft_wrap=True, markup=False)
+        screen.print(printable(text), soft_wrap=True, markup=False)
     except OSError:
         drop(sys.stderr)
 

@@ -8,6 +8,7 @@ from .. import models, pictures
 from ..net import classify
 from .files import check_there
 from .options import IMAGE_HELP, MODEL, check_range, load_model
+from .screen import printable
 
 
 def layers(
@@ -19,8 +20,8 @@ def layers(
     for layer in net.dreamable if every else chosen.ladder or net.dreamable:
         channels = net.blobs[net.check_layer(layer)].shape[1]
         mark = "*" if layer == net.end else " "
-        print(f"{mark} {layer:26} {channels:5} channels  {chosen.ladder.get(layer, '')}".rstrip())
-    print(f"* the default of {chosen.name}")
+        print(printable(f"{mark} {layer:26} {channels:5} channels  {chosen.ladder.get(layer, '')}".rstrip()))
+    print(printable(f"* the default of {chosen.name}"))
 
 
 def classify_command(
@@ -38,7 +39,7 @@ def classify_command(
         if len(images) > 1:
             print(f"{name}:")
         for label, probability in answers:
-            print(f"{probability:7.1%}  {label}")
+            print(printable(f"{probability:7.1%}  {label}"))
 
 
 def models_command():

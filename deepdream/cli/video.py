@@ -79,4 +79,5 @@ def _dream(options, run, net, model, film, carry, scheduler, workers):
         task = progress.add_task(f"frame {before + 1}/{total}", total=total, completed=before)
         for path in paths:
             progress.update(task, advance=1, description=f"frame {min(run.done + 1, total)}/{total}, last {path}")
-    say(f"{film.path} dreamt at {options.aim(settings)}, seed {settings['seed']}: {total} frames")
+    frames = "1 frame" if total == 1 else f"{total} frames"
+    say(f"{film.path} dreamt at {options.aim(settings)}, seed {settings['seed']}: {frames}")
