@@ -91,8 +91,8 @@ def find_picture(name, sha256=None, beside=None, option="image"):
         if sha256 is None or picture_sha256(img) == sha256:
             return img
         failures.append(f"{place} has other pixels")
-    raise ImageError(f"the picture {short(name, 300)} that the recipe was made from is not here ({'; '.join(failures)}); put it "
-                     f"there, or give one as {option}")
+    raise ImageError(f"the picture {short(name, 300)} that the recipe was made from is not here "
+                     f"({'; '.join(failures)}); put it there, or give one as {option}")
 
 
 def _places(name, beside):
@@ -120,8 +120,8 @@ def _noise_of(name):
     match = re.fullmatch(r"noise:(\d+)[xX×](\d+)", name)
     sides = [whole(digits) or 0 for digits in match.groups()] if match else [0]
     if not 1 <= min(sides) <= max(sides) <= 20000:
-        raise ImageError(f"{shown(name)}: noise is asked for as noise:WIDTHxHEIGHT, such as noise:640x480, at most 20000 a "
-                         "side")
+        raise ImageError(f"{shown(name)}: noise is asked for as noise:WIDTHxHEIGHT, such as noise:640x480, at most "
+                         "20000 a side")
     width, height = sides
     return noise(height, width)
 

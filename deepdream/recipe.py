@@ -121,7 +121,8 @@ class Recipe:
                                  "use the deepdream that wrote it, or a newer one")
         unknown = sorted(set(values) - {each.name for each in fields(cls)})
         if unknown:
-            raise ParameterError(f"the recipe has an entry {shown(unknown[0])} that no deepdream writes; it was changed")
+            raise ParameterError(f"the recipe has an entry {shown(unknown[0])} that no deepdream writes; it was "
+                                 "changed")
         return cls(**values)
 
     @classmethod

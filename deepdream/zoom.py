@@ -57,7 +57,8 @@ def zoom_frames(net, img, frame_n=100, scale=0.05, rotate=0.0, strength=1.0, see
     """
     img = check_image(img)
     if frame_n is not None and (isinstance(frame_n, bool) or not isinstance(frame_n, (int, np.integer)) or frame_n < 1):
-        raise ParameterError(f"frame_n={shown(frame_n)}: the number of frames must be a whole number, 1 or more, or None")
+        raise ParameterError(f"frame_n={shown(frame_n)}: the number of frames must be a whole number, 1 or more, or "
+                             "None")
     check_move(scale, rotate)
     if not is_number(strength) or not 0 <= strength <= 1:
         raise ParameterError(f"strength={shown(strength)}: the part of the dream must be a number from 0 to 1")

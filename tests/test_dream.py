@@ -6,9 +6,10 @@ import math
 
 import numpy as np
 import pytest
-from conftest import assert_rises
+from conftest import assert_refused, assert_rises, run_command
 
 import deepdream as dd
+from deepdream import checks
 from deepdream.dream import octave_shapes
 
 QUICK = {"iter_n": 2, "octave_n": 2}
@@ -225,3 +226,38 @@ def test_a_picture_too_small_for_its_layer_says_so(squeezenet):
         dd.dream_steps(squeezenet, np.zeros((16, 16, 3)), octave_n=1)
     with pytest.raises(dd.ImageError, match=r"16×16 pixels .*at least 17 a side.*at most 1 octave at scale 1.8"):
         dd.dream_steps(squeezenet, np.zeros((29, 29, 3)), octave_n=2, octave_scale=1.8)
+
+
+@pytest.mark.parametrize(("given", "says"), [
+    ({"octave_scale": 10**400}, "octave_scale=1000"), ({"step_size": 10**400}, "step_size=1000"),
+    ({"iter_n": -10**5000}, "iter_n=a number of thousands of digits: the number of iterations"),
+    ({"net": "bvlc"}, r"net='bvlc': it must be a deepdream\.Net"), ({"net": None}, "net=None: it must be a deepdream"),
+])
+def test_what_no_float_holds_and_what_is_no_network_is_refused(tiny, sky, given, says):
+    with pytest.raises(dd.ParameterError, match=says) as refused:
+        dd.deepdream(**{"net": tiny, "base_img": sky, **QUICK, **given})
+    assert len(str(refused.value)) < 200
+    if "net" in given:
+        with pytest.raises(dd.ParameterError, match=says):
+            dd.make_step(given["net"])
+
+
+def test_long_values_are_shown_in_part():
+    assert checks.shown("a" * 78) == repr("a" * 78)
+    assert checks.shown("a" * 79) == "'" + "a" * 52 + "…" + "a" * 25 + "'"
+    assert len(checks.shown(10**400)) == 80
+    assert checks.shown(np.zeros((2, 2))) == "array([[0., 0.], [0., 0.]])"
+
+
+@pytest.mark.parametrize("arguments", [
+    ("--tile", "9" * 5000), ("--gpu", "9" * 5000), ("--gpu", str(2**31)), ("--label", "9" * 5000),
+    ("--iters", "1" * 400), ("--step", "1e999"), ("--end", "both=1e40")])
+def test_the_command_refuses_numbers_of_any_length_in_a_line(tmp_path, tiny_model, arguments):
+    if arguments[0] == "--label":
+        (tiny_model / "labels.txt").write_text("a\nb\nc\nd\ne\n", encoding="utf-8")
+        described = (tiny_model / "model.toml").read_text(encoding="utf-8")
+        (tiny_model / "model.toml").write_text('labels = "labels.txt"\n' + described, encoding="utf-8")
+    done = run_command(tmp_path, "dream", "noise:40x40", "--model", tiny_model, *arguments, "-o", "a.png")
+    assert_refused(done, "is no label" if arguments[0] == "--label" else arguments[0])
+    assert len(done.stderr) < 400
+    assert not (tmp_path / "a.png").exists()

@@ -98,7 +98,7 @@ def test_other_shapes_than_squares(squeezenet):
 
 @pytest.mark.parametrize(("settings", "reason"), [
     ({"size": 0}, "size=0: the side of the picture in pixels must be a whole number, from 1 to 4096"),
-    ({"size": (64, 64, 3)}, r"size=\(64, 64, 3\)"), ({"size": (64, 1.5)}, "size=1.5"), ({"size": "64"}, "size='6'"),
+    ({"size": (64, 64, 3)}, r"size=\(64, 64, 3\)"), ({"size": (64, 1.5)}, "size=1.5"), ({"size": "64"}, "size='64'"),
     ({"iter_n": 0}, "iter_n=0"), ({"octave_n": 0}, "octave_n=0"), ({"octave_scale": 0.5}, "octave_scale=0.5"),
     ({"step_size": -1}, "step_size=-1: the step size must be a finite number, from 0"), ({"jitter": 10**20}, "jitter"),
     ({"blur": (1, -1)}, "blur=-1"), ({"seed": -1}, "seed=-1"),
@@ -155,3 +155,16 @@ def test_the_command_says_in_one_line_what_is_wrong(squeezenet_file, arguments, 
     err = capsys.readouterr().err
     assert reason in err and len(err.strip().splitlines()) == 1
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("given", "says"), [
+    ({"blur": 0.5}, "blur=0.5: it must be two numbers of pixels"), ({"blur": (1, 2, 3)}, r"blur=\(1, 2, 3\)"),
+    ({"blur": (1e9, 1)}, "blur=1000000000.0: the blur in pixels must be a finite number, from 0 to 4096"),
+    ({"size": None}, "size=None: it must be a number of pixels"), ({"size": 10**5000}, "size=a number of thousands"),
+    ({"step_size": 10**400}, "step_size=1000"), ({"name": "9" * 5000}, "is no label: give a name"),
+    ({"net": "bvlc"}, "net='bvlc': it must be a deepdream.Net"),
+])
+def test_strange_arguments_are_refused_with_their_limit(tiny, given, says):
+    with pytest.raises(dd.ParameterError, match=says) as refused:
+        dd.label_steps(**{"net": tiny, "name": "a", **given})
+    assert len(str(refused.value)) < 300

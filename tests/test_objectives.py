@@ -416,3 +416,54 @@ def test_other_peoples_objectives_have_no_spec(tiny):
     assert dd.spec_of(lambda dst: None) is None
     assert dd.spec_of({"left": dd.objective_L2, "right": lambda dst: None}) is None
     assert objectives.objective_L2.spec == {"objective": "L2"}
+
+
+# What is no objective, and what overflows
+
+
+@pytest.mark.parametrize("objective", [None, {"both": None}, {"both": 3}])
+def test_what_is_no_objective_is_refused_before_the_first_step(tiny, sky, objective):
+    for begin in (lambda: dd.dream_steps(tiny, sky, objective=objective, **QUICK),
+                  lambda: dd.make_step(tiny, objective=objective)):
+        with pytest.raises(dd.LayerError, match=r"the objective for 'both' is (None|3); it must be callable"):
+            begin()
+
+
+@pytest.mark.parametrize("value", ["x", "1", b"1", [1], {}, np.ones(2), 1j, 10**400])
+def test_an_objective_that_returns_no_number_is_refused(tiny, sky, value):
+    def strange(dst):
+        dst.diff[...] = dst.data
+        return value
+
+    for objective, end in ((strange, None), ({"conv1": dd.objective_L2, "both": strange}, None)):
+        with pytest.raises(dd.LayerError, match=r"the objective for 'both' returned .*; it must return a number, or"):
+            dd.deepdream(tiny, sky, objective=objective, end=end, **QUICK)
+
+
+@pytest.mark.parametrize("value", [None, 1, np.float32(1), np.ones(1), True])
+def test_an_objective_may_return_any_number_or_none(tiny, sky, value):
+    def plain(dst):
+        dst.diff[...] = dst.data
+        return value
+
+    steps = list(dd.dream_steps(tiny, sky, objective=plain, **QUICK))
+    assert all(np.isnan(step.objective) if value is None else step.objective == 1 for step in steps)
+
+
+@pytest.mark.parametrize("weight", [1e40, -1e308, 10**400, float("inf")])
+def test_a_weight_that_float32_cannot_hold_is_refused(tiny, sky, weight):
+    with pytest.raises(dd.ParameterError, match=r"the weight of 'both' is .*, from -3\.4e\+38 to 3\.4e\+38"):
+        dd.deepdream(tiny, sky, end={"both": weight, "left": 1}, **QUICK)
+
+
+def test_what_overflows_is_an_error_and_no_warning(tiny, sky):
+    """Warnings are errors here."""
+    def overflowing(dst):
+        dst.data[...] *= np.float32(1e38)
+        dst.data[...] *= np.float32(1e38)
+        return dd.objective_L2(dst)
+
+    with pytest.raises(dd.LayerError, match="the gradient at 'both' is not finite"):
+        dd.deepdream(tiny, sky, objective=overflowing, **QUICK)
+    with pytest.raises(dd.LayerError, match="is not finite"):
+        dd.deepdream(tiny, sky, end={"both": 3e38, "left": 3e38}, **QUICK)
