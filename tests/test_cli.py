@@ -20,6 +20,7 @@ from PIL import Image
 
 import deepdream
 from deepdream import models, pictures
+from deepdream.cli import screen
 
 HERE = str(Path(deepdream.__file__).resolve().parent.parent)
 TINY = ["--max-size", "120", "--iters", "1", "--octaves", "1"]
@@ -188,8 +189,8 @@ BAD_INPUT = [
     (["cat", "-o", "loop/a.png"], ["the folder loop cannot be reached, because its symbolic links go round in a loop"]),
     (["text.png"], ["text.png is not a picture", "use a PNG, JPEG"]),
     (["a" * 5000 + ".png"], ["aaa…aaa", "File name too long"]),
-    (["--end", "a word " * 500], ["a word ", "deepdream layers"]),
-    (["--seed", "1" * 400], ["--seed 11111111111111111111…11111111111111111111", "from 0 to 4294967295"]),
+    (["a word " * 500 + ".png"], ["a word a wo", "File name too long"]),
+    (["--seed", "1" * 400], ["--seed 1111", "1…1", "from 0 to 4294967295"]),
     (["empty.jpg"], ["empty.jpg is not a picture"]),
     (["cut.jpg"], ["cut.jpg is damaged or cut short", "export it again"]),
     (["nan.tif"], ["nan.tif", "not numbers"]),
@@ -272,6 +273,19 @@ def broken_inputs(folder, squeezenet_file):
         (model / "model.toml").write_text('mean = [0, 0, 0]\nend = "conv1"\n[weights]\nfile = "w.caffemodel"\n')
         (model / "deploy.prototxt").write_text(definition if name != "unparsed" else "layer { name: ")
         (model / "w.caffemodel").write_bytes(weights)
+
+
+def test_what_a_refusal_quotes_is_shortened_in_the_middle():
+    assert screen.shortened("deepdream: a.png: no such file") == "deepdream: a.png: no such file"
+    digits = "x=" + "1" * 80 + ": it must be 1"
+    assert screen.shortened(digits) == "x=" + "1" * 20 + "…" + "1" * 20 + ": it must be 1"
+    for quoted in ("a" * 5000, "a word " * 700, "\x1b" * 900):
+        line = screen.shortened(f"deepdream: {quoted}: name another")
+        assert len(line) <= 1000
+        assert line.startswith(f"deepdream: {screen.printable(quoted)[:80]}")
+        assert line.endswith(": name another")
+        assert "…" in line
+        assert "\x1b" not in line
 
 
 def test_bad_input_in_a_process_of_its_own(place):

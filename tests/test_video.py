@@ -365,7 +365,7 @@ def test_what_cannot_be_is_refused(tmp_path, tiny_model, scene):
                (["/dev/zero", "out.mp4"], "/dev/zero is no file but a device, a pipe"),
                (["loop", "out.mp4"], "loop cannot be reached, because its symbolic links go round in a loop"),
                (["in.mp4", "loop/out.mp4"], "the folder loop cannot be reached, because its symbolic links"),
-               (["in.mp4", "out.mp4", "--independent", "--scheduler", "tcp://127.0.0.1:9"], "no Dask scheduler answers"),
+               (["in.mp4", "out.mp4", "--independent", "--scheduler", "tcp://127.0.0.1:9"], "no Dask scheduler"),
                (["sound.m4a", "out.mp4"], "holds only sound"), (["empty.mp4", "out.mp4"], "is empty"),
                (["bad.mp4", "out.mp4"], "is not a video"), (["no.mp4", "out.mp4"], "no such file"),
                (["in.mp4", "out.avi"], "end the name in .mp4 or .gif"),
@@ -383,7 +383,7 @@ def test_few_file_handles_are_not_the_video_s_fault(tmp_path, scene):
     limits, taken = resource.getrlimit(resource.RLIMIT_NOFILE), []
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, limits[1]), limits[1]))
     try:
-        with pytest.raises(OSError, match="Too many"):  # noqa: PT012 - until there are no more
+        with pytest.raises(OSError, match="Too many"):
             while True:
                 taken.append(os.open(os.devnull, os.O_RDONLY))
         with pytest.raises(dd.DreamError) as refusal:
