@@ -24,6 +24,7 @@ from .pictures import expanded, find_picture, picture
 from .specs import objective_from_spec
 
 FORMAT = 1  # of the JSON
+_DEEPEST = 32  # levels; what deepdream writes has five at most
 # The library's signature is the only home of a default.
 _DEFAULT = {name: parameter.default for name, parameter in inspect.signature(deepdream).parameters.items()}
 _SETTINGS = ("iter_n", "octave_n", "octave_scale", "clip", "step_size", "jitter", "seed", "tile")
@@ -82,7 +83,7 @@ class Recipe:
         objective = self.objective if self.objective is not None else "guided" if self.guide else "L2"
         if isinstance(objective, str):
             objective = {"objective": objective}
-        self._set(objective=_without_hash(objective), seed=fresh_seed() if self.seed is None else self.seed)
+        self._set(objective=_without_hash(_plain(objective)), seed=fresh_seed() if self.seed is None else self.seed)
         for name, kind in _TYPES.items():
             self._set(**{name: _plain(getattr(self, name))})
             _check_type(name, getattr(self, name), kind)
@@ -231,12 +232,14 @@ def _without_hash(spec):
     return {key: _without_hash(value) for key, value in spec.items() if key != "guide_sha256"}
 
 
-def _plain(value):
+def _plain(value, depth=0):
     """A value as JSON gives it back: NumPy's numbers and tuples become Python's numbers and lists."""
+    if depth > _DEEPEST:
+        raise ParameterError(f"this is not a recipe: a value in it is nested more than {_DEEPEST} levels deep")
     if isinstance(value, Mapping):
-        return {str(key): _plain(each) for key, each in value.items()}
+        return {str(key): _plain(each, depth + 1) for key, each in value.items()}
     if isinstance(value, (list, tuple, np.ndarray)):
-        return [_plain(each) for each in value]
+        return [_plain(each, depth + 1) for each in value]
     return value.item() if isinstance(value, np.generic) else str(value) if isinstance(value, Path) else value
 
 

@@ -389,3 +389,12 @@ def test_what_an_older_deepdream_wrote_is_still_read():
 def test_what_is_no_text_is_no_recipe(text):
     with pytest.raises(ParameterError, match="not a recipe"):
         Recipe.from_json(text)
+
+
+@pytest.mark.parametrize("depth", [40, 300, 900, 5000, 100_000])
+@pytest.mark.parametrize("entry", ['"more": {"x": %s}', '"objective": {"label": %s}', '"end": {"fire2/concat": %s}'])
+def test_a_recipe_nested_deep_is_refused(entry, depth):
+    """Within Python's limit as well, where something later would meet it."""
+    for opening, middle, closing in (("[", "", "]"), ('{"a":', "1", "}")):
+        with pytest.raises(ParameterError, match="not a recipe"):
+            Recipe.from_json('{"recipe": 1, %s}' % (entry % (opening * depth + middle + closing * depth)))
