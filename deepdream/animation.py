@@ -18,7 +18,9 @@ from .image import to_bytes
 RATE = 15  # frames a second where nobody says otherwise
 # A quality that a viewer cannot tell from the pictures. Without B-frames, frames are stored in the order they are shown
 # in; otherwise an MP4 has no place for how long the last one is shown.
-_H264 = {"crf": "17", "preset": "medium", "bf": "0"}
+# Without x264's macroblock tree: with AVX-512 it gives other bits from run to run on a busy machine, so that a film made
+# again would not be the same. (Seen with PyAV 18's x264 on an AMD EPYC; without AVX-512 the same every time.)
+_H264 = {"crf": "17", "preset": "medium", "bf": "0", "mbtree": "0"}
 _BT709, _LIMITED_RANGE = 1, 1  # FFmpeg's numbers for the matrix, primaries and transfer, and for 16..235
 _GIF_TICK = Fraction(1, 100)  # a GIF counts in these
 _GIF_SHORTEST = 2  # ticks; browsers show what is shorter slowly
