@@ -18,7 +18,7 @@ from .image import to_bytes
 RATE = 15  # frames a second where nobody says otherwise
 # A quality that a viewer cannot tell from the pictures. Without B-frames, frames are stored in the order they are shown
 # in; otherwise an MP4 has no place for how long the last one is shown.
-# Without x264's macroblock tree: with AVX-512 it gives other bits from run to run on a busy machine, so that a film made
+# Without x264's macroblock tree: with AVX-512 it gives other bits from run to run on a busy machine, and a film made
 # again would not be the same. (Seen with PyAV 18's x264 on an AMD EPYC; without AVX-512 the same every time.)
 _H264 = {"crf": "17", "preset": "medium", "bf": "0", "mbtree": "0"}
 _BT709, _LIMITED_RANGE = 1, 1  # FFmpeg's numbers for the matrix, primaries and transfer, and for 16..235
