@@ -6,7 +6,7 @@
 #
 # Without --gpus it computes on the CPU. CUDA's libraries come from the package index, so the base is plain Debian.
 #
-#     --build-arg CUDA=0                     for the CPU alone, 1.2 GB
+#     --build-arg CUDA=0                     for the CPU alone, 1.3 GB
 #     --build-arg CUDNN=0                    CUDA without cuDNN
 #     --build-arg ARCHITECTURES="75;90"      for these GPU generations alone, a shorter build
 #     --build-arg PYCAFFE_WHEEL=NAME.whl     this wheel out of dist/, which `make wheel` wrote, instead of compiling
