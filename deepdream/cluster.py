@@ -6,7 +6,9 @@ with this machine; networks each worker loads by itself.
 
 import itertools
 import logging
+import socket
 import threading
+from urllib.parse import urlsplit
 
 from .errors import DreamError
 
@@ -66,6 +68,8 @@ def render_on_cluster(jobs, scheduler=None, workers=None, gpu=None):
         if not scheduler:
             cluster = LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=":0")
         try:
+            if scheduler and scheduler.startswith("tcp://") and not _greets(scheduler):
+                raise ValueError("what listens there is something else")
             client = Client(scheduler or cluster, timeout=PATIENCE)
         except Exception as error:  # Dask takes whatever something else answers for lengths, and stumbles
             said = error if isinstance(error, (OSError, ValueError)) else "what answers is something else"
@@ -93,6 +97,17 @@ def render_on_cluster(jobs, scheduler=None, workers=None, gpu=None):
             client.close()
             if cluster is not None:
                 cluster.close()
+
+
+def _greets(address):
+    """Whether what listens at a tcp:// address speaks first, and in Dask's way: a web server waits to be asked.
+
+    Dask itself takes another program's answer for the length of its own, or waits without end.
+    """
+    place = urlsplit(address)
+    with socket.create_connection((place.hostname, place.port), PATIENCE) as there:
+        first = there.recv(8)  # the number of pieces that the greeting has
+    return 0 < int.from_bytes(first, "little") < 2**20
 
 
 def _render(recipe, image, guide, gpu):

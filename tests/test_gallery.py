@@ -363,13 +363,14 @@ class NoScheduler(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def test_something_else_than_a_scheduler_answers(tmp_path, monkeypatch):
+@pytest.mark.parametrize("server", [NoScheduler, http.server.SimpleHTTPRequestHandler])
+def test_something_else_than_a_scheduler_answers(tmp_path, monkeypatch, server):
     pytest.importorskip("distributed")
     from deepdream import cluster
 
     monkeypatch.setattr(cluster, "PATIENCE", 2)
-    with serving(NoScheduler) as server:
-        address = server.address.replace("http", "tcp")
+    with serving(server) as site:
+        address = site.address.replace("http", "tcp")
         with pytest.raises(DreamError, match=f"no Dask scheduler answers at {address} "):
             list(make(many(1), tmp_path, scheduler=address))
 
