@@ -5,6 +5,8 @@ before, in pixels. It needs OpenCV (the extra `video`).
 """
 
 import contextlib
+import os
+import sys
 
 import numpy as np
 
@@ -73,3 +75,28 @@ def _one_thread(cv2):
             yield
         finally:
             cv2.setNumThreads(threads)
+
+
+class _Forks:
+    """OpenCV's threads do not come along into a forked process, where it would wait for them for ever.
+
+    It ends them when it is to use one alone. The child stays with one.
+    """
+
+    threads = None
+
+    @classmethod
+    def before(cls):
+        cv2 = sys.modules.get("cv2")
+        if hasattr(cv2, "setNumThreads"):
+            cls.threads = cv2.getNumThreads()
+            cv2.setNumThreads(1)
+
+    @classmethod
+    def in_parent(cls):
+        if cls.threads is not None:
+            sys.modules["cv2"].setNumThreads(cls.threads)
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+    os.register_at_fork(before=_Forks.before, after_in_parent=_Forks.in_parent)
