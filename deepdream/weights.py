@@ -57,9 +57,7 @@ def _shape(blob, path, layer):
     # As Caffe decides: files of 2014 have four numbers, and where there are both they count.
     old = any(blob.HasField(name) for name in ("num", "channels", "height", "width"))
     shape = (blob.num, blob.channels, blob.height, blob.width) if old else tuple(blob.shape.dim)
-    count = 1
-    for n in shape:
-        count *= n
+    count = math.prod(shape)
     if not (len(blob.data) or len(blob.double_data) or count == 0):
         raise WeightsError(f"{path} is damaged: layer {layer!r} says {shape} but holds no numbers")
     # Caffe reads them all, the gradients that training left behind too, and takes their lengths on trust.
