@@ -1,5 +1,5 @@
 # Each target sets up what it needs: Debian packages (as root), Caffe, the virtual environment .venv, the weights.
-.PHONY: dream test abuse bench lint notebooks notebooks-run playground browser wheel image lock conda-test has-python39 clean setup environment
+.PHONY: dream test test-isa abuse bench lint notebooks notebooks-run playground browser wheel image lock conda-test has-python39 clean setup environment
 .DEFAULT_GOAL := dream
 
 # Debian's own Python: Boost.Python is built for it.
@@ -16,6 +16,14 @@ dream: setup
 
 test: setup
 	@$(VENV)/bin/python -m pytest
+
+# What other processors would see, as far as this one can do as they do: the vectors of our own layers and OpenBLAS's
+# kernels decide how sums round, and so which of nearly equal features wins. "ISA:OpenBLAS's name of the kernels".
+ISAS := avx2:Haswell avx2:Zen baseline:Nehalem
+ISA_TESTS := $(addprefix tests/test_,dream.py fast_layers.py labels.py objectives.py recipe.py reference.py tiles.py)
+test-isa: setup
+	@for isa in $(ISAS); do echo "PYCAFFE_ISA=$${isa%:*} OPENBLAS_CORETYPE=$${isa#*:}"; \
+	  PYCAFFE_ISA=$${isa%:*} OPENBLAS_CORETYPE=$${isa#*:} $(VENV)/bin/python -m pytest -q $(ISA_TESTS) || exit 1; done
 
 # Damaged files, wild parameters, kills and a soak, by the thousand, and the tests that are too slow for every change.
 abuse: setup

@@ -14,6 +14,7 @@ from .errors import ModelError
 # What each upstream layer type is replaced by. A fast layer hands what it is not made for to upstream's code.
 _FAST = {
     "Convolution": "FastConvolution",
+    "InnerProduct": "FastInnerProduct",
     "LRN": "FastLRN",
     "Pooling": "FastPooling",
     "ReLU": "FastReLU",

@@ -8,14 +8,15 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from .blas import map_products
 from .errors import LayerError
 from .features import features
 from .image import check_image
 from .objectives import Objectives
 from .pictures import picture_sha256
 
-# Dot products are taken for this many places of the dream and of the guide at a time: 16 MiB of them.
-_PLACES, _GUIDE_PLACES = 1024, 4096
+# Dot products are taken for this many places of the dream and of the guide at a time: 4 MiB of them in each thread.
+_PLACES, _GUIDE_PLACES = 256, 4096
 
 
 def guided(net, guide, end=None):
@@ -60,12 +61,11 @@ def best_matches(guide):
         _check_channels(channels, dst.shape[1], "the layer")
         x = dst.data[0].reshape(channels, -1)
         places = min(_PLACES, _whole(x.shape[1], 64))
-        best, value = np.empty(x.shape[1], np.intp), 0.0
-        for start in range(0, x.shape[1], places):
-            best[start:start + places], largest = _match(x[:, start:start + places], padded, count, block, places)
-            value += float(largest.sum(dtype=np.float64))
+        starts = range(0, x.shape[1], places)
+        found = map_products(lambda start: _match(x[:, start:start + places], padded, count, block, places), starts)
+        best, largest = (np.concatenate(each) for each in zip(*found))
         dst.diff[0] = padded[:, best].reshape(dst.diff[0].shape)
-        return value
+        return float(largest.sum(dtype=np.float64))
 
     raise_matches.check = lambda net, layer: _check_channels(channels, net.blobs[layer].shape[1], repr(layer))
     return raise_matches
@@ -74,8 +74,9 @@ def best_matches(guide):
 def _match(x, guide, count, block, places):
     """Which of the first `count` columns of `guide` has the largest dot product with each column of x, and that.
 
-    All products are of one shape, the last ones filled up with zeros: a matrix multiplication of another shape may add
-    up in another order, and then which of two equal features comes first would depend on where they lie.
+    All products are of one shape, the last ones filled up with zeros, and each is computed by one thread: a matrix
+    multiplication of another shape, or one that is split among threads, may add up in another order, and then which of
+    two equal features comes first would depend on where they lie.
     """
     n = x.shape[1]
     if n < places:

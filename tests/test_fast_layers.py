@@ -284,12 +284,52 @@ def test_equal_patches_give_equal_bits(tmp_path, channels, outputs, parameters):
     assert np.ptp(net.blobs["y"].data) > 1
 
 
+# --- Fully connected layers ------------------------------------------------------------------------------------------
+
+INNER_PRODUCT = ('layer {{ name: "y" type: "{}" bottom: "x0" top: "y" inner_product_param {{ num_output: {} {} '
+                 'weight_filler {{ type: "gaussian" std: 0.1 }} bias_filler {{ type: "gaussian" std: 1 }} }} }}')
+
+
+def inner_products(folder, outputs, rest, shape, kinds=("FastInnerProduct", "InnerProduct")):
+    """Nets of one fully connected layer of each of these types, all with the same weights."""
+    nets = []
+    for kind in kinds:
+        caffe.set_random_seed(5)
+        nets.append(build(folder, INNER_PRODUCT.format(kind, outputs, rest), shape))
+    return nets
+
+
+@pytest.mark.parametrize(("outputs", "rest", "shape"), [
+    (1000, "", (1, 1024, 1, 1)), (5, "", (1, 3, 7, 9)), (1, "", (1, 1, 1, 1)), (77, "bias_term: false", (1, 50, 3, 3)),
+    (33, "axis: 2", (1, 1, 40, 3)), (1001, "", (1, 63, 1, 1))])
+def test_inner_product_is_as_exact_as_upstream(tmp_path, outputs, rest, shape):
+    fast, upstream = inner_products(tmp_path, outputs, rest, shape)
+    x = np.random.RandomState(1).randn(*shape)
+    for ours, theirs in zip(forward_backward(fast, x), forward_backward(upstream, x)):
+        assert difference(ours, theirs) < 2e-6
+    for ours, theirs in zip(fast.params["y"], upstream.params["y"]):  # the parameters' gradients are upstream's own
+        np.testing.assert_array_equal(bits(ours.diff), bits(theirs.diff))
+    exact = fast.params["y"][0].data.astype(np.float64) @ np.float32(x).reshape(-1).astype(np.float64)
+    if "bias_term" not in rest:
+        exact += fast.params["y"][1].data
+    assert np.abs(fast.blobs["y"].data.ravel() - exact).max() <= 1e-5 * max(1, np.abs(exact).max())
+
+
+@pytest.mark.parametrize(("rest", "shape"), [("", (3, 20, 2, 2)), ("transpose: true", (1, 20, 2, 2)),
+                                             ("axis: 3", (1, 4, 5, 6))])
+def test_inner_product_leaves_the_rest_to_upstream(tmp_path, rest, shape):
+    fast, upstream = inner_products(tmp_path, 9, rest, shape)
+    x = np.random.RandomState(1).randn(*shape)
+    for ours, theirs in zip(forward_backward(fast, x), forward_backward(upstream, x)):
+        np.testing.assert_array_equal(bits(ours), bits(theirs))
+
+
 # --- The same bits however many threads there are, and whichever vectors the processor has ---------------------------
 
 EVERYTHING = """
 import sys, numpy as np
 sys.path.insert(0, sys.argv[1])
-from test_fast_layers import CONVOLUTIONS, build, convolutions, forward_backward
+from test_fast_layers import CONVOLUTIONS, build, convolutions, forward_backward, inner_products
 nets = [convolutions(sys.argv[2], *c, (9, 9), ("FastConvolution",))[0] for c in CONVOLUTIONS if "dilation" not in c[2]]
 nets += [build(sys.argv[2], f'layer {{ name: "y" type: "{kind}" bottom: "x0" top: "y" {rest} }}', (1, 11, 9, 9))
          for kind, rest in (("FastLRN", "lrn_param { alpha: 1 }"),
@@ -298,6 +338,9 @@ results = []
 for net in nets:
     x = np.random.RandomState(1).randn(2, net.blobs["x0"].channels, 41, 67)
     results += forward_backward(net, x)
+for outputs, shape in ((1000, (1, 1024, 1, 1)), (77, (1, 50, 7, 9))):
+    net = inner_products(sys.argv[2], outputs, "", shape, ("FastInnerProduct",))[0]
+    results += forward_backward(net, np.random.RandomState(1).randn(*shape))
 np.savez(sys.argv[3], *results)
 """
 

@@ -65,13 +65,22 @@ def test_same_seed_same_picture_and_without_a_seed_another(squeezenet):
                               dd.label_picture(squeezenet, "banana", **SHORT))
 
 
-@pytest.mark.skipif("FastConvolution" not in caffe.layer_type_list(),
-                    reason="this Caffe's convolution rounds differently with another number of threads")
-def test_the_same_with_any_number_of_threads(squeezenet_file):
-    code = ("import hashlib, deepdream as dd; net = dd.load('squeezenet_v1.1');"
-            "print(hashlib.sha256(dd.label_picture(net, 'ant', size=64, iter_n=3, octave_n=2, seed=1)).hexdigest())")
-    found = {subprocess.run([sys.executable, "-c", code], env={**os.environ, "OMP_NUM_THREADS": str(threads),
-                                                               "OPENBLAS_NUM_THREADS": str(threads)},
+LABEL_PICTURE = """
+import hashlib, sys, deepdream as dd
+net = dd.load(sys.argv[1])
+*_, step = dd.label_steps(net, "ant", size=int(sys.argv[2]), iter_n=2, octave_n=2, seed=1)
+print(hashlib.sha256(step.image).hexdigest(), repr(step.objective), dd.classify(net, step.image))
+"""
+
+
+@pytest.mark.skipif("FastInnerProduct" not in caffe.layer_type_list(),
+                    reason="this Caffe's layers round differently with another number of threads")
+@pytest.mark.parametrize("model", ["squeezenet_v1.1", "bvlc_googlenet"])
+def test_the_same_with_any_number_of_threads(model, request):
+    """GoogLeNet's classifier is fully connected: its gradient is a sum over a thousand labels."""
+    request.getfixturevalue("squeezenet_file" if model == "squeezenet_v1.1" else "googlenet_weights")
+    found = {subprocess.run([sys.executable, "-c", LABEL_PICTURE, model, "64" if model == "squeezenet_v1.1" else "96"],
+                            env={**os.environ, "OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)},
                             capture_output=True, text=True, check=True).stdout for threads in (1, 2, 3)}
     assert len(found) == 1, found
 

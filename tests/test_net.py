@@ -358,8 +358,8 @@ def test_weights_of_2014_with_four_axes_are_accepted(tiny, tiny_prototxt, tmp_pa
     old = caffe_pb2.NetParameter()
     for layer in new.layer:
         if layer.blobs:
-            kind = {"Convolution": "CONVOLUTION", "FastConvolution": "CONVOLUTION", "InnerProduct": "INNER_PRODUCT"}
-            target = old.layers.add(name=layer.name, type=caffe_pb2.V1LayerParameter.LayerType.Value(kind[layer.type]))
+            kind = {"Convolution": "CONVOLUTION", "InnerProduct": "INNER_PRODUCT"}[layer.type.removeprefix("Fast")]
+            target = old.layers.add(name=layer.name, type=caffe_pb2.V1LayerParameter.LayerType.Value(kind))
             for blob in layer.blobs:
                 four = [1] * (4 - len(blob.shape.dim)) + list(blob.shape.dim)
                 target.blobs.add(num=four[0], channels=four[1], height=four[2], width=four[3], data=blob.data)

@@ -3,14 +3,17 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import caffe
 import numpy as np
 import pytest
 from conftest import assert_is_the_gradient, assert_rises, noise, set_picture
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import deepdream as dd
-from deepdream import features, guide, memory, objectives, pictures
+from deepdream import blas, features, guide, memory, objectives, pictures
 from deepdream.ends import resolve_end
 
 QUICK = {"iter_n": 2, "octave_n": 2}
@@ -155,15 +158,90 @@ def test_matches_in_blocks_equal_the_whole_matrix(monkeypatch):
     assert np.array_equal(blob.diff[0], diff)
 
 
-def test_a_guided_dream_is_the_same_with_any_number_of_threads():
-    code = ("import numpy as np, hashlib; import deepdream as dd; from deepdream import guide\n"
-            "rng = np.random.RandomState(0); y = np.abs(rng.normal(size=(96, 5000))).astype('f4'); y[:, 4000:] = 0.25\n"
-            "data = np.abs(rng.normal(size=(1, 96, 37, 53))).astype('f4')\n"
-            "blob = type('Blob', (), dict(data=data, shape=data.shape, diff=np.zeros_like(data)))\n"
-            "value = guide.best_matches(y)(blob); print(value, hashlib.sha256(blob.diff.tobytes()).hexdigest())")
-    found = {subprocess.run([sys.executable, "-c", code], env={**os.environ, "OPENBLAS_NUM_THREADS": str(threads)},
-                            capture_output=True, text=True, check=True).stdout for threads in (1, 2, 3)}
-    assert len(found) == 1, found
+MATCHES = """
+import hashlib, sys, threading
+import numpy as np
+from threadpoolctl import threadpool_limits
+from deepdream.guide import best_matches
+
+def match(seed, channels, height, width, count):
+    rng = np.random.RandomState(seed)
+    guide = np.abs(rng.normal(size=(channels, count))).astype("f4")
+    guide[:, count * 3 // 4:] = guide[:, :count - count * 3 // 4]  # equal features: the first must win
+    data = np.abs(rng.normal(size=(1, channels, height, width))).astype("f4")
+    blob = type("Blob", (), dict(data=data, shape=data.shape, diff=np.zeros_like(data)))
+    return repr(best_matches(guide)(blob)), hashlib.sha256(blob.diff.tobytes()).hexdigest()
+
+sizes = [(96, 37, 53, 5000), (512, 18, 21, 700), (512, 36, 64, 2304), (48, 5, 3, 4097), (832, 9, 16, 64),
+         (192, 61, 1, 300), (256, 28, 28, 784), (480, 14, 30, 4096), (64, 40, 40, 9000), (513, 16, 16, 257)]
+for seed, size in enumerate(sizes):
+    found = set()
+    for threads in map(int, sys.argv[1:]):
+        with threadpool_limits(threads or None, user_api="blas"):
+            found.add(match(seed, *size))
+    assert len(found) == 1, (size, found)
+    print(size, *found.pop())
+assert threading.active_count() == 1
+"""
+
+
+@pytest.mark.parametrize("core", ["Haswell", "Zen", None])
+def test_a_guided_dream_is_the_same_with_any_number_of_threads(core):
+    """OpenBLAS's kernels for Haswell and Zen split a product otherwise for another number of threads."""
+    if core and not runs_avx2():
+        pytest.skip("this processor has no AVX2")
+    environment = {**os.environ, **({"OPENBLAS_CORETYPE": core} if core else {})}
+
+    def matches(*threads, **more):
+        done = subprocess.run([sys.executable, "-c", MATCHES, *map(str, threads)], env={**environment, **more},
+                              capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    expected = matches(1, 2, 3, 4, 5, 6, 7, 8)
+    assert expected.count("\n") == 10
+    assert matches(0, OPENBLAS_NUM_THREADS="1") == expected  # as many as the environment says
+    assert matches(0, OPENBLAS_NUM_THREADS="3") == expected
+
+
+def runs_avx2():
+    cpuinfo = Path("/proc/cpuinfo")
+    return cpuinfo.is_file() and "avx2" in cpuinfo.read_text(encoding="utf-8")
+
+
+def test_matches_in_two_threads_at_once_leave_blas_as_it_was():
+    before = [each["num_threads"] for each in threadpool_info()]
+    rng = np.random.RandomState(0)
+    y = rng.normal(size=(64, 700)).astype(np.float32)
+
+    def blob():
+        data = np.random.RandomState(1).normal(size=(1, 64, 30, 30)).astype(np.float32)
+        return type("Blob", (), {"data": data, "shape": data.shape, "diff": np.zeros_like(data)})
+
+    objective, blobs = guide.best_matches(y), [blob() for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        values = list(pool.map(objective, blobs))
+    assert len(set(values)) == 1
+    assert all(np.array_equal(each.diff, blobs[0].diff) for each in blobs)
+    assert [each["num_threads"] for each in threadpool_info()] == before
+
+
+def test_what_fails_in_a_match_is_raised_and_leaves_blas_as_it_was():
+    before = [each["num_threads"] for each in threadpool_info()]
+    with pytest.raises(ZeroDivisionError):
+        blas.map_products(lambda item: 1 / item, [1, 2, 0, 4])
+    assert [each["num_threads"] for each in threadpool_info()] == before
+
+
+def test_the_value_of_l2_does_not_depend_on_the_number_of_threads():
+    data = np.random.RandomState(0).normal(size=(1, 64, 90, 110)).astype(np.float32)
+    blob = type("Blob", (), {"data": data, "diff": np.zeros_like(data)})
+    found = set()
+    for threads in 1, 2, 3, 8:
+        with threadpool_limits(threads, user_api="blas"):
+            found.add(dd.objective_L2(blob))
+    assert len(found) == 1
+    assert found.pop() == pytest.approx(0.5 * np.sum(np.square(data, dtype=np.float64)), rel=1e-12)
 
 
 def test_a_guide_leaves_no_trace_in_other_dreams(tiny, squeezenet, sky):

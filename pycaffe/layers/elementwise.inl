@@ -25,8 +25,16 @@ void add(const float* a, const float* b, float* sum, int count) {
   for (int i = 0; i < count; ++i) sum[i] = a[i] + b[i];
 }
 
+constexpr int kSums = 64;  // side by side, and the same ones whatever the vectors' length
+
+float joined(float* sums) {
+  for (int half = kSums / 2; half; half /= 2) {
+    for (int j = 0; j < half; ++j) sums[j] += sums[j + half];
+  }
+  return sums[0];
+}
+
 float total(const float* values, int count) {
-  constexpr int kSums = 64;  // side by side, and the same ones whatever the vectors' length
   float sums[kSums] = {};
   int i = 0;
   for (; i + kSums <= count; i += kSums) {
@@ -34,10 +42,23 @@ float total(const float* values, int count) {
     for (int j = 0; j < kSums; ++j) sums[j] += values[i + j];
   }
   for (int j = 0; i < count; ++i, ++j) sums[j] += values[i];
-  for (int half = kSums / 2; half; half /= 2) {
-    for (int j = 0; j < half; ++j) sums[j] += sums[j + half];
+  return joined(sums);
+}
+
+float dot(const float* a, const float* b, int count) {
+  float sums[kSums] = {};
+  int i = 0;
+  for (; i + kSums <= count; i += kSums) {
+#pragma omp simd
+    for (int j = 0; j < kSums; ++j) sums[j] += a[i + j] * b[i + j];
   }
-  return sums[0];
+  for (int j = 0; i < count; ++i, ++j) sums[j] += a[i] * b[i];
+  return joined(sums);
+}
+
+void add_scaled(const float* values, float scale, float* sum, int count) {
+#pragma omp simd
+  for (int i = 0; i < count; ++i) sum[i] += scale * values[i];
 }
 
 }  // namespace

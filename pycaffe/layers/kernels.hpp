@@ -88,7 +88,9 @@ struct Kernels {
   void (*relu)(const float* bottom, float* top, int count, float slope);
   void (*relu_backward)(const float* bottom, const float* top_diff, float* bottom_diff, int count, float slope);
   void (*add)(const float* a, const float* b, float* sum, int count);
+  void (*add_scaled)(const float* values, float scale, float* sum, int count);
   float (*total)(const float* values, int count);
+  float (*dot)(const float* a, const float* b, int count);
 };
 
 // The best that this processor runs; PYCAFFE_ISA=avx512|avx2|baseline asks for another. Throws if it cannot be had.

@@ -24,7 +24,9 @@ Kernels make_kernels(const char* name) {
   table.relu = relu;
   table.relu_backward = relu_backward;
   table.add = add;
+  table.add_scaled = add_scaled;
   table.total = total;
+  table.dot = dot;
   return table;
 }
 
