@@ -19,9 +19,13 @@ MENDS = [
     ("io.py", r"\.tostring\(\)", ".tobytes()", 1),
     ("io.py", r"\bnp\.fromstring\(", "np.frombuffer(", 1),
     # Grey pictures with an alpha channel have two channels; upstream drops the alpha of four-channel ones only.
-    ("io.py", r"elif img\.shape\[2\] == 4:\n( +)img = img\[:, :, :3\]",
-     r"elif img.shape[2] == 4:\n\1img = img[:, :, :3]\n    elif img.shape[2] == 2:\n"
-     r"\1img = np.repeat(img[:, :, :1], 3 if color else 1, axis=2)", 1),
+    (
+        "io.py",
+        r"elif img\.shape\[2\] == 4:\n( +)img = img\[:, :, :3\]",
+        r"elif img.shape[2] == 4:\n\1img = img[:, :, :3]\n    elif img.shape[2] == 2:\n"
+        r"\1img = np.repeat(img[:, :, :1], 3 if color else 1, axis=2)",
+        1,
+    ),
     # Our loader of the extension module comes first.
     ("__init__.py", r"\Afrom \.pycaffe import", "from . import _kernels\nfrom .pycaffe import", 1),
     # What a failed CHECK raises (module.cpp).
@@ -45,8 +49,12 @@ def main():
     (target / "proto").mkdir()
     (target / "proto" / "__init__.py").touch()
     mend(target)
-    shutil.copytree(Path(__file__).resolve().parent / "package", target, dirs_exist_ok=True,
-                    ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        Path(__file__).resolve().parent / "package",
+        target,
+        dirs_exist_ok=True,
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
 
 
 if __name__ == "__main__":

@@ -94,10 +94,18 @@ def from_mirror(folder):
             (folder / part).mkdir(parents=True, exist_ok=True)
         sources = folder / "sources.list"
         sources.write_text(f"deb-src [signed-by={KEYRING}] {mirror} {SUITE} main\n")
-        apt = ["apt-get", "-o", f"Dir::State::Lists={folder}/lists", "-o", f"Dir::Cache={folder}/cache",
-               "-o", f"Dir::Etc::SourceList={sources}", "-o", "Dir::Etc::SourceParts=-",
-               "-o", "APT::Sandbox::User=", "-o", "Acquire::Languages=none", "-o", "Acquire::Retries=2",
-               "-o", "Acquire::http::Timeout=20", "-o", "Acquire::https::Timeout=20"]
+        options = {
+            "Dir::State::Lists": folder / "lists",
+            "Dir::Cache": folder / "cache",
+            "Dir::Etc::SourceList": sources,
+            "Dir::Etc::SourceParts": "-",
+            "APT::Sandbox::User": "",
+            "Acquire::Languages": "none",
+            "Acquire::Retries": 2,
+            "Acquire::http::Timeout": 20,
+            "Acquire::https::Timeout": 20,
+        }
+        apt = ["apt-get", *(f"-o{name}={value}" for name, value in options.items())]
         try:
             # Without any-error apt-get would call an unreachable mirror a warning.
             run([*apt, "-o", "APT::Update::Error-Mode=any", "update"], folder)
@@ -128,8 +136,11 @@ def tarball():
                 return kept
             except SourceError as error:
                 failures.append(f"  {name}: {error}")
-    raise SourceError("Caffe's source could not be had:\n" + "\n".join(failures) +
-                      f"\nBring {FILE_NAME} (sha256 {SHA256}) yourself and set PYCAFFE_SOURCE to its path.")
+    raise SourceError(
+        "Caffe's source could not be had:\n"
+        + "\n".join(failures)
+        + f"\nBring {FILE_NAME} (sha256 {SHA256}) yourself and set PYCAFFE_SOURCE to its path."
+    )
 
 
 def unpack(folder):

