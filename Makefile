@@ -1,5 +1,5 @@
 # Each target sets up what it needs: Debian packages (as root), Caffe, the virtual environment .venv, the weights.
-.PHONY: dream test test-isa abuse bench lint notebooks notebooks-run playground browser wheel image lock conda-test has-python39 clean setup environment
+.PHONY: dream test test-isa fuzz bench lint notebooks notebooks-run playground browser wheel image lock conda-test has-python39 clean setup environment
 .DEFAULT_GOAL := dream
 
 # Debian's own Python: Boost.Python is built for it.
@@ -20,22 +20,29 @@ test: setup
 # What other processors would see, as far as this one can do as they do: the vectors of our own layers and OpenBLAS's
 # kernels decide how sums round, and so which of nearly equal features wins. "ISA:OpenBLAS's name of the kernels".
 ISAS := avx2:Haswell avx2:Zen baseline:Nehalem
-ISA_TESTS := $(addprefix tests/test_,dream.py fast_layers.py labels.py objectives.py recipe.py reference.py tiles.py)
+ISA_TESTS := $(addprefix tests/,test_blas.py test_dream.py test_guided.py test_label_images.py test_objectives.py \
+  test_reference.py network/test_activations.py network/test_layers.py network/test_tiling.py \
+  pycaffe/test_fast_layers.py recipes/test_recipe.py recipes/test_render.py)
 test-isa: setup
 	@for isa in $(ISAS); do echo "PYCAFFE_ISA=$${isa%:*} OPENBLAS_CORETYPE=$${isa#*:}"; \
 	  PYCAFFE_ISA=$${isa%:*} OPENBLAS_CORETYPE=$${isa#*:} $(VENV)/bin/python -m pytest -q $(ISA_TESTS) || exit 1; done
 
 # Damaged files, wild parameters, kills and a soak, by the thousand, and the tests that are too slow for every change.
-abuse: setup
-	@$(VENV)/bin/python tests/abuse
-	@DEEPDREAM_ABUSE=1 $(VENV)/bin/python -m pytest tests/abuse
+fuzz: setup
+	@$(VENV)/bin/python tests/fuzz
+	@DEEPDREAM_SLOW=1 $(VENV)/bin/python -m pytest tests/fuzz
 
 bench: setup
 	@$(VENV)/bin/python -c "import matplotlib, torch" 2>/dev/null || $(PIP) install --quiet --editable '.[bench]'
 	@$(VENV)/bin/python -m benchmarks
 
+# Style, format, the import contract and types; .pre-commit-config.yaml runs the same.
 lint: setup
+	@$(VENV)/bin/python -c "import importlinter, mypy, ruff" 2>/dev/null || $(PIP) install --quiet --editable '.[lint]'
 	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/lint-imports
+	@$(VENV)/bin/mypy
 
 # JupyterLab on the notebooks; notebooks-run runs them all and keeps what they show.
 notebooks: setup
@@ -79,7 +86,7 @@ lock: setup
 	@PATH=$(VENV)/bin:$$PATH sh docker/lock.sh
 
 # The tests on a stock Caffe: what environment.yml lists, in a virtual environment of Python 3.9. The pip that comes with
-# that Python tries versions for many minutes; conda brings a newer one. TESTS="tests/test_net.py" runs these alone.
+# that Python tries versions for many minutes; conda brings a newer one. TESTS="tests/network" runs these alone.
 TESTS :=
 PYTHON39 = $(shell for python in python3.9 "$$HOME"/.pyenv/versions/3.9.*/bin/python3.9; do \
 	  "$$python" -c "" 2>/dev/null && echo "$$python" && break; done)
@@ -109,5 +116,5 @@ $(READY): pyproject.toml $(RECIPE)
 	@rm -f $(VENV)/.ready* && touch $@
 
 clean:
-	rm -rf $(VENV) build dist dream.png .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist dream.png .pytest_cache .ruff_cache .mypy_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
 """deepdream against the 2015 algorithm on stock Caffe, PyTorch, and the speed of the machine's multiplications.
 
-    make bench
+`make bench` runs them.
 """

@@ -4,6 +4,8 @@
     python -m benchmarks --parts dreams      one part; the others stay as they are
     python -m benchmarks --add --rounds 1    one more round, added to those there are
     python -m benchmarks --quick             at small sizes, to see that it runs; prints the tables
+
+Results of another machine or of other work are replaced.
 """
 
 import argparse
@@ -14,16 +16,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from deepdream import models
-from deepdream.errors import WeightsError
-from deepdream.files import atomic_path
+import deepdream as dd
 
 from . import machine, report
 from .measure import PARTS, say
 from .work import FULL, QUICK, Work
 
 HERE = Path(__file__).resolve().parent
-FIRST, FALLBACK = "bvlc_googlenet", "squeezenet_v1.1"
+DEFAULT_MODEL, OFFLINE_MODEL = "bvlc_googlenet", "squeezenet_v1.1"
 
 
 def main():
@@ -32,7 +32,7 @@ def main():
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="what to measure [all]")
     parser.add_argument("--rounds", type=int, help=f"how often each contender dreams [{FULL.rounds}]")
     parser.add_argument("--add", action="store_true", help="add to the rounds that were measured before")
-    parser.add_argument("--model", help=f"the network [{FIRST}, or {FALLBACK} where that cannot be had]")
+    parser.add_argument("--model", help=f"the network [{DEFAULT_MODEL}, else {OFFLINE_MODEL}]")
     parser.add_argument("-o", "--output", type=Path, help="the folder for results and plot [benchmarks and docs]")
     arguments = parser.parse_args()
     scale = QUICK if arguments.quick else FULL
@@ -49,23 +49,24 @@ def main():
             for found in PARTS[part](work, results.get(part) if arguments.add else None):
                 results[part] = found
                 if target:
-                    save(target / "results.json", json.dumps(results, indent=1) + "\n")
-                    save(target / "results.md", report.tables(results))
+                    report.save(target / "results.json", json.dumps(results, indent=1) + "\n")
+                    report.save(target / "results.md", report.tables(results))
     print(report.tables(results))
     if target and "dreams" in results and "sizes" in results and importlib.util.find_spec("matplotlib"):
-        with atomic_path(plot_path) as path:
+        with report.replacing(plot_path) as path:
             report.plot(results, path)
 
 
 def find_model(name):
-    """The model to measure with. The dream of 2015 is bvlc_googlenet's; another one is taken only with a word."""
+    """The model to measure with. The dream of 2015 is bvlc_googlenet's; another one is taken only with a message."""
     if name is None:
+        name = DEFAULT_MODEL
         try:
-            models.weights_path(models.find_model(FIRST))
-        except WeightsError as error:
-            say(f"Measuring with {FALLBACK}: {error}")
-            name = FALLBACK
-    return models.find_model(name or FIRST)
+            dd.load(name)
+        except dd.WeightsError as error:
+            say(f"Measuring with {OFFLINE_MODEL}: {error}")
+            name = OFFLINE_MODEL
+    return dd.find_model(name)
 
 
 def earlier(target, now):
@@ -77,11 +78,6 @@ def earlier(target, now):
     now = json.loads(json.dumps(now))
     same = all({**before[key], "rounds": 0} == {**now[key], "rounds": 0} for key in now)
     return {**before, **now} if same else now
-
-
-def save(path, text):
-    with atomic_path(path) as temporary:
-        Path(temporary).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -46,13 +46,17 @@ def peak_bytes():
 def run(dream, gradient):
     """The tasks that every contender has.
 
-    **Arguments:** `dream`: a function of the picture, the number of octaves and of iterations, that returns the dream,
-    (H, W, 3); `gradient`: a function of a picture that returns the gradient at it, (3, H, W) BGR, as the network is
-    loaded.
+    Args:
+        dream: a function of the image, the number of octaves and the number of iterations that returns the dream,
+            (H, W, 3).
+        gradient: a function of an image that returns the gradient at it, (3, H, W) BGR, with the network as loaded.
+
+    Raises:
+        ValueError: the result is not a dream.
     """
     work = asked()
     y, x = (max(0, n - size) // 2 for n, size in zip(work.picture.shape, PROBE))
-    probe = work.picture[y:y + PROBE[0], x:x + PROBE[1]]
+    probe = work.picture[y : y + PROBE[0], x : x + PROBE[1]]
     if work.task == "gradient":
         np.save(work.output, gradient(probe))
         return answer()
@@ -61,5 +65,5 @@ def run(dream, gradient):
     result = dream(work.picture, work.settings["octave_n"], work.settings["iter_n"])
     seconds = time.perf_counter() - begin
     if not np.isfinite(result).all() or np.array_equal(result, work.picture):
-        raise ValueError("this is no dream: the picture did not change, or is not finite")
+        raise ValueError("this is not a dream: the image did not change or is not finite")
     return answer(seconds=seconds)

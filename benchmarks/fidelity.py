@@ -1,15 +1,15 @@
-"""Is a dream of ours as near to a reference as our own seeds are to each other?
+"""Is a dream of ours as close to a reference as dreams of our own seeds are to each other?
 
     python benchmarks/fidelity.py REFERENCE... --recipe RECIPE... [--seeds 5] [-o TABLE.md]
 
-A REFERENCE is a picture that another program dreamt, or an .npz with `input`, `output` and `params` (a dict of
-`deepdream`'s arguments). A RECIPE is a picture that deepdream wrote, or FILE.toml:NAME of a gallery; each reference is
+A REFERENCE is an image that another program dreamt, or an .npz with `input`, `output` and `params` (a dict of
+`deepdream`'s arguments). A RECIPE is an image that deepdream wrote, or FILE.toml:NAME of a gallery; each reference is
 compared with the recipe at the same place in its list, or with the only one. An .npz needs none. `--recipe` without a
 reference compares our own seeds alone.
 
 Gradient ascent is chaotic and the seed of a reference is not known, so that pixels cannot be compared. What is compared
 is what the network sees: the mean activation of each channel at four layers, from strokes to things. The distance of
-two pictures at a layer is that of these vectors, relative to their mean length. Each recipe is dreamt with several
+two images at a layer is that of these vectors, relative to their mean length. Each recipe is dreamt with several
 seeds, each on a network that dreamt nothing before; a reference agrees at a layer when its mean distance to our seeds
 is no larger than the largest between two of our seeds.
 """
@@ -17,24 +17,31 @@ is no larger than the largest between two of our seeds.
 import argparse
 import ast
 import functools
+import inspect
 import itertools
+import os
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 
 import deepdream as dd
-from deepdream.files import atomic_path
-from deepdream.gallery import read_gallery
-from deepdream.image import to_bytes
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 LAYERS = ("conv2/3x3", "inception_3b/output", "inception_4c/output", "inception_5b/output")
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], epilog=__doc__.split("\n\n", 2)[2],
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0],
+        epilog=__doc__.split("\n\n", 2)[2],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("references", nargs="*", type=Path, metavar="REFERENCE")
     parser.add_argument("--recipe", nargs="+", default=[], metavar="RECIPE")
     parser.add_argument("--seeds", type=int, default=5, help="how many dreams of our own [5]")
@@ -51,8 +58,9 @@ def main():
         parts.append(text)
         agree = agree and agrees
     if arguments.output:
-        with atomic_path(arguments.output) as temporary:
-            temporary.write_text("\n".join(parts), encoding="utf-8")
+        temporary = arguments.output.with_name(f".{os.getpid()}-{arguments.output.name}")
+        temporary.write_text("\n".join(parts), encoding="utf-8")
+        os.replace(temporary, arguments.output)
     sys.exit(0 if agree else 1)
 
 
@@ -85,15 +93,28 @@ def compare(reference, recipe, seeds, max_size):
     ours = [statistics(made.model, dream(made, image, guide, seed)) for seed in taken]
     own = {layer: [distance(a[layer], b[layer]) for a, b in itertools.combinations(ours, 2)] for layer in LAYERS}
     undreamt = statistics(made.model, made.fit(image))
-    lines = [f"### {name}", "", *([f"Reference: {reference.name}.", ""] if reference is not None else []),
-             "| layer | between our seeds: mean | largest | the undreamt picture |"
-             + (" reference to our seeds: mean | |" if reference is not None else ""),
-             "|---|---|---|---|" + ("---|---|" if reference is not None else "")]
+    lines = [
+        f"### {name}",
+        "",
+        *([f"Reference: {reference.name}.", ""] if reference is not None else []),
+        "| layer | between our seeds: mean | largest | the undreamt picture |"
+        + (" reference to our seeds: mean | |" if reference is not None else ""),
+        "|---|---|---|---|" + ("---|---|" if reference is not None else ""),
+    ]
     agrees = True
     seen = None if theirs is None else statistics(made.model, theirs)
     for layer in LAYERS:
-        row = [layer, *(f"{value:.4f}" for value in (
-            np.mean(own[layer]), max(own[layer]), np.mean([distance(undreamt[layer], each[layer]) for each in ours])))]
+        row = [
+            layer,
+            *(
+                f"{value:.4f}"
+                for value in (
+                    np.mean(own[layer]),
+                    max(own[layer]),
+                    np.mean([distance(undreamt[layer], each[layer]) for each in ours]),
+                )
+            ),
+        ]
         if seen is not None:
             far = np.mean([distance(seen[layer], each[layer]) for each in ours])
             row += [f"{far:.4f}", "agrees" if far <= max(own[layer]) else "differs"]
@@ -118,16 +139,37 @@ def named_recipe(text):
     file, colon, name = text.rpartition(":")
     if not colon or not file.endswith(".toml"):
         return Path(text).name, dd.Recipe.from_image(text)
-    for entry in read_gallery(file).entries:
-        if entry.name == name:
-            return name, entry.recipe
-    raise dd.DreamError(f"{file} has no picture called {name!r}")
+    try:
+        pictures = tomllib.loads(Path(file).read_text(encoding="utf-8"))["picture"]
+    except (OSError, KeyError, ValueError) as error:
+        raise dd.DreamError(f"{file} is not a gallery that can be read: {error}") from None
+    tables = {}
+    for table in pictures:
+        tables[table["name"]] = {**tables.get(table.get("like"), {}), **table}
+    if name not in tables:
+        raise dd.DreamError(f"{file} has no picture called {name!r}")
+    return name, gallery_recipe(tables[name])
+
+
+def gallery_recipe(table):
+    """The recipe of a `[[picture]]` table, with the same defaults as `deepdream gallery` uses."""
+    names = {field.name for field in fields(dd.Recipe)}
+    defaults = {"seed": 2015}
+    if table.get("kind") == "label":
+        label = {name: parameter.default for name, parameter in inspect.signature(dd.label_picture).parameters.items()}
+        defaults = {
+            **{name: label[name] for name in label.keys() & names},
+            **defaults,
+            "input": f"noise:{label['size']}x{label['size']}",
+            "more": {"blur": label["blur"]},
+        }
+    return dd.Recipe(**{name: value for name, value in {**defaults, **table}.items() if name in names})
 
 
 def dream(recipe, image, guide, seed):
     """The dream of a recipe with another seed, on a freshly loaded network, as its file would hold it."""
     recipe = replace(recipe, seed=seed, input_sha256=None, guide_sha256=None, versions={})
-    return to_bytes(recipe.render(image=image, guide=guide)).astype(np.float32)
+    return np.rint(recipe.render(image=image, guide=guide).clip(0, 255)).astype(np.float32)
 
 
 def statistics(model, image):

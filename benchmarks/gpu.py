@@ -22,16 +22,19 @@ import numpy as np
 from google.protobuf import text_format
 
 import deepdream as dd
-from deepdream import definition, device, image, models, pictures
-from deepdream.files import atomic_path
-from deepdream.tiles import set_input
 
-from . import machine
+from . import machine, report
 from .measure import say
+from .work import clouds, read_definition
 
 HERE = Path(__file__).resolve().parent
-WITH_ENGINE = {"Convolution": "convolution_param", "Pooling": "pooling_param", "LRN": "lrn_param", "ReLU": "relu_param",
-               "Softmax": "softmax_param"}
+WITH_ENGINE = {
+    "Convolution": "convolution_param",
+    "Pooling": "pooling_param",
+    "LRN": "lrn_param",
+    "ReLU": "relu_param",
+    "Softmax": "softmax_param",
+}
 BYTES_A_PIXEL = 1800  # of a dream up to inception_4c, measured on the CPU
 MOST_PIXELS = 120e6  # beyond, a blob of the first convolution has more values than Caffe can count
 
@@ -45,29 +48,33 @@ def main():
     parser.add_argument("-o", "--output", type=Path, default=HERE, help="the folder for the results")
     arguments = parser.parse_args()
     try:
-        gpu = None if arguments.rehearse else device.choose_device(arguments.gpu)
-        model = models.find_model(arguments.model)
-        weights = models.weights_path(model)
+        gpu = None if arguments.rehearse else arguments.gpu
+        model = dd.find_model(arguments.model)
+        weights = dd.load(model.folder, gpu=gpu).weights
     except dd.DreamError as error:
         sys.exit(f"Nothing was measured: {error}")
-    picture = pictures.clouds(120, 160) if arguments.rehearse else dd.picture("sky")
+    picture = clouds(120, 160) if arguments.rehearse else dd.picture("sky")
     settings = {"iter_n": 2, "octave_n": 2} if arguments.rehearse else {"iter_n": 10, "octave_n": 4}
-    results = {"machine": machine.describe(), "gpu": caffe._caffe.gpu_name(gpu) if gpu is not None else "none: the CPU",
-               "model": model.name, "picture": list(picture.shape[1::-1]), **settings,
-               "octaves": octaves(contenders(model, weights, gpu), picture, settings, arguments.rounds),
-               "gradient": gradients(model, weights, gpu, picture),
-               "memory": memory_that_runs_out(model, weights, gpu, arguments.rehearse)}
+    results = {
+        "machine": machine.describe(),
+        "gpu": caffe._caffe.gpu_name(gpu) if gpu is not None else "none: the CPU",
+        "model": model.name,
+        "picture": list(picture.shape[1::-1]),
+        **settings,
+        "octaves": octaves(contenders(model, weights, gpu), picture, settings, arguments.rounds),
+        "gradient": gradients(model, weights, gpu, picture),
+        "memory": memory_that_runs_out(model, weights, gpu, arguments.rehearse),
+    }
     print(table(results))
     if not arguments.rehearse:
         arguments.output.mkdir(parents=True, exist_ok=True)
         for name, text in (("gpu.json", json.dumps(results, indent=1) + "\n"), ("gpu.md", table(results))):
-            with atomic_path(arguments.output / name) as path:
-                Path(path).write_text(text, encoding="utf-8")
+            report.save(arguments.output / name, text)
 
 
 def load(model, weights, gpu, cudnn=True):
     """The network on a device; without cuDNN by naming Caffe's own engine for every layer that has the choice."""
-    parsed = definition.read_definition(model.prototxt)
+    parsed = read_definition(model)
     for layer in parsed.layer:
         if not cudnn and layer.type in WITH_ENGINE:
             parameters = getattr(layer, WITH_ENGINE[layer.type])
@@ -78,10 +85,15 @@ def load(model, weights, gpu, cudnn=True):
         return dd.Net(path, weights, model.mean, model.end, gpu=gpu)
 
 
+def has_cudnn():
+    """Whether this Caffe computes convolutions with cuDNN on a GPU, as far as it tells."""
+    return getattr(caffe._caffe, "has_cudnn", False)
+
+
 def contenders(model, weights, gpu):
     """{name: a function of (picture, settings) that returns the seconds of each octave}."""
     found = {}
-    if gpu is None or device.has_cudnn():
+    if gpu is None or has_cudnn():
         net = load(model, weights, gpu)
         found["deepdream, cuDNN" if gpu is not None else "deepdream"] = lambda *work, net=net: _seconds(net, *work)
     own = load(model, weights, gpu, cudnn=False)
@@ -131,13 +143,14 @@ def _pytorch(model, net, where):
             deepdream(gradient, bgr, mean, settings["iter_n"], octave_n, 1.4, 1.5, 32, True, 0).cpu()
             totals.append(time.perf_counter() - begin)
         return [totals[0], *np.diff(totals).tolist()][::-1]
+
     return octave_seconds
 
 
 def _layers(model):
     from google.protobuf import json_format
 
-    for layer in definition.read_definition(model.prototxt).layer:
+    for layer in read_definition(model).layer:
         yield json_format.MessageToJson(layer, preserving_proto_field_name=True)
 
 
@@ -154,15 +167,18 @@ def octaves(found, picture, settings, rounds):
 
 def gradients(model, weights, gpu, picture):
     """{way of computing: largest difference from the CPU's gradient, relative to its largest value}."""
+
     def gradient(net):
-        set_input(net, dd.preprocess(net, grained))
+        chw = dd.preprocess(net, grained)
+        net.input.reshape(1, *chw.shape)
+        net.input.data[0] = chw
         return net.input_gradient(net.end, dd.objective_L2)[0].copy()
 
     # Equal pixels tie in max-pools, and the last bits decide who wins.
-    grained = image.resize(picture, 240, 320) + np.random.RandomState(0).uniform(-8, 8, (240, 320, 3))
+    grained = dd.resize(picture, 240, 320) + np.random.RandomState(0).uniform(-8, 8, (240, 320, 3))
     expected = gradient(dd.Net(model.prototxt, weights, model.mean, model.end, fast=False))
     ways = {"Caffe's own kernels": load(model, weights, gpu, cudnn=False)}
-    if device.has_cudnn():
+    if has_cudnn():
         ways["cuDNN"] = load(model, weights, gpu)
     return {name: float(np.abs(gradient(net) - expected).max() / np.abs(expected).max()) for name, net in ways.items()}
 
@@ -178,7 +194,7 @@ def memory_that_runs_out(model, weights, gpu, rehearse):
     try:
         side = int(min(1.5 * caffe._caffe.gpu_memory(gpu)[1] / BYTES_A_PIXEL, MOST_PIXELS) ** 0.5)
         net = load(model, weights, gpu)
-        dream = dd.deepdream(net, pictures.clouds(side, side), iter_n=1, octave_n=1, seed=0, tile=side)
+        dream = dd.deepdream(net, clouds(side, side), iter_n=1, octave_n=1, seed=0, tile=side)
         said.append("finite" if np.isfinite(dream).all() else "not finite")
     finally:
         logging.getLogger("deepdream").removeHandler(handler)
@@ -188,12 +204,17 @@ def memory_that_runs_out(model, weights, gpu, rehearse):
 def table(results):
     """The results as Markdown."""
     width, height = results["picture"]
-    lines = [f"GPU: {results['gpu']}. {results['model']}, {width}×{height}, {results['octave_n']} octaves of "
-             f"{results['iter_n']} steps; seconds, medians.", "",
-             "| | " + " | ".join(f"octave {i + 1}" for i in range(results["octave_n"])) + " | total |",
-             "|---|" + "---|" * (results["octave_n"] + 1)]
-    lines += [f"| {name} | " + " | ".join(f"{value:.3f}" for value in [*seconds, sum(seconds)]) + " |"
-              for name, seconds in results["octaves"].items()]
+    lines = [
+        f"GPU: {results['gpu']}. {results['model']}, {width}×{height}, {results['octave_n']} octaves of "
+        f"{results['iter_n']} steps; seconds, medians.",
+        "",
+        "| | " + " | ".join(f"octave {i + 1}" for i in range(results["octave_n"])) + " | total |",
+        "|---|" + "---|" * (results["octave_n"] + 1),
+    ]
+    lines += [
+        f"| {name} | " + " | ".join(f"{value:.3f}" for value in [*seconds, sum(seconds)]) + " |"
+        for name, seconds in results["octaves"].items()
+    ]
     lines += ["", "| gradient | largest difference from upstream's on the CPU, relative |", "|---|---|"]
     lines += [f"| {name} | {error:.1e} |" for name, error in results["gradient"].items()]
     side = results["memory"]["picture"]

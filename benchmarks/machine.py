@@ -22,8 +22,10 @@ def describe():
     if "cpu family" in facts:
         named += f" (family {facts['cpu family']}, model {facts['model']})"
     return {
-        "processor": f"{named}, {vectors}", "cores": len(os.sched_getaffinity(0)),
-        "memory": f"{int(memory) / 2**20:.0f} GiB", "system": _system(),
+        "processor": f"{named}, {vectors}",
+        "cores": len(os.sched_getaffinity(0)),
+        "memory": f"{int(memory) / 2**20:.0f} GiB",
+        "system": _system(),
         "versions": {"Python": platform.python_version(), **_versions()},
     }
 

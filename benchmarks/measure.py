@@ -37,8 +37,13 @@ def say(text):
 def dreams(work, before):
     """Everybody's dream, one process after the other, round by round; before that, whether they compute the same."""
     chosen = contenders()
-    result = before or {"differences": differences(work, chosen), "seconds": {name: [] for name in chosen},
-                        "peak": {name: [] for name in chosen}, "others": [], "sgemm": []}
+    result = before or {
+        "differences": differences(work, chosen),
+        "seconds": {name: [] for name in chosen},
+        "peak": {name: [] for name in chosen},
+        "others": [],
+        "sgemm": [],
+    }
     for turn in range(work.scale.rounds):
         for name in result["seconds"]:
             module, more = CONTENDERS[name]
@@ -60,8 +65,9 @@ def differences(work, chosen):
         work.run(module, THREADS, task="gradient", output=str(path), **more)
         gradients[name] = np.load(path)
     ours = gradients["deepdream"]
-    found = {name: float(np.linalg.norm(gradient - ours) / np.linalg.norm(ours))
-             for name, gradient in gradients.items()}
+    found = {
+        name: float(np.linalg.norm(gradient - ours) / np.linalg.norm(ours)) for name, gradient in gradients.items()
+    }
     say("gradients differ from ours by " + ", ".join(f"{d:.1e} ({name})" for name, d in found.items()))
     return found
 
@@ -79,10 +85,20 @@ def sizes(work, before):
             if (megapixels, tile) in known:
                 continue
             found = work.run("ours", THREADS, task="steps", picture=name, tile=tile, iter_n=work.scale.steps)
-            rows.append({"megapixels": megapixels, "width": width, "height": height, "tile": tile,
-                         "others": work.others[-1], **found})
-            say(f"{width}×{height}, tile {tile}: {found['seconds']:.3f} s a step, {found['peak'] / 2**30:.2f} GiB"
-                f"{work.disturbance()}")
+            rows.append(
+                {
+                    "megapixels": megapixels,
+                    "width": width,
+                    "height": height,
+                    "tile": tile,
+                    "others": work.others[-1],
+                    **found,
+                }
+            )
+            say(
+                f"{width}×{height}, tile {tile}: {found['seconds']:.3f} s a step, {found['peak'] / 2**30:.2f} GiB"
+                f"{work.disturbance()}"
+            )
         yield rows
 
 
@@ -100,8 +116,10 @@ def threads(work, before):
 def start(work, before):
     """Seconds from the command to the first gradient, everything cached; the first run may still read the disk."""
     picture = work.scale.picture if isinstance(work.scale.picture, str) else "clouds"
-    found = [work.run("start", THREADS, name=picture, model=work.model.name)["seconds"]
-             for _ in range(2 * work.scale.rounds + 1)][1:]
+    found = [
+        work.run("start", THREADS, name=picture, model=work.model.name)["seconds"]
+        for _ in range(2 * work.scale.rounds + 1)
+    ][1:]
     say("from the command to the first gradient: " + ", ".join(f"{seconds:.2f} s" for seconds in found))
     yield [*(before or []), *found]
 

@@ -52,9 +52,17 @@ def layers(net, work):
         dd.objective_L2(net.blobs[work.end])
         for i in reversed(range(count)):
             backward[i].append(_milliseconds(net._backward, i))
-    contender.answer(layers=[
-        {"name": names[i], "type": net.layers[i].type, "forward": statistics.median(forward[i][1:]),
-         "backward": statistics.median(backward[i][1:])} for i in range(count)])
+    contender.answer(
+        layers=[
+            {
+                "name": names[i],
+                "type": net.layers[i].type,
+                "forward": statistics.median(forward[i][1:]),
+                "backward": statistics.median(backward[i][1:]),
+            }
+            for i in range(count)
+        ]
+    )
 
 
 def _milliseconds(run, layer):

@@ -20,7 +20,7 @@ class Network(torch.nn.Module):
         super().__init__()
         names = [layer["name"] for layer in layers]
         self.end = end
-        self.plan = layers[:names.index(end) + 1]
+        self.plan = layers[: names.index(end) + 1]
         self.convolutions = torch.nn.ModuleDict()
         for layer in self.plan:
             if layer["type"] == "Convolution":
@@ -62,8 +62,14 @@ def _key(layer):
 
 def _convolution(p, weight, bias):
     outputs, channels, *kernel = weight.shape
-    convolution = torch.nn.Conv2d(channels * p.get("group", 1), outputs, tuple(kernel), p.get("stride", [1])[0],
-                                  p.get("pad", [0])[0], groups=p.get("group", 1))
+    convolution = torch.nn.Conv2d(
+        channels * p.get("group", 1),
+        outputs,
+        tuple(kernel),
+        p.get("stride", [1])[0],
+        p.get("pad", [0])[0],
+        groups=p.get("group", 1),
+    )
     convolution.weight.data = torch.from_numpy(weight)
     convolution.bias.data = torch.from_numpy(bias)
     return convolution

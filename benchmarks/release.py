@@ -23,8 +23,9 @@ def load(prototxt, weights):
         return caffe.Net(str(path), caffe.TEST, weights=str(weights))
 
 
-def deepdream(net, picture, mean, end, iter_n=10, octave_n=4, octave_scale=1.4, step_size=1.5, jitter=32, clip=True,
-              seed=0):
+def deepdream(
+    net, picture, mean, end, iter_n=10, octave_n=4, octave_scale=1.4, step_size=1.5, jitter=32, clip=True, seed=0
+):
     """A dream, float32 (H, W, 3) RGB, of a picture of that kind; `mean`: blue, green and red."""
     mean = np.array(mean, np.float32).reshape(3, 1, 1)
     shifts = np.random.RandomState(seed)
@@ -67,8 +68,7 @@ def main():
     net = load(work.prototxt, work.weights)
 
     def dream(picture, octave_n, iter_n):
-        return deepdream(net, picture, work.mean, work.end,
-                         **{**work.settings, "octave_n": octave_n, "iter_n": iter_n})
+        return deepdream(net, picture, work.mean, work.end, **{**work.settings, "octave_n": octave_n, "iter_n": iter_n})
 
     def gradient_at(picture):
         net.blobs["data"].reshape(1, 3, *picture.shape[:2])

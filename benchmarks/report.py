@@ -1,5 +1,7 @@
 """`results.json` as tables and as a plot."""
 
+import contextlib
+import os
 from statistics import median
 
 # {what: (must be at most, aim)}; a ratio is of our seconds to another's.
@@ -17,20 +19,30 @@ def facts(results):
         seconds = {name: median(times) for name, times in results["dreams"]["seconds"].items()}
         seconds["sgemm limit"] = sgemm_seconds(results)
         torch = [value for name, value in seconds.items() if name.startswith("PyTorch")]
-        others = {"ours / 2015": seconds["2015"], "ours / best PyTorch": min(torch, default=None),
-                  "ours / sgemm limit": seconds["sgemm limit"]}
+        others = {
+            "ours / 2015": seconds["2015"],
+            "ours / best PyTorch": min(torch, default=None),
+            "ours / sgemm limit": seconds["sgemm limit"],
+        }
         for what, other in others.items():
             if other is not None:
                 found[what] = (seconds["deepdream"] / other, *LIMITS[what], "")
     if "sizes" in results:
         for tile in tiles(results):
-            flat = [row["seconds"] / megapixels(row) for row in results["sizes"]
-                    if row["tile"] == tile and megapixels(row) >= 0.99 * FLAT_FROM]
+            flat = [
+                row["seconds"] / megapixels(row)
+                for row in results["sizes"]
+                if row["tile"] == tile and megapixels(row) >= 0.99 * FLAT_FROM
+            ]
             if flat:
                 found[f"slowest / fastest megapixel, {tiling(tile)}"] = (max(flat) / min(flat), FLAT, None, "")
         largest = max((row for row in results["sizes"] if row["tile"]), key=megapixels)
         found[f"peak memory, {megapixels(largest):.3g} megapixels, {tiling(largest['tile'])}"] = (
-            largest["peak"] / 2**30, PEAK / 2**30, None, " GiB")
+            largest["peak"] / 2**30,
+            PEAK / 2**30,
+            None,
+            " GiB",
+        )
     if "start" in results:
         found["from the command to the first gradient"] = (median(results["start"]), START, None, " s")
     return found
@@ -57,14 +69,22 @@ def tables(results):
     work, machine = results["work"], results["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     parts = [
-        "# Results", "",
-        f"{machine['processor']}, {machine['cores']} cores, {machine['memory']}, {machine['system']}. {versions}.", "",
+        "# Results",
+        "",
+        f"{machine['processor']}, {machine['cores']} cores, {machine['memory']}, {machine['system']}. {versions}.",
+        "",
         f"The dream: {work['model']}, {work['end']}, {work['picture'][0]}×{work['picture'][1]} pixels, "
         f"{work['octave_n']} octaves of {work['iter_n']} iterations; {work['gigaflop']:.0f} GFLOP of multiplications. "
-        "Medians; the least and the most in brackets.", "",
-        *_table(("", "measured", "must be at most", "aim"),
-                [(what, f"{value:.2f}{unit}", f"{limit:.2f}{unit}", "" if aim is None else f"{aim:.2f}{unit}")
-                 for what, (value, limit, aim, unit) in facts(results).items()])]
+        "Medians; the least and the most in brackets.",
+        "",
+        *_table(
+            ("", "measured", "must be at most", "aim"),
+            [
+                (what, f"{value:.2f}{unit}", f"{limit:.2f}{unit}", "" if aim is None else f"{aim:.2f}{unit}")
+                for what, (value, limit, aim, unit) in facts(results).items()
+            ],
+        ),
+    ]
     for part, render in (("dreams", _dreams), ("threads", _threads), ("sizes", _sizes), ("layers", _layers)):
         if part in results:
             parts += ["", *render(results)]
@@ -75,26 +95,51 @@ def dreams_table(results):
     """The lines of the table that the project's README shows."""
     dreams = results["dreams"]
     ours = median(dreams["seconds"]["deepdream"])
-    rows = [(name, _spread(times), f"{ours / median(times):.2f}", f"{median(dreams['peak'][name]) / 2**30:.2f} GiB",
-             f"{dreams['differences'][name]:.0e}" if name != "deepdream" else "")
-            for name, times in dreams["seconds"].items()]
+    rows = [
+        (
+            name,
+            _spread(times),
+            f"{ours / median(times):.2f}",
+            f"{median(dreams['peak'][name]) / 2**30:.2f} GiB",
+            f"{dreams['differences'][name]:.0e}" if name != "deepdream" else "",
+        )
+        for name, times in dreams["seconds"].items()
+    ]
     limit = sgemm_seconds(results)
-    rows.append((f"every multiplication at sgemm's {median(dreams['sgemm']) / 1e9:.0f} GFLOP/s", f"{limit:.1f}",
-                 f"{ours / limit:.2f}", "", ""))
+    rows.append(
+        (
+            f"every multiplication at sgemm's {median(dreams['sgemm']) / 1e9:.0f} GFLOP/s",
+            f"{limit:.1f}",
+            f"{ours / limit:.2f}",
+            "",
+            "",
+        )
+    )
     return _table(("the default dream", "seconds", "ours / it", "peak memory", "its gradient differs by"), rows)
 
 
 def _dreams(results):
     rounds, others = len(results["dreams"]["sgemm"]), median(results["dreams"]["others"])
-    return ["## The dream", "", f"Rounds: {rounds}. Meanwhile others kept {others:.1f} of the processors busy.", "",
-            *dreams_table(results)]
+    return [
+        "## The dream",
+        "",
+        f"Rounds: {rounds}. Meanwhile others kept {others:.1f} of the processors busy.",
+        "",
+        *dreams_table(results),
+    ]
 
 
 def _threads(results):
     times = results["threads"]
     one = median(times["1"])
-    return ["## Threads", "", *_table(("threads", "seconds", "faster than one"), [
-        (count, _spread(seconds), f"{one / median(seconds):.2f}×") for count, seconds in times.items()])]
+    return [
+        "## Threads",
+        "",
+        *_table(
+            ("threads", "seconds", "faster than one"),
+            [(count, _spread(seconds), f"{one / median(seconds):.2f}×") for count, seconds in times.items()],
+        ),
+    ]
 
 
 def _sizes(results):
@@ -109,8 +154,14 @@ def _sizes(results):
     for tile in tiles(results):
         head += [f"s a step and megapixel, {tiling(tile)}", f"peak GiB, {tiling(tile)}"]
     others = median(row["others"] for row in results["sizes"])
-    return ["## Sizes", "", "The steps at full size, and the peak memory of the whole dream. Others kept "
-            f"{others:.1f} of the processors busy.", "", *_table(head, rows)]
+    return [
+        "## Sizes",
+        "",
+        "The steps at full size, and the peak memory of the whole dream. Others kept "
+        f"{others:.1f} of the processors busy.",
+        "",
+        *_table(head, rows),
+    ]
 
 
 def _layers(results):
@@ -126,10 +177,16 @@ def _layers(results):
             continue
         speed = f"{flops / forward / 1e6:.0f}, {flops / backward / 1e6:.0f}" if flops else ""
         rows.append((kind, f"{forward:.1f}", f"{backward:.1f}", f"{(forward + backward) / total:.0%}", speed))
-    rows.append(("all", f"{sum(g[0] for g in groups.values()):.1f}", f"{sum(g[1] for g in groups.values()):.1f}",
-                 "", ""))
-    return ["## Layers", "", "One step at full size, layer by layer.", "",
-            *_table(("layers", "forward, ms", "backward, ms", "share", "GFLOP/s, forward and backward"), rows)]
+    rows.append(
+        ("all", f"{sum(g[0] for g in groups.values()):.1f}", f"{sum(g[1] for g in groups.values()):.1f}", "", "")
+    )
+    return [
+        "## Layers",
+        "",
+        "One step at full size, layer by layer.",
+        "",
+        *_table(("layers", "forward, ms", "backward, ms", "share", "GFLOP/s, forward and backward"), rows),
+    ]
 
 
 def _spread(times):
@@ -140,32 +197,71 @@ def _table(head, rows):
     return ["| " + " | ".join(head) + " |", "|" + "---|" * len(head), *("| " + " | ".join(row) + " |" for row in rows)]
 
 
+@contextlib.contextmanager
+def replacing(path):
+    """A temporary path beside `path` that takes its place when the block ends well.
+
+    Args:
+        path: what to write, a `Path` in an existing folder.
+
+    Yields:
+        The temporary path, with the same suffix.
+    """
+    temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def save(path, text):
+    """Write a text file that is either whole or the older one."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
 def plot(results, path):
     """The dream's seconds, and the curves by size, in an SVG that can be read on light and on dark ground."""
     import matplotlib
+
     matplotlib.use("svg")
     import matplotlib.pyplot as plt
 
     ink, ours, other = "#808080", "#d9622b", "#5b8db8"
-    style = {"text.color": ink, "axes.labelcolor": ink, "axes.edgecolor": ink, "xtick.color": ink, "ytick.color": ink,
-             "axes.spines.top": False, "axes.spines.right": False, "font.size": 9, "axes.titlesize": 10,
-             "svg.hashsalt": "deepdream", "legend.frameon": False}
+    style = {
+        "text.color": ink,
+        "axes.labelcolor": ink,
+        "axes.edgecolor": ink,
+        "xtick.color": ink,
+        "ytick.color": ink,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "font.size": 9,
+        "axes.titlesize": 10,
+        "svg.hashsalt": "deepdream",
+        "legend.frameon": False,
+    }
     with plt.rc_context(style):
         figure, (bars, speed, memory) = plt.subplots(1, 3, figsize=(11, 3), gridspec_kw={"width_ratios": (4, 3, 3)})
         seconds = {name: median(times) for name, times in results["dreams"]["seconds"].items()}
         seconds["sgemm limit"] = sgemm_seconds(results)
         names = sorted(seconds, key=seconds.get)
-        drawn = bars.barh(names, [seconds[name] for name in names],
-                          color=[ours if name == "deepdream" else ink if name == "sgemm limit" else other
-                                 for name in names])
+        drawn = bars.barh(
+            names,
+            [seconds[name] for name in names],
+            color=[ours if name == "deepdream" else ink if name == "sgemm limit" else other for name in names],
+        )
         bars.bar_label(drawn, fmt="%.1f", padding=3, color=ink)
         bars.set(title="the default dream, seconds")
         bars.invert_yaxis()
         for tile, colour in zip(tiles(results), (ours, other)):
             rows = sorted((row for row in results["sizes"] if row["tile"] == tile), key=megapixels)
             areas = [megapixels(row) for row in rows]
-            for axes, values in ((speed, [row["seconds"] / area for row, area in zip(rows, areas)]),
-                                 (memory, [row["peak"] / 2**30 for row in rows])):
+            for axes, values in (
+                (speed, [row["seconds"] / area for row, area in zip(rows, areas)]),
+                (memory, [row["peak"] / 2**30 for row in rows]),
+            ):
                 axes.plot(areas, values, "o-", color=colour, label=tiling(tile), markersize=4)
         speed.set(title="a step, seconds per megapixel", xscale="log", xlabel="megapixels")
         speed.set_ylim(bottom=0)

@@ -9,11 +9,10 @@ import time
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from google.protobuf import json_format
+from caffe.proto import caffe_pb2
+from google.protobuf import json_format, text_format
 
 import deepdream as dd
-from deepdream import definition, image, models, pictures
-from deepdream.dream import octave_shapes
 
 from . import machine
 
@@ -36,6 +35,24 @@ class Scale:
     quick: bool = False
 
 
+def clouds(height, width):
+    """The bundled sky at this size, float32 (height, width, 3)."""
+    return dd.resize(dd.picture("clouds"), height, width).clip(0, 255)
+
+
+def read_definition(model):
+    """The published definition of a model, as Caffe's `NetParameter`; `Net.definition` is prepared for dreaming."""
+    return text_format.Parse(model.prototxt.read_text(encoding="utf-8"), caffe_pb2.NetParameter())
+
+
+def octave_shapes(height, width, octave_n, octave_scale):
+    """(height, width) of each octave, the smallest first, rounded as `dd.deepdream` does."""
+    shapes = [(height, width)]
+    while len(shapes) < octave_n:
+        shapes.insert(0, tuple(round(side * (1 / octave_scale)) for side in shapes[0]))
+    return shapes
+
+
 FULL = Scale("sky", 10, 4, 3, 2048, (0.1, 0.25, 0.5, 1, 2, 4, 8), 512, 4)
 QUICK = Scale((120, 160), 2, 2, 1, 256, (0.02, 0.04), 96, 2, quick=True)
 
@@ -43,24 +60,41 @@ QUICK = Scale((120, 160), 2, 2, 1, 256, (0.02, 0.04), 96, 2, quick=True)
 class Work:
     """One network and one picture, and what is done with them.
 
-    **Arguments:** `folder`: an empty one to write to; `model`: a `deepdream.models.Model`; `scale`.
+    Args:
+        folder: an empty folder to write to.
+        model: what `dd.find_model` returns.
+        scale: a `Scale`.
     """
 
     def __init__(self, folder, model, scale):
         self.folder, self.model, self.scale = folder, model, scale
-        self.picture = (dd.picture(scale.picture) if isinstance(scale.picture, str)
-                        else pictures.clouds(*scale.picture)).astype(np.float32)
+        self.picture = (dd.picture(scale.picture) if isinstance(scale.picture, str) else clouds(*scale.picture)).astype(
+            np.float32
+        )
         self.others = []  # how many processors others kept busy, while each process ran
-        weights = models.weights_path(model)
-        self.net = dd.Net(model.prototxt, weights, model.mean, model.end, fast=True)
+        self.net = dd.load(model.folder, fast=True)
         self.settings = {**DEFAULTS, "iter_n": scale.iter_n, "octave_n": scale.octave_n}
-        self._write("work.json", {
-            "prototxt": str(model.prototxt.resolve()), "weights": str(weights), "mean": model.mean, "end": model.end,
-            "settings": self.settings})
-        layers = json_format.MessageToDict(definition.read_definition(model.prototxt), preserving_proto_field_name=True)
-        self._write("layers.json", layers["layer"])
-        np.savez(folder / "weights.npz", **{f"{name}:{i}": blob.data for name, blobs in self.net.params.items()
-                                           for i, blob in enumerate(blobs)})
+        self._write(
+            "work.json",
+            {
+                "prototxt": str(model.prototxt.resolve()),
+                "weights": str(self.net.weights),
+                "mean": model.mean,
+                "end": model.end,
+                "settings": self.settings,
+            },
+        )
+        self._write(
+            "layers.json",
+            [
+                json_format.MessageToDict(layer, preserving_proto_field_name=True)
+                for layer in read_definition(model).layer
+            ],
+        )
+        np.savez(
+            folder / "weights.npz",
+            **{f"{name}:{i}": blob.data for name, blobs in self.net.params.items() for i, blob in enumerate(blobs)},
+        )
         np.save(folder / "picture.npy", self.picture)
 
     def _write(self, name, value):
@@ -72,7 +106,7 @@ class Work:
         factor = math.sqrt(1e6 * megapixels / (height * width))
         size = (round(factor * height), round(factor * width))
         name = f"picture-{megapixels}.npy"
-        np.save(self.folder / name, image.resize(self.picture, *size).clip(0, 255).astype(np.float32))
+        np.save(self.folder / name, dd.resize(self.picture, *size).clip(0, 255).astype(np.float32))
         return name, size
 
     def flops(self):
@@ -89,8 +123,11 @@ class Work:
 
     def _flops(self, height, width):
         sizes = self.net.sizes(height, width, self.model.end)
-        return {layer.name: 2 * math.prod(self.net.params[layer.name][0].shape) * math.prod(sizes[layer.top[0]])
-                for layer in self.net.layers_up_to(self.model.end) if layer.name in self.net.params}
+        return {
+            layer.name: 2 * math.prod(self.net.params[layer.name][0].shape) * math.prod(sizes[layer.top[0]])
+            for layer in self.net.layers_up_to(self.model.end)
+            if layer.name in self.net.params
+        }
 
     def run(self, module, threads, **request):
         """What a contender answers, in a process of its own.
@@ -112,8 +149,12 @@ class Work:
         environment = {**os.environ, "OMP_NUM_THREADS": count, "OPENBLAS_NUM_THREADS": count, "MKL_NUM_THREADS": count}
         request = {"folder": str(self.folder), "begin": time.time(), **request}
         busy, own, begin = machine.busy_seconds(), machine.childrens_seconds(), time.time()
-        done = subprocess.run([sys.executable, "-m", f"benchmarks.{module}", json.dumps(request)], env=environment,
-                              capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-m", f"benchmarks.{module}", json.dumps(request)],
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
         if done.returncode:
             raise RuntimeError(f"benchmarks.{module} failed:\n{done.stderr[-2000:]}")
         others = (machine.busy_seconds() - busy) - (machine.childrens_seconds() - own)
@@ -122,5 +163,10 @@ class Work:
     def description(self):
         """What was done, for the report."""
         height, width = self.picture.shape[:2]
-        return {**asdict(self.scale), "model": self.model.name, "end": self.model.end, "picture": [width, height],
-                "gigaflop": round(self.dream_flops() / 1e9, 1)}
+        return {
+            **asdict(self.scale),
+            "model": self.model.name,
+            "end": self.model.end,
+            "picture": [width, height],
+            "gigaflop": round(self.dream_flops() / 1e9, 1),
+        }

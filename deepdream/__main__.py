@@ -1,3 +1,5 @@
+"""`python -m deepdream`: the command."""
+
 from .cli import main
 
 main()

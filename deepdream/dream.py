@@ -1,220 +1,296 @@
-"""The step, the octaves, the loop: gradient ascent on a picture.
+"""The DeepDream of 2015: gradient ascent on an image. Read this first.
+
+Three ideas, one inside the other, as in Google's release:
+
+- an *objective* says what to raise at a layer (`deepdream.objectives`);
+- a *step* shifts the image at random, takes the gradient of the objective with respect to the image, adds it at a fixed
+  mean size, shifts back and clips (`_gradient_ascent_step`);
+- *octaves*: the image is first dreamt small; the detail that came of it is enlarged and dreamt on at the next size
+  (`_octaves`).
 
 `dream_steps` is the core, a generator of frozen `Step` records; `deepdream` drains it. Names, defaults and arithmetic
-are those of Google's release of 2015; where this departs from it, a comment says so.
+are those of the release. A departure from it is a comment at the line.
+
+The step sees the network only through `gradient_of(shifted image)`, which `deepdream.network.tiling` provides: for a
+whole image or tile by tile, on a CPU or a GPU.
 """
 
-import itertools
+from __future__ import annotations
+
 import logging
 import math
-import secrets
 from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
-import scipy.ndimage as nd
 
-from .checks import MOST_JITTER, MOST_STEP, check_count, check_number, shown
-from .ends import check_objective, named, resolve_end, weights_of
-from .errors import ImageError, LayerError, ParameterError
-from .image import check_image
-from .net import Net, deprocess, preprocess
+from ._types import Image, Layers, ObjectiveOrMapping, Planes
+from .errors import LayerError, ParameterError
+from .io.arrays import check_image
+from .network.layers import check_objective, format_layers, resolve_end, weights_of
+from .network.net import Net, check_net, deprocess, preprocess
+from .network.tiling import InputGradient, plan_tiles
 from .objectives import objective_L2
-from .tiles import Tiles, plan
+from .octaves import check_sizes, octave_shapes
+from .resampling import zoom_linear
+from .seeds import fresh_seed
+from .validation import MAX_JITTER, MAX_STEP_SIZE, check_count, check_flag, check_number, short_repr
 
 log = logging.getLogger(__name__)
 
-MOST_OCTAVES = 100
-SMALLEST = 16  # pixels a side: below this even the first layers see next to nothing
+GradientOf = Callable[[Planes], "tuple[Planes, float | None]"]
 
 
 @dataclass(frozen=True)
 class Step:
     """One step of a dream.
 
-    - `octave`, `iteration`: counted from zero, the smallest octave first.
-    - `image`: the picture after the step, float32 (h, w, 3) RGB at the octave's size; a copy.
-    - `objective`: what the objective returned before the step (NaN if it returns nothing).
+    Attributes:
+        octave: counted from zero, the smallest first.
+        iteration: counted from zero in each octave.
+        image: the image after the step, float32 (h, w, 3) RGB at the octave's size; a copy.
+        objective: what the objective returned before the step; NaN if it returns nothing.
     """
 
     octave: int
     iteration: int
-    image: np.ndarray
+    image: Image
     objective: float
 
 
-def fresh_seed():
-    """A seed nobody has used: an int below 2**32."""
-    return secrets.randbits(32)
+def deepdream(
+    net: Net,
+    base_img: Image,
+    iter_n: int = 10,
+    octave_n: int = 4,
+    octave_scale: float = 1.4,
+    end: Layers | None = None,
+    clip: bool = True,
+    objective: ObjectiveOrMapping = objective_L2,
+    step_size: float = 1.5,
+    jitter: int = 32,
+    seed: int | None = None,
+    tile: int | str | None = None,
+) -> Image:
+    """Dream: change an image so that a layer of the network responds more.
+
+    The image is first dreamt small; then the detail that came of it is enlarged and dreamt on at the next size, so that
+    large structures come before small ones. This is `deepdream` of the release of 2015, with its defaults.
+
+    Args:
+        net: the network, from `load` or `Net`.
+        base_img: the image, (H, W, 3) RGB 0..255.
+        iter_n: steps per octave.
+        octave_n: how many sizes.
+        octave_scale: the ratio of one size to the next.
+        end: the layer to raise, or several: {layer: weight}. `None`: the objective's own, else the network's.
+        clip: keep the values within 0..255.
+        objective: what to raise at `end`, see `deepdream.objectives`; a mapping has one for each of several layers.
+        step_size: mean change of a value in one step, on a scale of 0..255.
+        jitter: the largest random shift of the image in a step, in pixels.
+        seed: of the random shifts, 0..2**32-1; the same seed gives the same image. `None`: a fresh one.
+        tile: the longest side of what the network sees at once, in pixels, for images that do not fit into memory as a
+            whole; "auto": the largest that fits, no tiles if all fits. An image no larger than the tile is dreamt
+            exactly as without; in a larger one, creatures do not grow much larger than a tile.
+
+    Returns:
+        float32 (H, W, 3), RGB.
+
+    Raises:
+        ImageError: the image cannot be used or is too small or too large; before the first step.
+        LayerError: the layer cannot be dreamt; before the first step.
+        ParameterError: another argument is out of its range; before the first step.
+
+    Example:
+        >>> dream = dd.deepdream(net, dd.picture("clouds")[:90, :120], iter_n=2, octave_n=2, seed=1)
+        >>> dream.shape, dream.dtype
+        ((90, 120, 3), dtype('float32'))
+    """
+    steps = dream_steps(
+        net, base_img, iter_n, octave_n, octave_scale, end, clip, objective, step_size, jitter, seed, tile
+    )
+    return deque(steps, maxlen=1)[0].image
 
 
-def make_step(net, step_size=1.5, end=None, jitter=32, clip=True, objective=objective_L2, rng=None):
-    """One step of ascent on the picture in the network's input blob.
+def dream_steps(
+    net: Net,
+    base_img: Image,
+    iter_n: int = 10,
+    octave_n: int = 4,
+    octave_scale: float = 1.4,
+    end: Layers | None = None,
+    clip: bool = True,
+    objective: ObjectiveOrMapping = objective_L2,
+    step_size: float = 1.5,
+    jitter: int = 32,
+    seed: int | None = None,
+    tile: int | str | None = None,
+) -> Iterator[Step]:
+    """Dream, one step at a time.
 
-    The picture is shifted at random (so that no place is always at the same place of a window), its gradient is taken
-    and scaled to a mean magnitude of `step_size`, added, and the picture is shifted back.
+    Args:
+        net: the network, from `load` or `Net`. Other dreams on it may run between the steps.
+        base_img: the image, (H, W, 3) RGB 0..255. This and the arguments that follow are those of `deepdream`, and are
+            checked before the first step.
+        iter_n: see `deepdream`.
+        octave_n: see `deepdream`.
+        octave_scale: see `deepdream`.
+        end: see `deepdream`.
+        clip: see `deepdream`.
+        objective: see `deepdream`.
+        step_size: see `deepdream`.
+        jitter: see `deepdream`.
+        seed: see `deepdream`.
+        tile: see `deepdream`.
 
-    **Arguments:**
+    Returns:
+        An iterator of `octave_n * iter_n` `Step` records.
 
-    - `net`: a `Net`; `net.input.data[0]` holds the picture, (3, H, W), and is changed.
-    - `step_size`: mean change of a value, in units of 0..255.
-    - `end`: the layer to raise, or several: {layer: weight}; `None`: the objective's, else the network's own.
-    - `jitter`: the largest shift in pixels, either way.
-    - `clip`: keep the values within 0..255.
-    - `objective`: what to raise at `end`, see `deepdream.objectives`; a mapping has one for each of several layers.
-    - `rng`: a `numpy.random.RandomState`; `None`: a fresh one.
+    Raises:
+        ImageError, LayerError, ParameterError: as `deepdream`.
 
-    **Returns:** what the objective returned, a float (NaN if nothing).
+    Example:
+        >>> steps = dd.dream_steps(net, dd.picture("clouds")[:90, :120], iter_n=2, octave_n=2, seed=1)
+        >>> [(step.octave, step.iteration, step.image.shape) for step in steps]
+        [(0, 0, (64, 86, 3)), (0, 1, (64, 86, 3)), (1, 0, (90, 120, 3)), (1, 1, (90, 120, 3))]
+    """
+    check_net(net)
+    base_img = check_image(base_img)
+    check_count("iter_n", iter_n, 1, "the number of iterations")
+    check_count("jitter", jitter, 0, "the jitter in pixels", MAX_JITTER)
+    check_number("step_size", step_size, -MAX_STEP_SIZE, "the step size", MAX_STEP_SIZE)
+    check_flag("clip", clip, "whether to keep the values within 0..255")
+    end = _resolve(net, end, objective)
+    height, width = base_img.shape[:2]
+    shapes = octave_shapes(height, width, octave_n, octave_scale)
+    check_sizes(net, end, shapes, octave_scale)
+    seed = fresh_seed() if seed is None else seed
+    check_count("seed", seed, 0, "the seed", 2**32 - 1)
+    tile_side = plan_tiles(net, end, shapes, tile)
+    step = partial(
+        _gradient_ascent_step,
+        gradient_of=InputGradient(net, end, objective, tile_side, seed, may_shrink=tile is not None),
+        # NumPy's frozen generator: what np.random.seed(seed) gave the release's global one.
+        rng=np.random.RandomState(seed),
+        step_size=step_size,
+        jitter=jitter,
+        limits=(-net.mean, 255 - net.mean) if clip else None,
+        layers=format_layers(end),
+    )
+    return _octaves(net, preprocess(net, base_img), shapes, iter_n, step)
+
+
+def _octaves(
+    net: Net, planes: Planes, shapes: Sequence[tuple[int, int]], iter_n: int, step: Callable[[Planes], float]
+) -> Iterator[Step]:
+    """Dream at each of `shapes`, the smallest first, and carry the detail from one to the next."""
+    bases = [planes]  # the largest first, so that each can be dropped when its octave begins
+    for shape in shapes[-2::-1]:
+        bases.append(zoom_linear(bases[-1], shape))
+    detail = np.zeros_like(bases[-1])
+    for octave in range(len(shapes)):
+        base = bases.pop()
+        image = base + zoom_linear(detail, base.shape[1:])
+        for iteration in range(iter_n):
+            value = step(image)
+            yield Step(octave, iteration, deprocess(net, image), value)
+        detail = image - base
+
+
+def _gradient_ascent_step(
+    image: Planes,
+    gradient_of: GradientOf,
+    rng: np.random.RandomState,
+    step_size: float,
+    jitter: int,
+    limits: tuple[Planes, Planes] | None,
+    layers: str,
+) -> float:
+    """Change `image`, (3, H, W), in place by one step; returns the objective's value before it."""
+    # Shift at random, so that no place of the image is always at the same place of a layer's windows.
+    ox, oy = rng.randint(-jitter, jitter + 1, 2)
+    shifted = np.roll(image, (oy, ox), (-2, -1))
+
+    with np.errstate(over="ignore", invalid="ignore"):  # NumPy would warn of what is refused in the next lines
+        gradient, value = gradient_of(shifted)
+        magnitude = np.abs(gradient).mean()
+    if not np.isfinite(magnitude):
+        raise LayerError(f"the gradient at {layers} is not finite: the objective or the weights overflow")
+
+    # Normalised ascent. The release divides by the bare mean; a layer that does not respond at all would turn the image
+    # into NaN.
+    if magnitude > 0:
+        gradient *= np.float32(step_size / magnitude)
+        shifted += gradient
+    else:
+        log.warning("zero gradient at %s: this step left the image unchanged", layers)
+
+    image[...] = np.roll(shifted, (-oy, -ox), (-2, -1))
+    if limits is not None:
+        np.clip(image, *limits, out=image)
+    return math.nan if value is None else float(value)
+
+
+def make_step(
+    net: Net,
+    step_size: float = 1.5,
+    end: Layers | None = None,
+    jitter: int = 32,
+    clip: bool = True,
+    objective: ObjectiveOrMapping = objective_L2,
+    rng: np.random.RandomState | None = None,
+) -> float:
+    """One step of gradient ascent on the image in the network's input blob: `make_step` of the release of 2015.
+
+    The image is shifted at random, its gradient is taken and scaled to a mean magnitude of `step_size`, added, and the
+    image is shifted back.
+
+    Args:
+        net: a `Net`; `net.input.data[0]` holds the image, (3, H, W), and is changed.
+        step_size: mean change of a value, on a scale of 0..255.
+        end: the layer to raise, or several: {layer: weight}. `None`: the objective's own, else the network's.
+        jitter: the largest shift in pixels, either way.
+        clip: keep the values within 0..255.
+        objective: what to raise at `end`, see `deepdream.objectives`; a mapping has one for each of several layers.
+        rng: the random generator of the shifts; `None`: a fresh one.
+
+    Returns:
+        What the objective returned before the step, a float; NaN if it returned nothing.
+
+    Raises:
+        LayerError, ParameterError: as `deepdream`.
+
+    Example:
+        >>> net.input.reshape(1, 3, 64, 64)
+        >>> net.input.data[0] = dd.preprocess(net, dd.picture("clouds")[:64, :64])
+        >>> value = dd.make_step(net, jitter=4)
+        >>> value > 0
+        True
     """
     end = _resolve(net, end, objective)
-    with net.alone:
-        picture = net.input.data[0].copy()
-        value = _ascend(net, picture, end, objective, step_size, jitter, clip,
-                        rng if rng is not None else np.random.RandomState(fresh_seed()), Tiles())
-        net.input.data[0] = picture
+    check_number("step_size", step_size, -MAX_STEP_SIZE, "the step size", MAX_STEP_SIZE)
+    check_count("jitter", jitter, 0, "the jitter in pixels", MAX_JITTER)
+    check_flag("clip", clip, "whether to keep the values within 0..255")
+    if rng is None:
+        rng = np.random.RandomState(fresh_seed())
+    elif not hasattr(rng, "randint"):
+        raise ParameterError(f"rng={short_repr(rng)}: it must be a numpy.random.RandomState, or None for a fresh one")
+    with net.lock:
+        image = net.input.data[0].copy()
+        limits = (-net.mean, 255 - net.mean) if clip else None
+        gradient_of = InputGradient(net, end, objective)
+        value = _gradient_ascent_step(image, gradient_of, rng, step_size, jitter, limits, format_layers(end))
+        net.input.data[0] = image
     return value
 
 
-def _resolve(net, end, objective):
-    """The end of a dream that is about to begin, all of what `resolve_end` checks checked, and that there is more."""
+def _resolve(net: Net, end: Layers | None, objective: Any) -> Layers:
+    """The layers of a dream that is about to begin, checked, and that there is an objective."""
     check_net(net)
     end = resolve_end(net, end, objective)
     if objective is None:  # to `resolve_end` that is no mistake
         check_objective(next(iter(weights_of(end))), objective)
     return end
-
-
-def check_net(net):
-    """Refuse what is no `Net`."""
-    if not isinstance(net, Net):
-        raise ParameterError(f"net={shown(net)}: it must be a deepdream.Net, such as deepdream.load('bvlc_googlenet')")
-
-
-def _ascend(net, picture, end, objective, step_size, jitter, clip, rng, tiles):
-    """Change `picture`, (3, H, W), in place by one step; returns the objective's value before it."""
-    ox, oy = rng.randint(-jitter, jitter + 1, 2)
-    with np.errstate(over="ignore", invalid="ignore"):  # NumPy would warn of what is refused in the next line
-        gradient, magnitude, value = tiles.gradient(net, picture, (oy, ox), end, objective)
-    if not np.isfinite(magnitude):
-        raise LayerError(f"the gradient at {named(end)} is not finite: the objective or the weights overflow")
-    # The release divides by the bare mean; a layer that does not respond at all would turn the picture into NaN.
-    if magnitude > 0:
-        gradient *= np.float32(step_size / magnitude)
-        picture += gradient
-    else:
-        log.warning("nothing in the picture moves %s: the gradient is zero and this step changes nothing", named(end))
-    if clip:
-        np.clip(picture, -net.mean, 255 - net.mean, out=picture)
-    return math.nan if value is None else float(value)
-
-
-def dream_steps(net, base_img, iter_n=10, octave_n=4, octave_scale=1.4, end=None, clip=True, objective=objective_L2,
-                step_size=1.5, jitter=32, seed=None, tile=None):
-    """Dream, one step at a time. The arguments are those of `deepdream`, and are checked before the first step.
-
-    **Returns:** an iterator of `octave_n * iter_n` `Step` records. Other dreams on the same network may run between
-    its steps.
-    """
-    check_net(net)
-    base_img = check_image(base_img)
-    check_count("iter_n", iter_n, 1, "the number of iterations")
-    check_count("jitter", jitter, 0, "the jitter in pixels", MOST_JITTER)
-    check_number("step_size", step_size, -MOST_STEP, "the step size", MOST_STEP)
-    end = _resolve(net, end, objective)
-    shapes = octave_shapes(*base_img.shape[:2], octave_n, octave_scale)
-    check_sizes(net, end, shapes, octave_scale)
-    seed = fresh_seed() if seed is None else seed
-    check_count("seed", seed, 0, "the seed", 2**32 - 1)
-    tiles = Tiles(plan(net, end, shapes, tile), seed, may_shrink=tile is not None)
-    # NumPy's frozen generator: what np.random.seed(seed) gave the release's global one.
-    step = partial(_ascend, net, end=end, objective=objective, step_size=step_size, jitter=jitter, clip=clip,
-                   rng=np.random.RandomState(seed), tiles=tiles)
-    return _octaves(net, preprocess(net, base_img), shapes, iter_n, step)
-
-
-def _octaves(net, chw, shapes, iter_n, step):
-    bases = [chw]  # the largest first, so that each can be dropped when its octave begins
-    for shape in shapes[-2::-1]:
-        bases.append(_zoom(bases[-1], shape))
-    detail = np.zeros_like(bases[-1])
-    for octave in range(len(shapes)):
-        base = bases.pop()
-        picture = base + _zoom(detail, base.shape[1:])
-        for iteration in range(iter_n):
-            value = step(picture)
-            yield Step(octave, iteration, deprocess(net, picture), value)
-        detail = picture - base
-
-
-def deepdream(net, base_img, iter_n=10, octave_n=4, octave_scale=1.4, end=None, clip=True, objective=objective_L2,
-              step_size=1.5, jitter=32, seed=None, tile=None):
-    """Dream: change a picture so that a layer of the network responds more.
-
-    The picture is first dreamt small, then the detail that came of it is enlarged and dreamt on at the next size, so
-    that large structures come before small ones.
-
-    **Arguments:**
-
-    - `net`: a `Net`.
-    - `base_img`: the picture, (H, W, 3) RGB 0..255.
-    - `iter_n`: steps per octave.
-    - `octave_n`, `octave_scale`: how many sizes, and the ratio of one to the next.
-    - `end`: the layer to raise, or several: {layer: weight}; `None`: the objective's, else the network's own.
-    - `clip`: keep the values within 0..255.
-    - `objective`: what to raise at `end`, see `deepdream.objectives`; a mapping has one for each of several layers.
-    - `step_size`: mean change of a value in one step, in units of 0..255.
-    - `jitter`: the largest random shift of the picture in a step, in pixels.
-    - `seed`: of the random shifts, an int in 0..2**32-1; the same seed gives the same picture. `None`: a fresh one.
-    - `tile`: the longest side of what the network sees at once, in pixels, for pictures that do not fit into memory as
-      a whole; "auto": the largest that fits, no tiles if all fits. A picture no larger than the tile is dreamt exactly
-      as without; of a larger one, creatures do not grow much larger than a tile.
-
-    **Returns:** float32 (H, W, 3), RGB.
-
-    **Raises:** `ImageError`, `LayerError` or `ParameterError`, before the first step.
-    """
-    steps = dream_steps(net, base_img, iter_n, octave_n, octave_scale, end, clip, objective, step_size, jitter, seed,
-                        tile)
-    return deque(steps, maxlen=1)[0].image
-
-
-def octave_shapes(height, width, octave_n, octave_scale):
-    """(height, width) of each octave, the smallest first; the last is the picture's own.
-
-    **Raises:** `ParameterError` for a number or scale that cannot be.
-    """
-    check_count("octave_n", octave_n, 1, "the number of octaves", MOST_OCTAVES)
-    check_number("octave_scale", octave_scale, 1, "the octave scale")
-    shapes = [(height, width)]
-    for _ in range(octave_n - 1):
-        shapes.insert(0, tuple(round(n * (1.0 / octave_scale)) for n in shapes[0]))
-    return shapes
-
-
-def _zoom(chw, shape):
-    """A (3, H, W) array at another height and width, linearly interpolated, as the release did."""
-    if chw.shape[1:] == tuple(shape):
-        return chw
-    factors = [n / old for n, old in zip(shape, chw.shape[1:])]
-    return nd.zoom(chw, (1, *factors), order=1)
-
-
-def check_sizes(net, end, shapes, octave_scale):
-    """Refuse octaves that are too small for the network, and say what would fit."""
-    fit = sum(_large_enough(net, end, *shape) for shape in shapes)
-    if fit == len(shapes):
-        return
-    height, width = shapes[0]
-    needed = next(n for n in itertools.count(SMALLEST) if _large_enough(net, end, n, n))
-    refusal = f"{width}×{height} pixels are too few to dream {named(end)}, at least {needed} a side are needed"
-    if not fit:
-        raise ImageError(f"{refusal}: use a larger picture or a lower layer")
-    raise ImageError(f"{refusal} (octave 1 of {len(shapes)}, the smallest): ask for at most {fit} "
-                     f"octave{'s' * (fit > 1)} at scale {octave_scale:g}, or use a larger picture")
-
-
-def _large_enough(net, end, height, width):
-    """Whether a picture of this size leaves every layer up to `end` at least one value."""
-    sizes = net.sizes(height, width, end).values()
-    return min(height, width) >= SMALLEST and all(min(size) >= 1 for size in sizes if size)

@@ -1,12 +1,21 @@
-"""What can go wrong, as exceptions. Each message names the value, the limit and the fix, in one line."""
+"""What can go wrong, as exceptions. Each message names the value, the limit and the fix, in one line.
+
+DreamError
+├── ImageError
+├── LayerError
+├── ModelError
+├── ParameterError      also a ValueError
+├── VideoError
+└── WeightsError
+"""
 
 
 class DreamError(Exception):
-    """Anything deepdream refuses or cannot do; the classes below say which part of the work it concerns."""
+    """Anything that deepdream refuses or cannot do; its subclasses say which part of the work it concerns."""
 
 
 class ImageError(DreamError):
-    """A picture that cannot be read, used or written."""
+    """An image that cannot be read, used or written."""
 
 
 class LayerError(DreamError):
@@ -18,12 +27,12 @@ class ModelError(DreamError):
 
 
 class ParameterError(DreamError, ValueError):
-    """A number outside its range: iterations, octaves, scale, step, jitter, seed."""
+    """An argument of the wrong type or outside its range."""
 
 
 class VideoError(DreamError):
-    """A film that cannot be read, dreamt or written."""
+    """A video that cannot be read, dreamt or written."""
 
 
 class WeightsError(DreamError):
-    """Weights that cannot be had, are damaged, or belong to another network."""
+    """Weights that are missing, are damaged, or belong to another network."""

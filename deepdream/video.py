@@ -1,68 +1,117 @@
-"""Dreams on a video: frame by frame, with what was dreamt carried along by what moves.
+"""Dreams on a video: frame by frame, with the dream carried along by what moves.
 
 Each frame dreamt by itself would flicker: the dream finds other things in every one. Here the *detail* of the frame
-before, what its dream added to it, is moved to where its places are now (`deepdream.flow`), the dream begins with it,
-and what it adds is blended with it. `video_frames` is the core, a generator of `Frame` records.
+before, what its dream added to it, is moved to where its pixels are now (`deepdream.optical_flow`), the dream begins
+with it, and what it adds is blended with it. `video_frames` is the core, a generator of `Frame` records.
 """
 
+from __future__ import annotations
+
 import itertools
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-from .cluster import render_on_cluster
-from .dream import deepdream, fresh_seed
+from ._types import Image
+from .dream import deepdream
 from .errors import ParameterError, VideoError
-from .flow import motion, warp
-from .image import check_image
-from .zoom import Frame, is_number, settle
+from .frame import Frame, check_after, fix_settings
+from .io.arrays import check_image
+from .network.net import Net, check_net
+from .optical_flow import motion, warp
+from .seeds import fresh_seed
+from .validation import check_count, check_number, short_repr
 
-CARRY = 0.7
 
-
-def video_frames(net, images, carry=CARRY, strength=1.0, seed=None, after=None, **dream):
+def video_frames(
+    net: Net,
+    images: Iterable[ArrayLike],
+    carry: float = 0.7,
+    strength: float = 1.0,
+    seed: int | None = None,
+    after: Frame | None = None,
+    **dream: Any,
+) -> Iterator[Frame]:
     """Dream on one frame after the other.
 
-    **Arguments:**
+    Args:
+        net: the network.
+        images: the frames, (H, W, 3) RGB 0..255, all of one size: a `Video`, a list, a generator.
+        carry: how much of the dream is carried along from the frame before, 0..1, where the motion is certain: 0
+            dreams every frame by itself, 1 dreams anew only what comes into view. Above 0 it needs OpenCV (the extra
+            `video`).
+        strength: how much of the dream goes into the frame, 0..1.
+        seed: of every frame's random shifts, 0..2**32-1; the same seed gives the same frames. `None`: a fresh one.
+        after: a frame of the same run, to go on after it. `images` are those from the beginning all the same.
+        dream: other arguments of `deepdream`: `iter_n`, `octave_n`, `octave_scale`, `end`, `clip`, `objective`,
+            `step_size`, `jitter`, `tile`.
 
-    - `net`: a `Net`.
-    - `images`: the frames, (H, W, 3) RGB 0..255, all of one size: a `Video`, a list, a generator.
-    - `carry`: how much of the dream is carried along from the frame before, 0..1, where the motion is certain: 0
-      dreams every frame by itself, 1 dreams anew only what comes into view.
-    - `strength`: how much of the dream goes into the frame, 0..1.
-    - `seed`: of every frame's random shifts, an int in 0..2**32-1. `None`: a fresh one.
-    - `after`: a `Frame` of the same run, to go on behind it. `images` are those from the beginning all the same.
-    - `dream`: what else `deepdream` takes: `iter_n`, `octave_n`, `end`, `objective`, `tile` and so on.
+    Returns:
+        An iterator of `Frame` records, one for each of `images` that comes after `after`.
 
-    **Returns:** an iterator of `Frame` records, one for each of `images`.
+    Raises:
+        DreamError: OpenCV is missing; at the second frame.
+        ImageError: as `deepdream`; for the first frame before the first dream.
+        LayerError: as `deepdream`; before the first dream.
+        ParameterError: another argument is out of its range or unknown; before the first dream.
+        VideoError: a frame has another size than the one before; when its turn comes.
 
-    **Raises:** what `deepdream` raises, before the first dream; `VideoError` if a frame has another size.
+    Example:
+        >>> cat = dd.picture("cat")
+        >>> images = [cat[:64, :64], cat[:64, 2:66]]
+        >>> frames = dd.video_frames(net, images, seed=1, iter_n=1, octave_n=1)
+        >>> [(frame.index, frame.image.shape) for frame in frames]
+        [(0, (64, 64, 3)), (1, (64, 64, 3))]
     """
-    for name, value in (("carry", carry), ("strength", strength)):
-        if not is_number(value) or not 0 <= value <= 1:
-            raise ParameterError(f"{name}={value!r}: must be a number from 0 to 1")
+    check_net(net)
+    check_number("carry", carry, 0, "the part of the dream that is carried along", 1)
+    check_number("strength", strength, 0, "the strength of the dream", 1)
     seed = fresh_seed() if seed is None else seed
-    images = iter(images)
-    first = next(images, None)
-    if first is None:
+    check_count("seed", seed, 0, "the seed", 2**32 - 1)
+    check_after(after, None)
+    try:
+        images = iter(images)
+    except TypeError:
+        raise ParameterError(
+            f"images={short_repr(images)}: they must be a list, a generator or a deepdream.Video of images (H, W, 3)"
+        ) from None
+    try:
+        first = next(images)
+    except StopIteration:
         return iter(())
-    dream = settle(net, check_image(first), seed=seed, **dream)
+    img = check_image(first)
+    if carry and strength:
+        check_after(after, img.shape)
+    dream = fix_settings(net, img, seed=seed, **dream)
     return _frames(net, itertools.chain([first], images), carry, strength, after, {**dream, "seed": seed})
 
 
-def _frames(net, images, carry, strength, after, dream):
-    source_before = result = None
-    for index, source in enumerate(images):
-        source = check_image(source)
+def _frames(
+    net: Net,
+    images: Iterable[ArrayLike],
+    carry: float,
+    strength: float,
+    after: Frame | None,
+    dream: dict[str, Any],
+) -> Iterator[Frame]:
+    source_before: Image | None = None
+    result: Image | None = None
+    for index, given in enumerate(images):
+        source = check_image(given)
         if source_before is not None and source.shape != source_before.shape:
-            raise VideoError(f"frame {index} is {source.shape[1]}×{source.shape[0]}, the one before "
-                             f"{source_before.shape[1]}×{source_before.shape[0]}; frames must have one size")
+            raise VideoError(
+                f"frame {index} is {source.shape[1]}×{source.shape[0]}, the one before "
+                f"{source_before.shape[1]}×{source_before.shape[0]}; frames must have one size"
+            )
         if after is not None and index <= after.index:
             result = after.image
         else:
-            if carry and strength and source_before is not None:
-                carried = _carried(source_before, source, (result - source_before) / np.float32(strength), carry)
-                dreamt = source + _detail(net, source, carried, dream)
+            if carry and strength and source_before is not None and result is not None:
+                detail = (result - source_before) / np.float32(strength)
+                moved, weight = _move_detail(source_before, source, detail, carry)
+                dreamt = source + _blended_detail(net, source, moved, weight, dream)
             else:
                 dreamt = deepdream(net, source, **dream)
             result = dreamt if strength == 1 else source + np.float32(strength) * (dreamt - source)
@@ -72,49 +121,27 @@ def _frames(net, images, carry, strength, after, dream):
         source_before = source
 
 
-def _carried(before, now, detail, carry):
-    """(detail, weight): the detail of the frame before at its places in this one, and how much it counts, (H, W, 1)."""
+def _move_detail(before: Image, now: Image, detail: Image, carry: float) -> tuple[Image, NDArray[np.float32]]:
+    """Move the detail of the frame before to its position in this one.
+
+    Args:
+        before: the frame before, as it was read.
+        now: this frame.
+        detail: of the frame before, (H, W, 3).
+        carry: see `video_frames`.
+
+    Returns:
+        (detail, weight): the moved detail, and how much it counts at each pixel, float32 (H, W, 1).
+    """
     flow, trust = motion(before, now)
     return warp(detail, flow, smooth=True), np.float32(carry) * trust[:, :, None]
 
 
-def _detail(net, source, carried, dream):
-    """What a dream adds to a frame, together with what is carried along to it."""
-    before, weight = carried
-    start = np.clip(source + weight * before, 0, 255)
+def _blended_detail(net: Net, source: Image, moved: Image, weight: NDArray[np.float32], dream: dict[str, Any]) -> Image:
+    """What a dream adds to a frame, blended with the detail that was moved to it."""
+    start = np.clip(source + weight * moved, 0, 255)
     fresh = deepdream(net, start, **dream) - start
-    detail = weight * before + (1 - weight) * fresh
+    detail = weight * moved + (1 - weight) * fresh
     # What differs from dream to dream averages out; without this, the dream would grow fainter from frame to frame.
     size, wanted = (np.sqrt(np.mean(np.square(each))) for each in (detail, fresh))
     return detail * (wanted / size) if size > 0 else detail
-
-
-def video_into(run, net, images, carry, **dream):
-    """The dreamt frames of a video that are not yet in its folder.
-
-    **Arguments:** `run`: a `FrameFolder` whose recipe has been begun; `images`: the frames from the beginning; the
-    others as in `video_frames`, among them the run's `seed`.
-
-    **Returns:** an iterator of the paths of the new frames, each as soon as it is written.
-    """
-    after = Frame(run.done - 1, run.state.get("image"), dream["seed"]) if run.done else None
-    for frame in video_frames(net, images, carry, after=after, **dream):
-        yield run.save(frame.index, frame.image, **({"image": frame.image} if carry else {}))
-
-
-def video_on_cluster(run, images, guide=None, **where):
-    """As `video_into`, every frame by itself, on a Dask cluster.
-
-    **Arguments:** `run`; `images`; `guide`: of a guided dream, an array; `where`: as in `render_on_cluster`.
-
-    **Raises:** also `VideoError` if a frame cannot be dreamt on any of them.
-    """
-    alone = replace(run.recipe, kind="dream", more={}, input_sha256=None, max_size=None)
-    jobs = ((index, alone, image, guide) for index, image in enumerate(images) if index >= run.done)
-    early = {}  # frames that were done before one that comes before them
-    for index, result in render_on_cluster(jobs, **where):
-        if isinstance(result, Exception):
-            raise VideoError(f"frame {index} could not be dreamt: {result}")
-        early[index] = result[0]
-        while run.done in early:
-            yield run.save(run.done, early.pop(run.done))

@@ -1,98 +1,107 @@
-"""The zoom of 2015: dream, go a little into the picture, dream on what is seen there, and so on.
+"""The zoom of 2015: dream, zoom a little into the image, dream on the result, and so on.
 
-`zoom_frames` is the core, a generator of `Frame` records; it feeds the float32 picture back, not the file's 8 bits.
+`zoom_frames` is the core, a generator of `Frame` records; it feeds the float32 image back, not the file's 8 bits.
 """
 
+from __future__ import annotations
+
 import functools
-import inspect
 import itertools
 import math
 import warnings
 from collections import deque
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import scipy.ndimage as nd
+from numpy.typing import ArrayLike
 
-from .checks import is_number, shown
-from .dream import dream_steps, fresh_seed, octave_shapes, resolve_end
+from ._types import Image
+from .dream import dream_steps
 from .errors import ParameterError
-from .image import check_image
-from .tiles import plan
+from .frame import Frame, check_after, fix_settings
+from .io.arrays import check_image
+from .network.net import Net, check_net
+from .seeds import frame_seed, fresh_seed
+from .validation import check_count, check_number, is_number, short_repr
 
 
-@dataclass(frozen=True)
-class Frame:
-    """One frame of a zoom or a video.
-
-    - `index`: counted from zero.
-    - `image`: the dream, float32 (H, W, 3) RGB; a copy.
-    - `seed`: of this frame's random shifts.
-    """
-
-    index: int
-    image: np.ndarray
-    seed: int
-
-
-def zoom_frames(net, img, frame_n=100, scale=0.05, rotate=0.0, strength=1.0, seed=None, after=None, **dream):
+def zoom_frames(
+    net: Net,
+    img: ArrayLike,
+    frame_n: int | None = 100,
+    scale: float = 0.05,
+    rotate: float = 0.0,
+    strength: float = 1.0,
+    seed: int | None = None,
+    after: Frame | None = None,
+    **dream: Any,
+) -> Iterator[Frame]:
     """Dream, zoom in, dream again: the feedback loop of the 2015 release.
 
-    **Arguments:**
+    Args:
+        net: the network.
+        img: the image to begin with, (H, W, 3) RGB 0..255; every frame has its size.
+        frame_n: how many frames the whole run has; `None`: no end.
+        scale: how much of the image's width and height is left out from one frame to the next, between -1 and 1; below
+            0, how much is added around it.
+        rotate: degrees that the image turns counterclockwise from one frame to the next.
+        strength: how much of each dream goes into its frame, 0..1; the rest is what the dream began with.
+        seed: of the run, 0..2**32-1; the same seed gives the same frames. `None`: a fresh one.
+        after: a frame of the same run, to go on after it; the frames are those of a run that never stopped.
+        dream: other arguments of `deepdream`: `iter_n`, `octave_n`, `octave_scale`, `end`, `clip`, `objective`,
+            `step_size`, `jitter`, `tile`.
 
-    - `net`: a `Net`.
-    - `img`: the picture to begin with, (H, W, 3) RGB 0..255; every frame has its size.
-    - `frame_n`: how many frames; `None`: no end.
-    - `scale`: how much of the picture's width and height is left out from one frame to the next; below 0, how much is
-      added around it.
-    - `rotate`: degrees that the picture turns counterclockwise from one frame to the next.
-    - `strength`: how much of each dream goes into its frame, 0..1; the rest is what it began with.
-    - `seed`: of the run, an int in 0..2**32-1; the same seed gives the same frames. `None`: a fresh one.
-    - `after`: a `Frame` of the same run, to go on behind it; the frames are those of a run that never stopped.
-    - `dream`: what else `deepdream` takes: `iter_n`, `octave_n`, `end`, `objective`, `tile` and so on.
+    Returns:
+        An iterator of `Frame` records, up to number `frame_n - 1`.
 
-    **Returns:** an iterator of `Frame` records, as long as `frame_n` asks.
+    Raises:
+        ImageError: as `deepdream`; before the first frame.
+        LayerError: as `deepdream`; before the first frame.
+        ParameterError: another argument is out of its range or unknown; before the first frame.
 
-    **Raises:** what `deepdream` raises, before the first frame.
+    Example:
+        >>> frames = dd.zoom_frames(net, dd.picture("cat")[:64, :64], frame_n=2, seed=1, iter_n=1, octave_n=1)
+        >>> [(frame.index, frame.image.shape) for frame in frames]
+        [(0, (64, 64, 3)), (1, (64, 64, 3))]
     """
+    check_net(net)
     img = check_image(img)
-    if frame_n is not None and (isinstance(frame_n, bool) or not isinstance(frame_n, (int, np.integer)) or frame_n < 1):
-        raise ParameterError(f"frame_n={shown(frame_n)}: the number of frames must be a whole number, 1 or more, or "
-                             "None")
-    check_move(scale, rotate)
-    if not is_number(strength) or not 0 <= strength <= 1:
-        raise ParameterError(f"strength={shown(strength)}: the part of the dream must be a number from 0 to 1")
+    if frame_n is not None:
+        check_count("frame_n", frame_n, 1, "the number of frames (None: no end)")
+    check_zoom(scale, rotate)
+    check_number("strength", strength, 0, "the strength of the dream", 1)
+    check_after(after, img.shape)
     seed = fresh_seed() if seed is None else seed
-    dream = settle(net, img, seed=seed, **dream)
-    return _frames(net, img, frame_n, functools.partial(zoom, scale=scale, rotate=rotate), strength, seed, after, dream)
+    dream = fix_settings(net, img, seed=seed, **dream)
+    move = functools.partial(zoom, scale=scale, rotate=rotate)
+    return _frames(net, img, frame_n, move, strength, seed, after, dream)
 
 
-def check_move(scale, rotate):
-    """Refuse what is no way from one frame of a zoom to the next; the arguments are those of `zoom_frames`."""
-    if not is_number(scale) or not -1 < scale < 1:
-        raise ParameterError(f"scale={shown(scale)}: what is left out from one frame to the next must be a number "
-                             "between -1 and 1")
-    if not is_number(rotate):
-        raise ParameterError(f"rotate={shown(rotate)}: the rotation in degrees must be a finite number")
+def check_zoom(scale: Any, rotate: Any) -> None:
+    """Validate `scale` and `rotate` of `zoom_frames`.
 
-
-def settle(net, img, seed, **dream):
-    """The arguments of a dream, checked before the first of many frames is dreamt.
-
-    **Returns:** `dream` with a tile that is no longer "auto": the memory that is free at a later frame must not decide
-    how it looks.
+    Raises:
+        ParameterError: one of them is out of its range.
     """
-    dream_steps(net, img, seed=seed, **dream)  # checks everything, and dreams nothing before it is asked
-    if dream.get("tile") != "auto":
-        return dream
-    given = inspect.signature(dream_steps).bind(net, img, **dream)
-    given.apply_defaults()
-    full = given.arguments
-    shapes = octave_shapes(*img.shape[:2], full["octave_n"], full["octave_scale"])
-    return {**dream, "tile": plan(net, resolve_end(net, full["end"], full["objective"]), shapes, "auto")}
+    if not is_number(scale) or not -1 < scale < 1:
+        raise ParameterError(
+            f"scale={short_repr(scale)}: what is left out from one frame to the next must be a number between -1 and 1"
+        )
+    check_number("rotate", rotate, -math.inf, "the rotation in degrees")
 
 
-def _frames(net, img, frame_n, move, strength, seed, after, dream):
+def _frames(
+    net: Net,
+    img: Image,
+    frame_n: int | None,
+    move: Callable[[Image], Image],
+    strength: float,
+    seed: int,
+    after: Frame | None,
+    dream: dict[str, Any],
+) -> Iterator[Frame]:
     first = 0 if after is None else after.index + 1
     image = img if after is None else after.image
     for index in itertools.count(first) if frame_n is None else range(first, frame_n):
@@ -101,48 +110,26 @@ def _frames(net, img, frame_n, move, strength, seed, after, dream):
         steps = dream_steps(net, image, seed=frame_seed(seed, index), **dream)
         result = deque(steps, maxlen=1)[0].image
         image = result if strength == 1 else image + np.float32(strength) * (result - image)
-        # A copy, because whoever gets the frame may draw on it.
+        # A copy, because the caller may draw on it.
         yield Frame(index, image.copy(), frame_seed(seed, index))
 
 
-def zoom_into(run, net, img, frame_n, scale, rotate, **dream):
-    """The frames of a zoom that are not yet in its folder.
+def zoom(img: Image, scale: float = 0.05, rotate: float = 0.0) -> Image:
+    """Zoom into an image: what the next frame of a zoom begins with.
 
-    **Arguments:** `run`: a `FrameFolder` whose recipe has been begun; the others as in `zoom_frames`, among them the
-    run's `seed`.
+    Args:
+        img: (H, W, 3).
+        scale: see `zoom_frames`.
+        rotate: see `zoom_frames`.
 
-    **Returns:** an iterator of the paths of the new frames, each as soon as it is written.
-    """
-    after = Frame(run.done - 1, run.state["image"], dream["seed"]) if run.done else None
-    for frame in zoom_frames(net, img, max(frame_n, 1), scale, rotate, after=after, **dream):
-        recipe = replace(run.recipe, more={**run.recipe.more, "frame": frame.index})
-        yield run.save(frame.index, frame.image, recipe, image=frame.image)
-
-
-def frame_seed(seed, index):
-    """The seed of one frame: the run's own for the first, numbers derived from it for the others.
-
-    The release's frames drew from one stream that ran on. A seed for each frame makes it one that can be dreamt by
-    itself, and needs no state but the frame before.
-
-    **Returns:** an int below 2**32.
-    """
-    # The algorithm of SeedSequence is frozen, as RandomState is.
-    return int(seed) if index == 0 else int(np.random.SeedSequence([seed, index]).generate_state(1)[0])
-
-
-def zoom(img, scale=0.05, rotate=0.0):
-    """Go into a picture: what the next frame of a zoom begins with.
-
-    **Arguments:** `img`: (H, W, 3); `scale`, `rotate`: as in `zoom_frames`.
-
-    **Returns:** float32 (H, W, 3), linearly interpolated; what lies outside the picture is its mirror image.
+    Returns:
+        float32 (H, W, 3), linearly interpolated; outside the image lies its mirror image.
     """
     centre = np.array(img.shape[:2]) / 2
     matrix = np.full(2, 1.0 - scale)  # the diagonal alone, for which SciPy has a faster way
     offset = centre * scale
     if rotate:
-        # From a place in the new picture to the place it comes from: rows grow downwards, so this turns the other way.
+        # From a position in the new image to where it comes from: rows grow downwards, so this turns the other way.
         sine, cosine = math.sin(math.radians(rotate)), math.cos(math.radians(rotate))
         matrix = (1.0 - scale) * np.array([[cosine, sine], [-sine, cosine]])
         offset = centre - matrix @ centre

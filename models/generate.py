@@ -42,8 +42,9 @@ def add_inception(net, name, bottom, one, three_reduce, three, five_reduce, five
     """An inception module: four branches of these numbers of channels, side by side. Returns the blob."""
 
     def convolution(branch, below, num_output, kernel_size, **window):
-        return add_convolution(net, f"{name}/{branch}", below, f"{name}/relu_{branch}", num_output, kernel_size,
-                               **window)
+        return add_convolution(
+            net, f"{name}/{branch}", below, f"{name}/relu_{branch}", num_output, kernel_size, **window
+        )
 
     branches = [convolution("1x1", bottom, one, 1)]
     below = convolution("3x3_reduce", bottom, three_reduce, 1)
@@ -91,8 +92,16 @@ def squeezenet():
     net["data"] = L.Input(input_param={"shape": {"dim": [10, 3, 227, 227]}})
     top = add_convolution(net, "conv1", "data", "relu_conv1", 64, 3, stride=2)
     top = add_max_pool(net, "pool1", top, stride=2)
-    for fire, squeeze, expand in [(2, 16, 64), (3, 16, 64), (4, 32, 128), (5, 32, 128), (6, 48, 192), (7, 48, 192),
-                                  (8, 64, 256), (9, 64, 256)]:
+    for fire, squeeze, expand in [
+        (2, 16, 64),
+        (3, 16, 64),
+        (4, 32, 128),
+        (5, 32, 128),
+        (6, 48, 192),
+        (7, 48, 192),
+        (8, 64, 256),
+        (9, 64, 256),
+    ]:
         if fire in (4, 6):
             top = add_max_pool(net, f"pool{fire - 1}", top, stride=2)
 

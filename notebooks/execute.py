@@ -15,9 +15,11 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 FOLDER = Path(__file__).resolve().parent
-METADATA = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-            "language_info": {"name": "python"}}
-LARGEST = 1_500_000  # bytes of one notebook
+METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+MAX_NOTEBOOK_BYTES = 1_500_000
 # The machine's own paths; `/` alone also stands in layer names and addresses.
 _PATH = re.compile(r"(?<![\w/.])/(?:home|root|tmp|usr|var|opt|work|Users|private)/|[A-Z]:\\\\")
 
@@ -30,12 +32,22 @@ def notebooks():
 def execute(path, timeout=1800):
     """The notebook at `path`, freshly run in a kernel of its own, stripped of what varies from run to run.
 
-    **Raises:** `nbclient.exceptions.CellExecutionError` for a cell that fails.
+    Args:
+        path: of the notebook's file.
+        timeout: for each cell, in seconds.
+
+    Raises:
+        CellExecutionError: a cell failed (`nbclient.exceptions`).
     """
     notebook = nbformat.read(path, as_version=4)
     notebook.metadata = nbformat.from_dict(METADATA)
-    client = NotebookClient(notebook, timeout=timeout, kernel_name="python3", record_timing=False,
-                            resources={"metadata": {"path": str(FOLDER)}})
+    client = NotebookClient(
+        notebook,
+        timeout=timeout,
+        kernel_name="python3",
+        record_timing=False,
+        resources={"metadata": {"path": str(FOLDER)}},
+    )
     client.execute()
     return strip(notebook)
 
@@ -64,8 +76,8 @@ def problems(notebook):
         if _PATH.search(_text(cell)):
             found.append(f"cell {cell.execution_count} shows a path of the machine it ran on")
     size = len(nbformat.writes(notebook).encode())
-    if size > LARGEST:
-        found.append(f"it has {size:,} bytes; at most {LARGEST:,}")
+    if size > MAX_NOTEBOOK_BYTES:
+        found.append(f"it has {size:,} bytes; at most {MAX_NOTEBOOK_BYTES:,}")
     return found
 
 

@@ -18,7 +18,8 @@ def requirements():
     """Both lists in pip's words."""
     conda, pip = listed()
     return [line for line in conda if not line.startswith(("python=", "pip"))] + [
-        line for line in pip if not line.startswith("--editable")]
+        line for line in pip if not line.startswith("--editable")
+    ]
 
 
 if __name__ == "__main__":

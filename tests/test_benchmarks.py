@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks import report
 from benchmarks.work import QUICK, Work
-from deepdream import models
+from deepdream.zoo import registry
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMITTED = ROOT / "benchmarks" / "results.json"
@@ -61,7 +61,7 @@ def test_the_report_names_what_was_measured(quick):
 
 
 def test_multiplications_are_counted_as_by_hand(tmp_path, squeezenet_file):
-    work = Work(tmp_path, models.find_model("squeezenet_v1.1"), QUICK)
+    work = Work(tmp_path, registry.find_model("squeezenet_v1.1"), QUICK)
     # conv1: 64 filters of 3×3×3, stride 2, on 160×120 -> 79×59
     assert work.flops()["conv1"] == 2 * 64 * 27 * 79 * 59
     # fire2/expand3x3: 64 filters of 16×3×3, padded, after a 3×3 pool of stride 2 (rounded up): 39×29

@@ -6,26 +6,34 @@ import math
 
 import numpy as np
 import pytest
-from conftest import assert_refused, assert_rises, run_command
+from helpers import assert_rises
 
 import deepdream as dd
-from deepdream import checks
-from deepdream.dream import octave_shapes
+from deepdream.octaves import octave_shapes
 
 QUICK = {"iter_n": 2, "octave_n": 2}
 
 
 def test_signatures_and_defaults_are_those_of_2015():
     def defaults(function):
-        return {name: p.default for name, p in inspect.signature(function).parameters.items()
-                if p.default is not inspect.Parameter.empty}
+        return {
+            name: p.default
+            for name, p in inspect.signature(function).parameters.items()
+            if p.default is not inspect.Parameter.empty
+        }
 
     assert list(inspect.signature(dd.deepdream).parameters)[:2] == ["net", "base_img"]
     expected = {"iter_n": 10, "octave_n": 4, "octave_scale": 1.4, "end": None, "clip": True}
     assert list(defaults(dd.deepdream))[:5] == list(expected)
     assert defaults(dd.deepdream).items() >= {**expected, "step_size": 1.5, "jitter": 32, "seed": None}.items()
-    assert defaults(dd.make_step) == {"step_size": 1.5, "end": None, "jitter": 32, "clip": True,
-                                      "objective": dd.objective_L2, "rng": None}
+    assert defaults(dd.make_step) == {
+        "step_size": 1.5,
+        "end": None,
+        "jitter": 32,
+        "clip": True,
+        "objective": dd.objective_L2,
+        "rng": None,
+    }
     assert defaults(dd.dream_steps) == defaults(dd.deepdream)
 
 
@@ -75,6 +83,7 @@ def test_the_global_random_state_is_left_alone(tiny, sky):
 
 def test_a_dream_does_not_depend_on_what_the_net_dreamt_before(googlenet, sky):
     """A shallow `end` in the middle of a module runs side branches backward: they must start from zero."""
+
     def dream(net):
         return dd.deepdream(net, sky, end="inception_3b/5x5_reduce", iter_n=2, octave_n=1, seed=0)
 
@@ -89,8 +98,7 @@ def test_a_dream_does_not_depend_on_what_the_net_dreamt_before(googlenet, sky):
 
 def test_two_dreams_on_one_net_may_take_turns(tiny, sky):
     alone = dd.deepdream(tiny, sky, **QUICK, seed=1), dd.deepdream(tiny, sky[:60], **QUICK, seed=2, end="left")
-    pairs = zip(dd.dream_steps(tiny, sky, **QUICK, seed=1),
-                dd.dream_steps(tiny, sky[:60], **QUICK, seed=2, end="left"))
+    pairs = zip(dd.dream_steps(tiny, sky, **QUICK, seed=1), dd.dream_steps(tiny, sky[:60], **QUICK, seed=2, end="left"))
     *_, (a, b) = pairs
     assert np.array_equal(a.image, alone[0]) and np.array_equal(b.image, alone[1])
 
@@ -132,7 +140,7 @@ def test_a_silent_layer_leaves_the_picture_as_it_is(tiny, sky, caplog):
     steps = list(dd.dream_steps(tiny, sky, iter_n=1, octave_n=1, objective=silent, seed=0))
     assert np.abs(steps[0].image - sky).max() < 1e-3
     assert math.isnan(steps[0].objective)
-    assert "the gradient is zero" in caplog.text
+    assert "zero gradient at 'both': this step left the image unchanged" in caplog.text
 
 
 def test_a_gradient_that_overflows_is_an_error(tiny, sky):
@@ -162,24 +170,30 @@ def test_octaves_shrink_as_the_release_rounded_them():
     assert octave_shapes(100, 100, 1, 1.4) == [(100, 100)]
 
 
-@pytest.mark.parametrize(("settings", "reason"), [
-    ({"iter_n": 0}, "iter_n=0: the number of iterations must be a whole number, 1 or more"),
-    ({"iter_n": 2.5}, "iter_n=2.5"),
-    ({"iter_n": True}, "iter_n=True"),
-    ({"octave_n": 0}, "octave_n=0: the number of octaves must be a whole number, from 1 to 100"),
-    ({"octave_n": -3}, "octave_n=-3"),
-    ({"octave_n": 10**9}, "octave_n=1000000000"),
-    ({"octave_scale": 0}, "octave_scale=0: the octave scale must be a finite number, 1 or more"),
-    ({"octave_scale": float("nan")}, "octave_scale=nan"),
-    ({"octave_scale": "1.4"}, "octave_scale='1.4'"),
-    ({"step_size": float("inf")}, "step_size=inf: the step size must be a finite number"),
-    ({"step_size": 1e38}, "step_size=1e+38: the step size must be a finite number, from -1e+06 to 1e+06"),
-    ({"jitter": 10**20}, "jitter=100000000000000000000: the jitter in pixels must be a whole number, from 0 to 100000"),
-    ({"jitter": -1}, "jitter=-1: the jitter in pixels must be a whole number, from 0 to 100000"),
-    ({"seed": -1}, "seed=-1: the seed must be a whole number, from 0 to 4294967295"),
-    ({"seed": 2**32}, "seed=4294967296"),
-    ({"seed": 1.0}, "seed=1.0"),
-])
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"iter_n": 0}, "iter_n=0: the number of iterations must be a whole number, 1 or more"),
+        ({"iter_n": 2.5}, "iter_n=2.5"),
+        ({"iter_n": True}, "iter_n=True"),
+        ({"octave_n": 0}, "octave_n=0: the number of octaves must be a whole number, from 1 to 100"),
+        ({"octave_n": -3}, "octave_n=-3"),
+        ({"octave_n": 10**9}, "octave_n=1000000000"),
+        ({"octave_scale": 0}, "octave_scale=0: the octave scale must be a finite number, 1 or more"),
+        ({"octave_scale": float("nan")}, "octave_scale=nan"),
+        ({"octave_scale": "1.4"}, "octave_scale='1.4'"),
+        ({"step_size": float("inf")}, "step_size=inf: the step size must be a finite number"),
+        ({"step_size": 1e38}, "step_size=1e+38: the step size must be a finite number, from -1e+06 to 1e+06"),
+        (
+            {"jitter": 10**20},
+            "jitter=100000000000000000000: the jitter in pixels must be a whole number, from 0 to 100000",
+        ),
+        ({"jitter": -1}, "jitter=-1: the jitter in pixels must be a whole number, from 0 to 100000"),
+        ({"seed": -1}, "seed=-1: the seed must be a whole number, from 0 to 4294967295"),
+        ({"seed": 2**32}, "seed=4294967296"),
+        ({"seed": 1.0}, "seed=1.0"),
+    ],
+)
 def test_parameters_out_of_range_are_refused_before_the_first_step(tiny, sky, settings, reason):
     with pytest.raises(dd.ParameterError) as refusal:
         dd.dream_steps(tiny, sky, **settings)  # not even iterated
@@ -191,10 +205,20 @@ def test_an_unknown_layer_is_refused_before_the_first_step(tiny, sky):
         dd.dream_steps(tiny, sky, end="inception_4c/output")
 
 
-@pytest.mark.parametrize("picture", [
-    np.full((40, 40, 3), np.nan), np.zeros((40, 40)), np.zeros((40, 40, 4)), np.zeros((0, 40, 3)), None, "sky.jpg",
-    np.full((40, 40, 3), np.inf), np.zeros((40, 40, 3), complex), [[1, 2], [3]],
-])
+@pytest.mark.parametrize(
+    "picture",
+    [
+        np.full((40, 40, 3), np.nan),
+        np.zeros((40, 40)),
+        np.zeros((40, 40, 4)),
+        np.zeros((0, 40, 3)),
+        None,
+        "sky.jpg",
+        np.full((40, 40, 3), np.inf),
+        np.zeros((40, 40, 3), complex),
+        [[1, 2], [3]],
+    ],
+)
 def test_what_is_no_picture_is_refused(tiny, picture):
     with pytest.raises(dd.ImageError):
         dd.dream_steps(tiny, picture, octave_n=1)
@@ -228,11 +252,16 @@ def test_a_picture_too_small_for_its_layer_says_so(squeezenet):
         dd.dream_steps(squeezenet, np.zeros((29, 29, 3)), octave_n=2, octave_scale=1.8)
 
 
-@pytest.mark.parametrize(("given", "says"), [
-    ({"octave_scale": 10**400}, "octave_scale=1000"), ({"step_size": 10**400}, "step_size=1000"),
-    ({"iter_n": -10**5000}, "iter_n=a number of thousands of digits: the number of iterations"),
-    ({"net": "bvlc"}, r"net='bvlc': it must be a deepdream\.Net"), ({"net": None}, "net=None: it must be a deepdream"),
-])
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"octave_scale": 10**400}, "octave_scale=1000"),
+        ({"step_size": 10**400}, "step_size=1000"),
+        ({"iter_n": -(10**5000)}, "iter_n=a number of thousands of digits: the number of iterations"),
+        ({"net": "bvlc"}, r"net='bvlc': it must be a deepdream\.Net"),
+        ({"net": None}, "net=None: it must be a deepdream"),
+    ],
+)
 def test_what_no_float_holds_and_what_is_no_network_is_refused(tiny, sky, given, says):
     with pytest.raises(dd.ParameterError, match=says) as refused:
         dd.deepdream(**{"net": tiny, "base_img": sky, **QUICK, **given})
@@ -242,22 +271,15 @@ def test_what_no_float_holds_and_what_is_no_network_is_refused(tiny, sky, given,
             dd.make_step(given["net"])
 
 
-def test_long_values_are_shown_in_part():
-    assert checks.shown("a" * 78) == repr("a" * 78)
-    assert checks.shown("a" * 79) == "'" + "a" * 52 + "…" + "a" * 25 + "'"
-    assert len(checks.shown(10**400)) == 80
-    assert checks.shown(np.zeros((2, 2))) == "array([[0., 0.], [0., 0.]])"
+def test_what_overflows_is_an_error_and_no_warning(tiny, sky):
+    """Warnings are errors here."""
 
+    def overflowing(dst):
+        dst.data[...] *= np.float32(1e38)
+        dst.data[...] *= np.float32(1e38)
+        return dd.objective_L2(dst)
 
-@pytest.mark.parametrize("arguments", [
-    ("--tile", "9" * 5000), ("--gpu", "9" * 5000), ("--gpu", str(2**31)), ("--label", "9" * 5000),
-    ("--iters", "1" * 400), ("--step", "1e999"), ("--end", "both=1e40")])
-def test_the_command_refuses_numbers_of_any_length_in_a_line(tmp_path, tiny_model, arguments):
-    if arguments[0] == "--label":
-        (tiny_model / "labels.txt").write_text("a\nb\nc\nd\ne\n", encoding="utf-8")
-        described = (tiny_model / "model.toml").read_text(encoding="utf-8")
-        (tiny_model / "model.toml").write_text('labels = "labels.txt"\n' + described, encoding="utf-8")
-    done = run_command(tmp_path, "dream", "noise:40x40", "--model", tiny_model, *arguments, "-o", "a.png")
-    assert_refused(done, "is no label" if arguments[0] == "--label" else arguments[0])
-    assert len(done.stderr) < 400
-    assert not (tmp_path / "a.png").exists()
+    with pytest.raises(dd.LayerError, match="the gradient at 'both' is not finite"):
+        dd.deepdream(tiny, sky, objective=overflowing, **QUICK)
+    with pytest.raises(dd.LayerError, match="is not finite"):
+        dd.deepdream(tiny, sky, end={"both": 3e38, "left": 3e38}, **QUICK)

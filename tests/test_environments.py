@@ -39,8 +39,11 @@ class TestConda:
     def test_what_it_lists_satisfies_what_we_require(self):
         """pip would otherwise replace what conda installed."""
         assert "3.9" in Requirement("python" + project("pyproject.toml")["requires-python"]).specifier
-        ours = {Requirement(line).name: Requirement(line).specifier
-                for path in ("pyproject.toml", "pycaffe/pyproject.toml") for line in project(path)["dependencies"]}
+        ours = {
+            Requirement(line).name: Requirement(line).specifier
+            for path in ("pyproject.toml", "pycaffe/pyproject.toml")
+            for line in project(path)["dependencies"]
+        }
         assert "1.26.4" in ours["numpy"] and "3.20.3" in ours["protobuf"]
 
 
@@ -63,12 +66,22 @@ class TestImage:
     def test_the_lists_satisfy_what_we_and_our_caffe_require(self, locked):
         """Where it fails: make lock."""
         code = "import sys; sys.path.insert(0, 'pycaffe'); import variant; print('\\n'.join(variant.libraries()))"
-        done = subprocess.run([sys.executable, "-c", code], cwd=HERE, capture_output=True, text=True, check=True,
-                              env={"PYCAFFE_CUDA": "1"})
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=HERE,
+            capture_output=True,
+            text=True,
+            check=True,
+            env={"PYCAFFE_CUDA": "1"},
+        )
         libraries = done.stdout.split()
         assert {Requirement(line).name for line in libraries} >= {"nvidia-cublas", "nvidia-cudnn-cu13"}
-        for line in [*project("pyproject.toml")["dependencies"], *project("pycaffe/pyproject.toml")["dependencies"],
-                     *libraries, *(HERE / "docker" / "jupyter.in").read_text(encoding="utf-8").split()]:
+        for line in [
+            *project("pyproject.toml")["dependencies"],
+            *project("pycaffe/pyproject.toml")["dependencies"],
+            *libraries,
+            *(HERE / "docker" / "jupyter.in").read_text(encoding="utf-8").split(),
+        ]:
             requirement = Requirement(line)
             if requirement.marker and not requirement.marker.evaluate({"python_version": "3.11"}):
                 continue
@@ -81,8 +94,11 @@ class TestImage:
         copied = set()
         for line in (HERE / "Dockerfile").read_text(encoding="utf-8").splitlines():
             if line.startswith("COPY") and "--from" not in line:
-                copied.update(source.split("/")[0].replace("[t]", "t").replace("[s]", "s")
-                              for source in line.split()[1:-1] if not source.startswith("--"))
+                copied.update(
+                    source.split("/")[0].replace("[t]", "t").replace("[s]", "s")
+                    for source in line.split()[1:-1]
+                    if not source.startswith("--")
+                )
         assert copied - {"."} <= sent
 
 
@@ -90,8 +106,13 @@ class TestVariant:
     """pycaffe/variant.py: which Caffe is built."""
 
     def run(self, code="print(variant.describe())", **environment):
-        return subprocess.run([sys.executable, "-c", f"import variant; {code}"], cwd=HERE / "pycaffe",
-                              capture_output=True, text=True, env={"PYTHONPATH": ".", **environment})
+        return subprocess.run(
+            [sys.executable, "-c", f"import variant; {code}"],
+            cwd=HERE / "pycaffe",
+            capture_output=True,
+            text=True,
+            env={"PYTHONPATH": ".", **environment},
+        )
 
     def test_for_the_cpu_by_default(self):
         assert self.run().stdout == "cpu\n"
@@ -103,21 +124,28 @@ class TestVariant:
         assert "nvidia-cuda-nvcc==13.0.*" in done.stdout
 
     def test_cudnn_can_be_left_out(self):
-        done = self.run("print(variant.version(), variant.libraries(), variant.build_requires())",
-                        PYCAFFE_CUDA="1", PYCAFFE_CUDNN="0")
+        done = self.run(
+            "print(variant.version(), variant.libraries(), variant.build_requires())",
+            PYCAFFE_CUDA="1",
+            PYCAFFE_CUDNN="0",
+        )
         assert done.stdout.startswith("1.0.0+cuda13.nocudnn ") and "cudnn-" not in done.stdout
         assert self.run(PYCAFFE_CUDA="1", PYCAFFE_CUDNN="0").stdout.startswith("cuda;0;75;")
 
     def test_architectures_can_be_named(self):
         assert self.run(PYCAFFE_CUDA="1", PYCAFFE_CUDA_ARCHITECTURES="90; 75").stdout == "cuda;1;75;90\n"
 
-    @pytest.mark.parametrize("environment, said", [
-        ({"PYCAFFE_CUDA": "yes"}, "PYCAFFE_CUDA='yes': it must be 0 or 1"),
-        ({"PYCAFFE_CUDA": "1", "PYCAFFE_CUDA_ARCHITECTURES": "hopper"}, "it must be numbers, as in '75;90'"),
-    ])
+    @pytest.mark.parametrize(
+        "environment, said",
+        [
+            ({"PYCAFFE_CUDA": "yes"}, "PYCAFFE_CUDA='yes': it must be 0 or 1"),
+            ({"PYCAFFE_CUDA": "1", "PYCAFFE_CUDA_ARCHITECTURES": "hopper"}, "it must be numbers, as in '75;90'"),
+        ],
+    )
     def test_what_is_no_variant_is_refused(self, environment, said):
-        done = subprocess.run([sys.executable, "pycaffe/variant.py"], cwd=HERE, capture_output=True, text=True,
-                              env=environment)
+        done = subprocess.run(
+            [sys.executable, "pycaffe/variant.py"], cwd=HERE, capture_output=True, text=True, env=environment
+        )
         assert done.returncode == 1 and said in done.stderr and "Traceback" not in done.stderr
 
     def test_each_variant_has_a_wheel_of_its_own_and_the_gpus_part_is_not_the_cpus(self, tmp_path):
@@ -125,11 +153,22 @@ class TestVariant:
         shutil.copytree(HERE / "pycaffe", copy, ignore=shutil.ignore_patterns("__pycache__"))
 
         def keys():
-            return [subprocess.run([sys.executable, "-c", "import wheel; print(wheel.recipe_hash())"], cwd=copy,
-                                   capture_output=True, text=True, check=True,
-                                   env={"PYTHONPATH": ".", **environment}).stdout
-                    for environment in ({}, {"PYCAFFE_CUDA": "1"}, {"PYCAFFE_CUDA": "1", "PYCAFFE_CUDNN": "0"},
-                                        {"PYCAFFE_CUDA": "1", "PYCAFFE_CUDA_ARCHITECTURES": "90"})]
+            return [
+                subprocess.run(
+                    [sys.executable, "-c", "import wheel; print(wheel.recipe_hash())"],
+                    cwd=copy,
+                    capture_output=True,
+                    text=True,
+                    check=True,
+                    env={"PYTHONPATH": ".", **environment},
+                ).stdout
+                for environment in (
+                    {},
+                    {"PYCAFFE_CUDA": "1"},
+                    {"PYCAFFE_CUDA": "1", "PYCAFFE_CUDNN": "0"},
+                    {"PYCAFFE_CUDA": "1", "PYCAFFE_CUDA_ARCHITECTURES": "90"},
+                )
+            ]
 
         before = keys()
         assert len(set(before)) == 4
@@ -144,8 +183,9 @@ def test_make_asks_no_python_before_it_is_installed():
     """On a fresh Debian, Python comes with the packages that `make setup` installs."""
     # Without what an outer make has put there.
     bare = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
-    done = subprocess.run(["make", "--dry-run", "PYTHON=/not-there", "setup"], cwd=HERE, env=bare, capture_output=True,
-                          text=True)
+    done = subprocess.run(
+        ["make", "--dry-run", "PYTHON=/not-there", "setup"], cwd=HERE, env=bare, capture_output=True, text=True
+    )
     lines = done.stdout.splitlines()
     assert (done.returncode, done.stderr) == (0, "")
     assert lines[0].startswith("sh pycaffe/apt.sh")

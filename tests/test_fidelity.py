@@ -19,6 +19,7 @@ def run(monkeypatch, capsys):
         with pytest.raises(SystemExit) as done:
             runpy.run_path(str(SCRIPT), run_name="__main__")
         return done.value.code, capsys.readouterr().out
+
     return run
 
 

@@ -1,22 +1,16 @@
 """The notebooks: every one runs from a clean kernel, and what is committed is what may be shown."""
 
-import base64
 import importlib.util
-import io
-import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import nbformat
-import numpy as np
 import pytest
-from PIL import Image
 
 import deepdream as dd
-from deepdream import notebook as helpers
-from deepdream import pictures
+from deepdream.data import bundled
 
 FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
 
@@ -83,7 +77,7 @@ def test_prose_comes_first(path):
     assert "**What you will see.**" in cells[0].source
     assert "## What to try next" in cells[-1].source
     kinds = [cell.cell_type for cell in cells]
-    assert all(kinds[i:i + 3] != ["code"] * 3 for i in range(len(kinds)))
+    assert all(kinds[i : i + 3] != ["code"] * 3 for i in range(len(kinds)))
 
 
 @each_notebook
@@ -109,6 +103,7 @@ def test_all_of_them_are_small():
 @each_notebook
 def test_without_the_weights_of_2015(path, squeezenet, monkeypatch, capsys):
     """The parameters cell alone decides: it says so, and names layers that the other network has."""
+
     def load(name):
         if name == "bvlc_googlenet":
             raise dd.WeightsError("no weights today")
@@ -119,7 +114,7 @@ def test_without_the_weights_of_2015(path, squeezenet, monkeypatch, capsys):
 
     monkeypatch.delenv("DEEPDREAM_SMOKE", raising=False)
     monkeypatch.setattr(dd, "load", load)
-    monkeypatch.setattr(pictures, "release_file", release_file)
+    monkeypatch.setattr(bundled, "release_file", release_file)
     names = {}
     exec(code_cells(read(path))[0].source, names)
     assert "SqueezeNet instead of GoogLeNet: no weights today" in capsys.readouterr().out
@@ -176,14 +171,17 @@ def test_how_printed_text_is_cut_up_is_no_difference():
     assert execute.differences(whole, printing(("stdout", "a\n"), ("stderr", "b\n"))) == [1]
 
 
-@pytest.mark.parametrize(("outputs", "count", "problem"), [
-    ([nbformat.v4.new_output("stream", name="stderr", text="careful")], 1, "wrote a warning: careful"),
-    ([nbformat.v4.new_output("error", ename="E", evalue="bad", traceback=[])], 1, "failed: E: bad"),
-    ([nbformat.v4.new_output("stream", name="stdout", text="saved /home/me/dream.png")], 1, "shows a path"),
-    ([nbformat.v4.new_output("display_data", {"image/png": "A" * 1_600_000})], 1, "bytes; at most"),
-    ([], 2, "not run once each, in order"),
-    ([], None, "not run once each, in order"),
-])
+@pytest.mark.parametrize(
+    ("outputs", "count", "problem"),
+    [
+        ([nbformat.v4.new_output("stream", name="stderr", text="careful")], 1, "wrote a warning: careful"),
+        ([nbformat.v4.new_output("error", ename="E", evalue="bad", traceback=[])], 1, "failed: E: bad"),
+        ([nbformat.v4.new_output("stream", name="stdout", text="saved /home/me/dream.png")], 1, "shows a path"),
+        ([nbformat.v4.new_output("display_data", {"image/png": "A" * 1_600_000})], 1, "bytes; at most"),
+        ([], 2, "not run once each, in order"),
+        ([], None, "not run once each, in order"),
+    ],
+)
 def test_problems_are_found(outputs, count, problem):
     cell = nbformat.v4.new_code_cell("x", outputs=outputs, execution_count=count)
     found = execute.problems(nbformat.v4.new_notebook(cells=[cell]))
@@ -195,47 +193,3 @@ def test_layer_names_are_no_paths():
     output = nbformat.v4.new_output("stream", name="stdout", text=text)
     cell = nbformat.v4.new_code_cell("x", outputs=[output], execution_count=1)
     assert execute.problems(nbformat.v4.new_notebook(cells=[cell])) == []
-
-
-def test_sheet():
-    """Large pictures are scaled to their column, small ones stay; captions take room below."""
-    wide, small, grey = np.full((50, 400, 3), 200.0), np.full((30, 40, 3), 10.0), np.full((20, 20), 90.0)
-    plain = helpers.sheet([wide, small, grey], columns=2, width=208)
-    assert plain.dtype == np.uint8 and plain.shape[1] == 208
-    assert (plain[:12, :100] == 200).all() and plain.shape[0] == 30 + 8 + 20
-    assert (plain[:, :, 0] == 10).sum() == 30 * 40
-    assert (plain[-20:, 40:60] == 90).all()
-    captioned = helpers.sheet([wide, small, grey], ["a", "b\nc", ""], columns=2, width=208)
-    assert captioned.shape[0] == 30 + 2 * 20 + 4 + 8 + 20
-    assert (captioned[30:74, 108:] < 128).any()
-
-
-def test_show_and_animate():
-    frames = [np.full((30, 40, 3), value) for value in (0.0, 120.0, 255.0)]
-    picture = helpers.show(*frames, captions=("one", "two", "three"), width=301)
-    assert picture.format == "jpeg" and picture.alt == "one, two, three"
-    assert Image.open(io.BytesIO(picture.data)).size[0] == 301
-    html = helpers.animate(frames, width=32, alt="a test").data
-    start, data = html.split("base64,")
-    assert 'alt="a test"' in start and "image/webp" in start
-    film = Image.open(io.BytesIO(base64.b64decode(data.rstrip('">'))))
-    assert film.n_frames == 3 and film.size == (32, 24)
-
-
-def test_scaled_keeps_proportions():
-    img = helpers.scaled(np.random.RandomState(0).uniform(0, 255, (90, 160, 3)), 80)
-    assert img.shape == (45, 80, 3) and img.min() >= 0 and img.max() <= 255
-
-
-def test_draw_network():
-    """A circle for each neuron, a line for each weight, a number in each circle that something has reached."""
-    os.environ.setdefault("MPLBACKEND", "agg")
-    from matplotlib import pyplot as plt
-
-    weights = [np.ones((4, 3)), -np.ones((2, 4))]
-    axes = plt.figure().add_subplot()
-    helpers.draw_network([[0.5, -1, 2], None, [3.0, -0.001]], weights, [["a", "b", "c"], "middle", "end"], axes=axes)
-    assert len(axes.collections) == 9 and len(axes.lines) == 20
-    texts = {text.get_text() for text in axes.texts}
-    assert {"a", "b", "c", "middle", "end", "0.50", "-1.00", "2.00", "3.00", "0.00"} <= texts
-    plt.close(axes.figure)

@@ -8,18 +8,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import correlation
+from helpers import correlation
 from PIL import Image
 
 import deepdream as dd
 from benchmarks import release
-from deepdream import models
+from deepdream.zoo import registry
 
 # How close the detail must come. Ascent is chaotic: rounding picks other winners in max-pools. The limits lie between
 # another BLAS library's distance and another seed's.
 LIMITS = {"one_step": 0.999, "default_small": 0.99, "noclip": 0.99, "shallow": 0.99, "guided": 0.85}
-
-
+if os.environ.get("PYCAFFE_ISA") == "baseline":
+    # Without a fused multiply-add each product rounds before it is added, and the unclipped dream, which is the most
+    # chaotic one, comes to 0.915. With AVX2 and AVX-512 it stays above 0.99.
+    LIMITS["noclip"] = 0.85
 
 
 def vector(oracles, name):
@@ -48,15 +50,23 @@ def test_upstreams_layers_dream_the_same(googlenet_weights, oracles):
     Its AVX2 kernels give equal patches of a picture unequal bits, which breaks max-pooling's ties: with them the
     unclipped dream comes to 0.88 only. Its AVX-512 kernels are those that the references were computed with.
     """
-    code = ("import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; import deepdream as dd\n"
-            "import test_reference as t\n"
-            "for name in t.LIMITS:\n"
-            "    print(name, t.reached(dd.load('bvlc_googlenet', fast=False), Path(sys.argv[2]), name))")
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; import deepdream as dd\n"
+        "import test_reference as t\n"
+        "for name in t.LIMITS:\n"
+        "    print(name, t.reached(dd.load('bvlc_googlenet', fast=False), Path(sys.argv[2]), name))"
+    )
     environment = dict(os.environ)
     if has_avx512():
         environment.pop("OPENBLAS_CORETYPE", None)
-    done = subprocess.run([sys.executable, "-c", code, str(Path(__file__).parent), str(oracles)], env=environment,
-                          capture_output=True, text=True, check=True, timeout=300)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(Path(__file__).parent), str(oracles)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+    )
     found = {name: float(value) for name, value in map(str.split, done.stdout.splitlines())}
     limits = dict(LIMITS) if has_avx512() else {**LIMITS, "noclip": 0.85, "default_small": 0.95}
     assert found.keys() == limits.keys()
@@ -76,7 +86,7 @@ def has_avx512():
 def test_upstreams_layers_give_the_release_s_bits(googlenet_weights, oracles):
     """The release's arithmetic, spelled out on a net that Caffe prepared with force_backward: the same bits."""
     base, _, settings, _ = vector(oracles, "noclip")
-    model = models.find_model("bvlc_googlenet")
+    model = registry.find_model("bvlc_googlenet")
     net = release.load(model.prototxt, googlenet_weights)
     expected = release.deepdream(net, base, model.mean, **{"end": model.end, **settings})
     assert np.array_equal(dd.deepdream(dd.load("bvlc_googlenet", fast=False), base, **settings), expected)

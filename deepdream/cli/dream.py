@@ -1,93 +1,102 @@
-"""`deepdream dream`: dreams on pictures."""
+"""`deepdream dream`: dreams on images."""
 
 import itertools
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 import typer
 
-from .. import pictures
-from ..animation import write_animation
-from ..dream import dream_steps, octave_shapes
+from .._types import Image
+from ..data.bundled import BUILT_IN, picture
+from ..dream import Step, dream_steps
 from ..errors import ParameterError
-from ..growth import Growth
-from ..image import check_image, write_image
-from .files import check_there, picture_targets
-from .films import check_film
-from .options import IMAGE_HELP, DreamOptions, takes_dream_options
-from .screen import progress_line, say
+from ..io.arrays import check_image
+from ..io.image import write_image
+from ..io.step_film import StepFilm
+from ..io.video_writer import write_animation
+from ..network.net import Net
+from ..octaves import octave_shapes
+from ..preview import FullSizePreview
+from .console import progress_line, say
+from .files import IMAGE_HELP, check_image_exists, output_paths
+from .options import DreamOptions, takes_dream_options
+from .video_options import check_video
 
 
 @takes_dream_options
 def dream(
     options: DreamOptions,
     images: Optional[list[str]] = typer.Argument(None, metavar="[IMAGE]...", show_default="sky", help=IMAGE_HELP),
-    output: Path = typer.Option(Path("dream.png"), "-o", "--output", metavar="OUT",
-                                help="The picture to write (png, jpg, tif, webp); a folder for several."),
-    animate: Optional[Path] = typer.Option(None, "--animate", metavar="OUT", show_default=False,
-                                           help="Write its steps as an MP4 or GIF as well."),
-):
-    """Dream on pictures. Without arguments: on the sky, with the default network, into dream.png."""
+    output: Path = typer.Option(
+        Path("dream.png"),
+        "-o",
+        "--output",
+        metavar="OUT",
+        help="Image to write (png, jpg, tif, webp); a folder for several images.",
+    ),
+    animate: Optional[Path] = typer.Option(
+        None, "--animate", metavar="OUT", show_default=False, help="Also write the steps as an MP4 or GIF."
+    ),
+) -> None:
+    """Dream on images. Without arguments: on the sky, with the default network, into dream.png."""
     names = images or ["sky"]
-    targets = picture_targets(names, output)
+    paths = output_paths(names, output)
     if animate is not None:
         if len(names) > 1:
-            raise ParameterError(f"--animate {animate}: it shows the steps of one dream; name one picture")
-        check_film(animate, "--animate")
+            raise ParameterError(f"--animate {animate}: it shows the steps of one dream; name one image")
+        check_video(animate, "--animate")
     for name in names:
-        check_there(name)
-    imgs = (check_image(pictures.picture(name)) for name in names)
-    # A file is read before the network, whose weights may have to be fetched: a damaged picture needs none.
-    first = [] if names[0] in pictures.BUILT_IN else [next(imgs)]
+        check_image_exists(name)
+    inputs = (check_image(picture(name)) for name in names)
+    # A file is read before the network, whose weights may have to be fetched: that a file is damaged is found first.
+    first = [] if names[0] in BUILT_IN else [next(inputs)]
     net, model = options.load()
-    for name, target, full in zip(names, targets, itertools.chain(first, imgs)):
+    for name, path, full in zip(names, paths, itertools.chain(first, inputs)):
         settings = options.settings(net)
         recipe = options.recipe(name, model, net, full, settings)
         img = recipe.fit(full)
         settings["tile"] = recipe.tile or settings["tile"]
-        make = dream_with_progress if animate is None else partial(_animated, animate)
-        result = make(net, img, settings)
-        write_image(target, recipe.blend(img, result), recipe=recipe)
-        scaled = f", scaled from {_size(full)} to {_size(img)}" if img.shape != full.shape else ""
-        say(f"{name} dreamt at {options.aim(settings)}, seed {settings['seed']}{scaled}")
-        print(target.resolve(), flush=True)
+        result = (_dream if animate is None else partial(_dream_and_animate, animate))(net, img, settings)
+        write_image(path, recipe.blend(img, result), recipe=recipe)
+        scaled = f", scaled from {_format_size(full)} to {_format_size(img)}" if img.shape != full.shape else ""
+        say(f"{name} dreamt at {options.target_description(settings)}, seed {settings['seed']}{scaled}")
+        print(path.resolve(), flush=True)
         if animate is not None:
             print(animate.resolve(), flush=True)
 
 
-def _animated(film, net, img, settings):
-    """As `dream_with_progress`; the steps are written as a film too."""
-    with Growth(img, octave_shapes(*img.shape[:2], settings["octave_n"], settings["octave_scale"])) as growth:
-        result = dream_with_progress(net, img, settings, growth.add)
-        write_animation(film, growth)
+def _dream_and_animate(video: Path, net: Net, img: Image, settings: dict[str, Any]) -> Image:
+    """As `_dream`; also write the steps as a video."""
+    height, width = img.shape[:2]
+    preview = FullSizePreview(img, octave_shapes(height, width, settings["octave_n"], settings["octave_scale"]))
+    with StepFilm() as steps:
+        result = _dream(net, img, settings, lambda step: steps.add(preview.of(step.image, step.octave)))
+        write_animation(video, steps)
     return result
 
 
-def dream_with_progress(net, img, settings, seen=None):
-    """Dream with a live progress line; the work of a step is taken to be its octave's number of pixels.
-
-    **Arguments:** `net`; `img`: float32 (H, W, 3) RGB; `settings`: the keyword arguments of `dream_steps`;
-    `seen`: called with each `Step`.
-
-    **Returns:** the dream, like `img`.
-    """
-    steps = dream_steps(net, img, **settings)
+def _dream(net: Net, img: Image, settings: dict[str, Any], on_step: Optional[Callable[[Step], None]] = None) -> Image:
+    """Dream on an image, float32 (H, W, 3), with a progress line; the settings are the arguments of `dream_steps`."""
+    height, width = img.shape[:2]
     iter_n, octave_n = settings["iter_n"], settings["octave_n"]
-    areas = [h * w for h, w in octave_shapes(*img.shape[:2], octave_n, settings["octave_scale"])]
+    # The work of a step is taken to be its octave's number of pixels.
+    areas = [h * w for h, w in octave_shapes(height, width, octave_n, settings["octave_scale"])]
+    steps = dream_steps(net, img, **settings)
     with progress_line() as progress:
-        task = progress.add_task(_where(0, octave_n, 0, iter_n), total=sum(areas) * iter_n)
+        task = progress.add_task(_describe_step(0, octave_n, 0, iter_n), total=sum(areas) * iter_n)
         for step in steps:
-            if seen:
-                seen(step)
-            progress.update(task, advance=areas[step.octave],
-                            description=_where(step.octave, octave_n, step.iteration, iter_n))
+            if on_step is not None:
+                on_step(step)
+            description = _describe_step(step.octave, octave_n, step.iteration, iter_n)
+            progress.update(task, advance=areas[step.octave], description=description)
     return step.image
 
 
-def _where(octave, octave_n, iteration, iter_n):
+def _describe_step(octave: int, octave_n: int, iteration: int, iter_n: int) -> str:
     return f"octave {octave + 1}/{octave_n}, iteration {iteration + 1}/{iter_n}"
 
 
-def _size(img):
+def _format_size(img: Image) -> str:
     return f"{img.shape[1]}×{img.shape[0]}"

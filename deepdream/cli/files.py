@@ -1,57 +1,85 @@
-"""The files a command reads and writes: what is wrong with them is found before anything is fetched or dreamt."""
+"""The files that a command reads and writes, checked before anything is fetched or dreamt."""
+
+from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
-from .. import pictures
+from ..data.bundled import BUILT_IN, picture
 from ..errors import ImageError
-from ..files import not_a_folder
-from ..image import output_format
+from ..io.files import why_not_a_folder
+from ..io.image import output_format
+
+IMAGE_HELP = f"Files, noise:WxH, or built-in: {', '.join(BUILT_IN)}."
 
 
-def check_there(name):
-    """Refuse the name of a picture that does not exist, or is no file."""
-    path = Path(name)
-    if name not in pictures.BUILT_IN and not path.is_file():
-        pictures.picture(name)  # raises, unless it is noise
+def check_image_exists(name: str) -> None:
+    """Check that an image can be read, as far as that is seen without reading it.
 
+    Args:
+        name: as `deepdream.picture` takes it.
 
-def picture_targets(names, output, single="dream.png"):
-    """Where each picture's dream goes: a list of paths, checked.
-
-    **Arguments:** `names`: of the pictures; `output`: a file, or a folder, which several pictures need; `single`: what
-    one picture is called in a folder.
-
-    **Raises:** `ImageError`.
+    Raises:
+        ImageError: there is no such file, or it is not a file.
     """
-    targets = _paths(names, output, single)
-    for target in targets:
-        check_writable(target, output)
-    return targets
+    if name not in BUILT_IN and not Path(name).is_file():
+        picture(name)  # raises, unless it is noise
 
 
-def check_writable(target, output, option="-o"):
-    """Refuse a target that cannot be written; `output` is what was asked for, with `option`."""
-    if not target.parent.is_dir():
-        raise ImageError(f"{option} {output}: the folder {target.parent} {not_a_folder(target.parent)}")
+def output_paths(names: Sequence[str], output: Path, default: str = "dream.png") -> list[Path]:
+    """Where the dream of each image goes.
+
+    Args:
+        names: of the images.
+        output: a file, or a folder; several images need a folder.
+        default: the file's name in a folder if there is one image.
+
+    Returns:
+        A path for each name, checked.
+
+    Raises:
+        ImageError: a path cannot be written, or two are the same.
+    """
+    paths = _output_paths(names, output, default)
+    for path in paths:
+        check_writable(path, output)
+    return paths
+
+
+def check_writable(path: Path, given: Path, option: str = "-o") -> None:
+    """Check that a file can be written.
+
+    Args:
+        path: of the file.
+        given: what the person wrote, for the message.
+        option: the option that it was given with.
+
+    Raises:
+        ImageError: the folder does not exist or cannot be written, or the path is a folder.
+    """
+    folder = path.parent
+    if not folder.is_dir():
+        raise ImageError(f"{option} {given}: the folder {folder} {why_not_a_folder(folder)}")
     try:
-        with tempfile.TemporaryFile(dir=target.parent):
+        with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise ImageError(f"{option} {output}: the folder {target.parent} cannot be written ({error.strerror}); choose "
-                         "another") from None
-    if target.is_dir():
-        raise ImageError(f"{option} {output}: {target} is a folder; choose another name")
+        raise ImageError(
+            f"{option} {given}: the folder {folder} cannot be written ({error.strerror}); choose another"
+        ) from None
+    if path.is_dir():
+        raise ImageError(f"{option} {given}: {path} is a folder; choose another name")
 
 
-def _paths(names, output, single):
+def _output_paths(names: Sequence[str], output: Path, default: str) -> list[Path]:
     if len(names) > 1:
         if not output.is_dir():
-            raise ImageError(f"-o {output}: several pictures need an existing folder; create it first")
-        targets = [output / f"{Path(name.replace(':', '-')).stem}-dream.png" for name in names]
-        if len(set(targets)) < len(targets):
-            raise ImageError("two of the pictures have the same name, so one dream would replace the other")
-        return targets
-    target = output / single if output.is_dir() else output
-    output_format(target)
-    return [target]
+            raise ImageError(f"-o {output}: several images need an existing folder; create it first")
+        paths = [output / f"{Path(name.replace(':', '-')).stem}-dream.png" for name in names]
+        if len(set(paths)) < len(paths):
+            raise ImageError("two of the images have the same name, so one dream would replace the other")
+        return paths
+    path = output / default if output.is_dir() else output
+    output_format(path)
+    return [path]

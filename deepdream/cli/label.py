@@ -1,61 +1,91 @@
-"""`deepdream label`: a picture of a label, out of noise."""
+"""`deepdream label`: an image of a label, out of noise."""
 
-import inspect
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
-import numpy as np
 import typer
 
-from ..checks import MOST_JITTER, MOST_STEP
-from ..dream import fresh_seed
-from ..image import write_image
-from ..labels import label_picture, label_steps
-from ..net import classify
+from ..classify import classify
+from ..data.bundled import picture
+from ..defaults import defaults_of
+from ..io.arrays import to_uint8
+from ..io.image import write_image
+from ..label_images import label_picture, label_steps
 from ..objectives import label as label_objective
-from ..pictures import picture
-from ..recipe import Recipe, short_name
-from .files import picture_targets
-from .options import MODEL, check_range, load_model
-from .screen import progress_line, say
+from ..recipes.inputs import abbreviate_home
+from ..recipes.recipe import Recipe
+from ..seeds import fresh_seed
+from ..validation import MAX_JITTER, MAX_STEP_SIZE
+from .console import progress_line, say
+from .files import output_paths
+from .loading import MODEL, load_model
+from .parsing import check_range
 
-# The library's signature is the only home of a default.
-DEFAULT = {name: parameter.default for name, parameter in inspect.signature(label_picture).parameters.items()}
+_DEFAULT = defaults_of(label_picture)
 
 
 def label(
-    name: str = typer.Argument(..., metavar="NAME", help="What to show: banana, \"sea star\", or a label's number."),
-    output: Path = typer.Option(Path("label.png"), "-o", "--output", metavar="OUT",
-                                help="The picture to write (png, jpg, tif, webp)."),
+    name: str = typer.Argument(..., metavar="NAME", help='Label to show: banana, "sea star", or a number.'),
+    output: Path = typer.Option(
+        Path("label.png"), "-o", "--output", metavar="OUT", help="Image to write (png, jpg, tif, webp)."
+    ),
     model: Optional[str] = MODEL,
-    size: int = typer.Option(DEFAULT["size"], "--size", metavar="PIXELS", help="The picture's width and height."),
-    iters: int = typer.Option(DEFAULT["iter_n"], "--iters", help="Steps per scale."),
-    octaves: int = typer.Option(DEFAULT["octave_n"], "--octaves", help="How many scales, small to large."),
-    octave_scale: float = typer.Option(DEFAULT["octave_scale"], "--octave-scale", help="From one scale to the next."),
-    step: float = typer.Option(DEFAULT["step_size"], "--step", help="Mean change of a value in a first step, of 255."),
-    jitter: int = typer.Option(DEFAULT["jitter"], "--jitter", help="Largest random shift in pixels."),
-    seed: Optional[int] = typer.Option(None, "--seed", show_default=False,
-                                       help="Of the noise and the shifts; the same seed gives the same picture."),
-):
-    """Make a picture of what the network calls by a name, out of noise."""
-    for option, value, *limits in (("--size", size, 1), ("--iters", iters, 1), ("--octaves", octaves, 1),
-                                   ("--octave-scale", octave_scale, 1), ("--step", step, 0, MOST_STEP),
-                                   ("--jitter", jitter, 0, MOST_JITTER), ("--seed", seed, 0, 2**32 - 1)):
+    size: int = typer.Option(_DEFAULT["size"], "--size", metavar="PIXELS", help="Width and height of the image."),
+    iters: int = typer.Option(_DEFAULT["iter_n"], "--iters", help="Steps per octave."),
+    octaves: int = typer.Option(_DEFAULT["octave_n"], "--octaves", help="Number of sizes, from small to large."),
+    octave_scale: float = typer.Option(
+        _DEFAULT["octave_scale"], "--octave-scale", help="Ratio of one octave's size to the next."
+    ),
+    step: float = typer.Option(
+        _DEFAULT["step_size"],
+        "--step",
+        help="Step size: mean change per pixel value on a 0–255 scale in an octave's first step.",
+    ),
+    jitter: int = typer.Option(_DEFAULT["jitter"], "--jitter", help="Largest random shift of the image, in pixels."),
+    seed: Optional[int] = typer.Option(
+        None,
+        "--seed",
+        show_default=False,
+        help="Random seed for the noise and the jitter; the same seed gives the same image.",
+    ),
+) -> None:
+    """Make an image of a label out of noise."""
+    for option, value, *limits in (
+        ("--size", size, 1),
+        ("--iters", iters, 1),
+        ("--octaves", octaves, 1),
+        ("--octave-scale", octave_scale, 1),
+        ("--step", step, 0, MAX_STEP_SIZE),
+        ("--jitter", jitter, 0, MAX_JITTER),
+        ("--seed", seed, 0, 2**32 - 1),
+    ):
         check_range(option, value, *limits)
-    target = picture_targets([name], output, single="label.png")[0]
+    path = output_paths([name], output, default="label.png")[0]
     net, chosen = load_model(model)
     objective = label_objective(net, name)
-    settings = {"seed": fresh_seed() if seed is None else seed, "iter_n": iters, "octave_n": octaves,
-                "octave_scale": octave_scale, "step_size": step, "jitter": jitter}
-    steps = label_steps(net, objective.spec["index"], size, **settings)
+    index = objective.spec["index"]
+    settings: dict[str, Any] = {
+        "seed": fresh_seed() if seed is None else seed,
+        "iter_n": iters,
+        "octave_n": octaves,
+        "octave_scale": octave_scale,
+        "step_size": step,
+        "jitter": jitter,
+    }
+    steps = label_steps(net, index, size, **settings)
     with progress_line() as progress:
         task = progress.add_task("noise", total=octaves * iters)
-        for step_made in steps:
-            progress.update(task, advance=1, description=f"scale {step_made.octave + 1}/{octaves}")
-    recipe = Recipe(kind="label", input=f"noise:{size}x{size}", model=short_name(model or chosen.name),
-                    objective=objective.spec, more={"blur": DEFAULT["blur"]}, **settings)
-    write_image(target, step_made.image, recipe=recipe.complete(net, picture(recipe.input)))
-    seen, probability = classify(net, np.rint(step_made.image.clip(0, 255)), top=1)[0]
-    say(f"{net.labels[objective.spec['index']]}, seed {settings['seed']}: the classifier sees {seen}, "
-        f"{probability:.1%}")
-    print(target.resolve(), flush=True)
+        for made in steps:
+            progress.update(task, advance=1, description=f"scale {made.octave + 1}/{octaves}")
+    recipe = Recipe(
+        kind="label",
+        input=f"noise:{size}x{size}",
+        model=abbreviate_home(model or chosen.name),
+        objective=objective.spec,
+        more={"blur": _DEFAULT["blur"]},
+        **settings,
+    )
+    write_image(path, made.image, recipe=recipe.complete(net, picture(recipe.input)))
+    answer, probability = classify(net, to_uint8(made.image), top=1)[0]  # of the file's pixels
+    say(f"{net.labels[index]}, seed {settings['seed']}: the classifier sees {answer}, {probability:.1%}")
+    print(path.resolve(), flush=True)

@@ -1,96 +1,137 @@
-"""The options that every command that dreams has, and what they mean for the library.
+"""The options that all commands that dream share, and what they mean for the library.
 
-The central type is `DreamOptions`. A command takes one as its parameter `options`, and `takes_dream_options` turns
-that into the options on the command line:
+The central type is `DreamOptions`. A command takes one as its parameter `options`, and `takes_dream_options` replaces
+that parameter by one option of the command line for each field:
 
     @takes_dream_options
-    def dream(images: …, options: DreamOptions): …
+    def dream(options: DreamOptions, images: …): …
 """
+
+# Typer evaluates the annotations of the fields, so there is no `from __future__ import annotations` here.
 
 import dataclasses
 import functools
 import inspect
-import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Optional
+from typing import Any, Optional
 
 import typer
 
-from .. import models, pictures
-from ..checks import MOST_JITTER, MOST_STEP, is_number, short, shown, whole
-from ..device import AUTO, choose_device
-from ..dream import deepdream, fresh_seed, resolve_end
-from ..ends import MOST_WEIGHT, is_weight
-from ..errors import ParameterError, WeightsError
-from ..guide import guided
-from ..image import check_image
+from .._types import Image, ObjectiveOrMapping
+from ..data.bundled import BUILT_IN, picture
+from ..defaults import defaults_of
+from ..dream import deepdream
+from ..errors import ParameterError
+from ..guided import guided
+from ..io.arrays import check_image
+from ..network.layers import resolve_end
+from ..network.net import Net
 from ..objectives import channels, label
-from ..recipe import Recipe, short_name
-from ..tiles import SMALLEST_TILE
-from .files import check_there
-from .screen import say
+from ..recipes.inputs import abbreviate_home
+from ..recipes.recipe import Recipe
+from ..seeds import fresh_seed
+from ..validation import MAX_JITTER, MAX_STEP_SIZE
+from ..zoo.registry import Model
+from .files import check_image_exists
+from .loading import GPU, MODEL, load_model
+from .parsing import check_range, parse_gpu, parse_layers, parse_tile
 
-FIRST, FALLBACK = "bvlc_googlenet", "squeezenet_v1.1"
-MOST_GPU = 2**31 - 1  # CUDA counts in an int
-# The library's signature is the only home of a default.
-DEFAULT = {name: parameter.default for name, parameter in inspect.signature(deepdream).parameters.items()}
-
-IMAGE_HELP = f"Files, noise:WxH, or built-in: {', '.join(pictures.BUILT_IN)}."
-MODEL = typer.Option(None, "--model", metavar="NAME|DIR", show_default=False,
-                     help=f"The network. [default: {FIRST}, or {FALLBACK} where that cannot be had]")
-END = typer.Option(None, "--end", metavar="LAYER[=WEIGHT]", show_default=False,
-                   help="The layer to dream; `deepdream layers` lists them. Several at once: repeat it. "
-                        "[default: the model's]")
-CHANNEL = typer.Option(None, "--channel", metavar="N", show_default=False,
-                       help="More of this channel of the layer; several: repeat it.")
-
-GPU = typer.Option(AUTO, "--gpu", metavar="N|auto|none",
-                   help="The GPU to compute on; auto: the first that works, else the CPU; none: the CPU.")
+_DEFAULT = defaults_of(deepdream)
+_END = typer.Option(
+    None,
+    "--end",
+    metavar="LAYER[=WEIGHT]",
+    show_default=False,
+    help="Layer to dream; `deepdream layers` lists them. Repeatable. [default: the model's]",
+)
+_CHANNEL = typer.Option(
+    None, "--channel", metavar="N", show_default=False, help="Maximise this channel of the layer. Repeatable."
+)
 
 
 @dataclass(frozen=True)
 class DreamOptions:
-    """How to dream, as asked for on the command line. Numbers are checked when it is made, before anything is fetched.
+    """How to dream, as the options of the command line say.
 
-    Each field is an option: its type is the option's, its default says how it is spelled.
+    The annotation of a field is the option's type; its default is the option's name, help and default. All numbers are
+    checked when the options are made, before anything is fetched.
+
+    Attributes:
+        model: a model's name or folder; `None`: the default.
+        end: LAYER or LAYER=WEIGHT each; `None`: the objective's or the model's own layer.
+        guide: the name of the guide image.
+        channel: the channels to maximise.
+        label: the label to maximise, or its number.
+        iters: steps per octave.
+        octaves: how many sizes.
+        octave_scale: the ratio of one size to the next.
+        step: mean change of a value in one step, on a scale of 0..255.
+        jitter: the largest random shift, in pixels.
+        clip: keep the values within 0..255.
+        seed: of the random shifts; `None`: a fresh one.
+        tile: pixels, "auto" or "none".
+        gpu: a number, "auto" or "none".
+        max_size: the longer side in pixels to which a larger image is scaled down; `None`: it is not scaled.
+        strength: how much of the dream is blended into the original, 0..1.
+
+    Raises:
+        ParameterError: an option out of its range, or options that exclude each other.
+        ImageError: there is no such guide.
     """
 
     model: Optional[str] = MODEL
-    end: Optional[list[str]] = END
-    guide: Optional[str] = typer.Option(None, "--guide", metavar="IMAGE", show_default=False,
-                                        help="A picture to take the layer's features from.")
-    channel: Optional[list[int]] = CHANNEL
-    label: Optional[str] = typer.Option(None, "--label", metavar="NAME", show_default=False,
-                                        help="More of what the classifier calls so: banana, \"sea star\", or a number.")
-    iters: int = typer.Option(DEFAULT["iter_n"], "--iters", help="Steps per octave.")
-    octaves: int = typer.Option(DEFAULT["octave_n"], "--octaves", help="How many sizes to dream at.")
-    octave_scale: float = typer.Option(DEFAULT["octave_scale"], "--octave-scale", help="From one size to the next.")
-    step: float = typer.Option(DEFAULT["step_size"], "--step", help="Mean change of a value in one step, of 255.")
-    jitter: int = typer.Option(DEFAULT["jitter"], "--jitter", help="Largest random shift in pixels.")
-    clip: bool = typer.Option(DEFAULT["clip"], "--clip/--no-clip", help="Keep the values within 0..255.")
-    seed: Optional[int] = typer.Option(None, "--seed", show_default=False,
-                                       help="Of the random shifts; the same seed gives the same picture.")
-    # "auto" rather than the library's None: it changes nothing for a picture that fits, and one that does not is
-    # better dreamt in tiles than refused.
-    tile: str = typer.Option("auto", "--tile", metavar="N|auto|none",
-                             help="Dream in tiles of N pixels: less memory for large pictures. auto: if need be.")
+    end: Optional[list[str]] = _END
+    guide: Optional[str] = typer.Option(
+        None, "--guide", metavar="IMAGE", show_default=False, help="Guide image: dream the features of this image."
+    )
+    channel: Optional[list[int]] = _CHANNEL
+    label: Optional[str] = typer.Option(
+        None,
+        "--label",
+        metavar="NAME",
+        show_default=False,
+        help='Maximise this label of the classifier: banana, "sea star", or a number.',
+    )
+    iters: int = typer.Option(_DEFAULT["iter_n"], "--iters", help="Steps per octave.")
+    octaves: int = typer.Option(_DEFAULT["octave_n"], "--octaves", help="Number of sizes to dream at.")
+    octave_scale: float = typer.Option(
+        _DEFAULT["octave_scale"], "--octave-scale", help="Ratio of one octave's size to the next."
+    )
+    step: float = typer.Option(
+        _DEFAULT["step_size"], "--step", help="Step size: mean change per pixel value on a 0–255 scale."
+    )
+    jitter: int = typer.Option(_DEFAULT["jitter"], "--jitter", help="Largest random shift of the image, in pixels.")
+    clip: bool = typer.Option(_DEFAULT["clip"], "--clip/--no-clip", help="Keep the values within 0..255.")
+    seed: Optional[int] = typer.Option(
+        None, "--seed", show_default=False, help="Random seed for the jitter; the same seed gives the same image."
+    )
+    # "auto" rather than the library's None: it changes nothing for an image that fits into memory, and tiles are better
+    # than a refusal for one that does not.
+    tile: str = typer.Option(
+        "auto",
+        "--tile",
+        metavar="N|auto|none",
+        help="Dream in tiles of N pixels, which need less memory. auto: only if the image does not fit into memory.",
+    )
     gpu: str = GPU
-    max_size: Optional[int] = typer.Option(None, "--max-size", metavar="PIXELS", show_default=False,
-                                           help="Scale a larger picture down to this longer side.")
+    max_size: Optional[int] = typer.Option(
+        None, "--max-size", metavar="PIXELS", show_default=False, help="Scale a larger image down to this longer side."
+    )
     strength: float = typer.Option(1.0, "--strength", help="Blend with the original: 0 the original, 1 the dream.")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_range("--iters", self.iters, 1)
         check_range("--octaves", self.octaves, 1)
         check_range("--octave-scale", self.octave_scale, 1)
-        check_range("--step", self.step, -MOST_STEP, MOST_STEP)
-        check_range("--jitter", self.jitter, 0, MOST_JITTER)
+        check_range("--step", self.step, -MAX_STEP_SIZE, MAX_STEP_SIZE)
+        check_range("--jitter", self.jitter, 0, MAX_JITTER)
         check_range("--strength", self.strength, 0, 1)
         check_range("--seed", self.seed, 0, 2**32 - 1)
         check_range("--max-size", self.max_size, 1)
-        _tile(self.tile)
-        gpu_of(self.gpu)
-        _ends(self.end)
+        parse_tile(self.tile)
+        parse_gpu(self.gpu)
+        parse_layers(self.end)
         given = [option for option in ("guide", "channel", "label") if getattr(self, option) not in (None, [], ())]
         if len(given) > 1:
             raise ParameterError(f"--{given[0]} and --{given[1]}: a dream has one objective; choose one of them")
@@ -99,41 +140,60 @@ class DreamOptions:
         if self.channel:
             channels(self.channel)
         if self.guide is not None:
-            check_there(self.guide)
+            check_image_exists(self.guide)
 
-    def load(self):
-        """The network: (net, model), with the layers that were asked for, which know the objective."""
-        if self.guide not in (None, *pictures.BUILT_IN):
-            _ = self.lead  # a damaged file is found before any weights are fetched
-        net, model = load_model(self.model, self.end or self.channel, gpu_of(self.gpu))
-        resolve_end(net, _ends(self.end), None if self.guide else self.objective(net))
+    def load(self) -> tuple[Net, Model]:
+        """Load the network.
+
+        Returns:
+            (network, model).
+
+        Raises:
+            DreamError: the guide, the model or the weights cannot be read, or the layers do not fit.
+        """
+        if self.guide not in (None, *BUILT_IN):
+            _ = self.guide_image  # a damaged file is found before any weights are fetched
+        net, model = load_model(self.model, self.end or self.channel, parse_gpu(self.gpu))
+        resolve_end(net, parse_layers(self.end), None if self.guide else self.objective(net))
         return net, model
 
-    def settings(self, net):
-        """The keyword arguments of `dream_steps`, the layers, the objective and the seed resolved."""
+    def settings(self, net: Net) -> dict[str, Any]:
+        """The keyword arguments of `dream_steps`, with the layers, the objective and the seed filled in."""
         objective = self.objective(net)
-        return {"iter_n": self.iters, "octave_n": self.octaves, "octave_scale": self.octave_scale,
-                "end": resolve_end(net, _ends(self.end), objective), "objective": objective, "clip": self.clip,
-                "step_size": self.step, "jitter": self.jitter, "seed": fresh_seed() if self.seed is None else self.seed,
-                "tile": _tile(self.tile)}
+        return {
+            "iter_n": self.iters,
+            "octave_n": self.octaves,
+            "octave_scale": self.octave_scale,
+            "end": resolve_end(net, parse_layers(self.end), objective),
+            "objective": objective,
+            "clip": self.clip,
+            "step_size": self.step,
+            "jitter": self.jitter,
+            "seed": fresh_seed() if self.seed is None else self.seed,
+            "tile": parse_tile(self.tile),
+        }
 
-    def objective(self, net):
-        """What to raise."""
+    def objective(self, net: Net) -> ObjectiveOrMapping:
+        """The objective, made for `net`."""
         if self.label is not None:
             return label(net, self.label)
         if self.channel:
             return channels(self.channel)
-        if self.guide is not None:
-            return guided(net, self.lead, resolve_end(net, _ends(self.end), None))
-        return DEFAULT["objective"]
+        if self.guide_image is not None:
+            return guided(net, self.guide_image, resolve_end(net, parse_layers(self.end), None))
+        return _DEFAULT["objective"]
 
     @functools.cached_property
-    def lead(self):
-        """The guide as an array; `None` if there is none."""
-        return None if self.guide is None else check_image(pictures.picture(self.guide))
+    def guide_image(self) -> Optional[Image]:
+        """The guide, float32 (H, W, 3) RGB; `None` if there is none."""
+        return None if self.guide is None else check_image(picture(self.guide))
 
-    def aim(self, settings):
-        """What is dreamt, for a person: the layers, and what of them."""
+    def target_description(self, settings: dict[str, Any]) -> str:
+        """The layers of a dream and its objective there, for a person.
+
+        Args:
+            settings: from `settings`.
+        """
         layers = settings["end"]
         if not isinstance(layers, str):
             layers = ", ".join(f"{layer}={weight:g}" for layer, weight in layers.items())
@@ -143,97 +203,48 @@ class DreamOptions:
             return f"{layers}, channel {', '.join(map(str, settings['objective'].spec['indices']))}"
         return f"{layers}, guided by {self.guide}" if self.guide is not None else layers
 
-    def recipe(self, name, model, net, img, settings):
-        """What a picture is made from and how, complete: what is written into its file.
+    def recipe(self, name: str, model: Model, net: Net, img: Image, settings: dict[str, Any]) -> Recipe:
+        """The complete recipe of a dream, which is written into its file.
 
-        **Arguments:** `name`: the input's; `model`, `net`: as from `load`; `img`: the input in full size; `settings`:
-        the keyword arguments of `dream_steps`.
+        Args:
+            name: of the input.
+            model: from `load`.
+            net: from `load`.
+            img: the input in full size, (H, W, 3).
+            settings: the keyword arguments of `dream_steps`.
         """
         settings = dict(settings)
         objective = settings.pop("objective")
-        return Recipe(input=short_name(name), model=short_name(self.model or model.name), objective=objective.spec,
-                      guide=None if self.guide is None else short_name(self.guide), max_size=self.max_size,
-                      strength=self.strength, **settings).complete(net, img, self.lead)
+        return Recipe(
+            input=abbreviate_home(name),
+            model=abbreviate_home(self.model or model.name),
+            objective=objective.spec,
+            guide=None if self.guide is None else abbreviate_home(self.guide),
+            max_size=self.max_size,
+            strength=self.strength,
+            **settings,
+        ).complete(net, img, self.guide_image)
 
 
-def takes_dream_options(command):
-    """A command whose parameter `options`, a `DreamOptions`, is given on the command line field by field."""
+def takes_dream_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command one option for each field of `DreamOptions`, in the place of its parameter `options`."""
     fields = dataclasses.fields(DreamOptions)
     signature = inspect.signature(command)
 
-    @functools.wraps(command)
-    def with_options(**given):
+    def with_options(**given: Any) -> None:
         options = DreamOptions(**{field.name: given.pop(field.name) for field in fields})
-        return command(**given, options=options)
+        command(**given, options=options)
 
-    own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for name, parameter in signature.parameters.items()
-           if name != "options"]
-    with_options.__signature__ = signature.replace(parameters=own + [
+    parameters = [
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for name, parameter in signature.parameters.items()
+        if name != "options"
+    ] + [
         inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=field.type)
-        for field in fields])
-    with_options.__annotations__ = {**{parameter.name: parameter.annotation for parameter in own},
-                                    **{field.name: field.type for field in fields}}
-    del with_options.__wrapped__  # or its signature would be taken for this one's
+        for field in fields
+    ]
+    functools.update_wrapper(with_options, command)
+    vars(with_options).pop("__wrapped__")  # or its signature would be taken for this one's
+    vars(with_options)["__signature__"] = signature.replace(parameters=parameters)
+    with_options.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return with_options
-
-
-def load_model(name, end=None, gpu=None):
-    """(net, model). Only where neither a model nor a layer was asked for may another model stand in."""
-    if gpu != AUTO:
-        choose_device(gpu)  # what cannot be is said before anything is fetched
-    if name is None and end is None:
-        try:
-            models.weights_path(models.find_model(FIRST))
-        except WeightsError as error:
-            say(f"Using {FALLBACK}: {error}")
-            name = FALLBACK
-    name = name or FIRST
-    return models.load(name, gpu=gpu), models.find_model(name)
-
-
-def check_range(option, value, lowest=-math.inf, highest=math.inf):
-    """Refuse a number before anything is fetched. The library checks too, but does not know the option's name."""
-    if value is None or (is_number(value) and lowest <= value <= highest):
-        return
-    limit = f"from {lowest} to {highest}" if highest < math.inf else f"{lowest} or more"
-    finite = [] if is_number(value) else ["a finite number"]
-    raise ParameterError(f"{option} {shown(value)}: must be {', '.join(finite + [limit] * (lowest > -math.inf))}")
-
-
-def _ends(given):
-    """The library's `end` for the command's, each LAYER or LAYER=WEIGHT; `None` for none."""
-    ends = {}
-    for text in given or ():
-        layer, equals, weight = text.partition("=")
-        try:
-            number = float(weight) if equals else 1.0
-        except ValueError:
-            number = math.nan
-        if not is_weight(number):
-            raise ParameterError(f"--end {short(text)}: the weight must be a number other than 0, from "
-                                 f"{-MOST_WEIGHT:.2g} to {MOST_WEIGHT:.2g}, as in --end {short(layer)}=0.5")
-        if layer in ends:
-            raise ParameterError(f"--end {short(layer)} is given twice; once is enough, with a weight if you like")
-        ends[layer] = number
-    return layer if list(ends.values()) == [1.0] else ends or None
-
-
-def _tile(text):
-    """The library's `tile` for the command's."""
-    if text in ("auto", "none"):
-        return None if text == "none" else text
-    pixels = whole(text)
-    if pixels is None or pixels < SMALLEST_TILE:
-        raise ParameterError(f"--tile {short(text)}: must be auto, none, or a whole number of pixels, {SMALLEST_TILE} "
-                             "or more")
-    return pixels
-
-
-def gpu_of(text):
-    """The library's `gpu` for the command's."""
-    if text in (AUTO, "none"):
-        return None if text == "none" else text
-    number = whole(text)
-    if number is None or number > MOST_GPU:
-        raise ParameterError(f"--gpu {short(text)}: must be auto, none, or the number of a GPU, from 0 to {MOST_GPU}")
-    return number

@@ -1,5 +1,6 @@
-"""`deepdream replay`: makes a picture again from the recipe inside it."""
+"""`deepdream replay`: makes an image again from the recipe inside it."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Optional
@@ -7,46 +8,66 @@ from typing import Optional
 import numpy as np
 import typer
 
-from ..image import read_image, to_bytes, write_image
-from ..recipe import Recipe, short_name
-from .files import check_there, picture_targets
-from .options import GPU, gpu_of
-from .screen import progress_line, say
+from .._types import Image
+from ..io.arrays import to_uint8
+from ..io.image import read_image, write_image
+from ..recipes.inputs import abbreviate_home
+from ..recipes.recipe import Recipe
+from .console import progress_line, say
+from .files import check_image_exists, output_paths
+from .loading import GPU
+from .parsing import parse_gpu
 
 
 def replay(
-    image: Path = typer.Argument(..., metavar="IMAGE", help="A picture that deepdream wrote."),
-    output: Path = typer.Option(..., "-o", "--output", metavar="OUT", help="The picture to write."),
-    given: Optional[str] = typer.Option(None, "--input", metavar="IMAGE", show_default=False,
-                                        help="The picture to dream on. [default: the recorded one, searched]"),
-    guide: Optional[str] = typer.Option(None, "--guide", metavar="IMAGE", show_default=False,
-                                        help="The guide of a guided dream. [default: the recorded one, searched]"),
+    image: Path = typer.Argument(..., metavar="IMAGE", help="Image that deepdream wrote."),
+    output: Path = typer.Option(..., "-o", "--output", metavar="OUT", help="Image to write."),
+    input_image: Optional[str] = typer.Option(
+        None,
+        "--input",
+        metavar="IMAGE",
+        show_default=False,
+        help="Image to dream on. [default: the recorded one, found by its name and hash]",
+    ),
+    guide: Optional[str] = typer.Option(
+        None,
+        "--guide",
+        metavar="IMAGE",
+        show_default=False,
+        help="Guide of a guided dream. [default: the recorded one, found by its name and hash]",
+    ),
     gpu: str = GPU,
-):
-    """Make a picture again, from the recipe inside it."""
-    target = picture_targets([str(image)], output)[0]
-    recipe, device = Recipe.from_image(image), gpu_of(gpu)
-    for name in (given, guide):
+) -> None:
+    """Make an image again from the recipe inside it."""
+    path = output_paths([str(image)], output)[0]
+    recipe, device = Recipe.from_image(image), parse_gpu(gpu)
+    for name in (input_image, guide):
         if name is not None:
-            check_there(name)
+            check_image_exists(name)
     with progress_line() as progress:
         task = progress.add_task(f"{image} again", total=1)
-        result, done = recipe.make(given, guide, beside=image.parent, gpu=device,
-                                   progress=lambda share: progress.update(task, completed=share))
-    verdict = _compare(image, result, recipe.differences(done))  # before writing: OUT may be IMAGE
-    for field, name in (("input", given), ("guide", guide)):
-        if name is not None:
-            done = replace(done, **{field: short_name(name)})
-    write_image(target, result, recipe=done)
+        result, complete = recipe.make(
+            input_image,
+            guide,
+            search_dir=image.parent,
+            gpu=device,
+            progress=lambda share: progress.update(task, completed=share),
+        )
+    verdict = _compare(image, result, recipe.differences(complete))  # before writing: OUT may be IMAGE
+    if input_image is not None:
+        complete = replace(complete, input=abbreviate_home(input_image))
+    if guide is not None:
+        complete = replace(complete, guide=abbreviate_home(guide))
+    write_image(path, result, recipe=complete)
     say(verdict)
-    print(target.resolve(), flush=True)
+    print(path.resolve(), flush=True)
 
 
-def _compare(image, result, differences):
-    """What to say about the picture made now and the one that held the recipe."""
+def _compare(image: Path, result: Image, differences: Sequence[str]) -> str:
+    """A line that compares the image made now with the one that had the recipe."""
     if image.suffix.lower() not in (".png", ".tif", ".tiff"):
         return f"made again; {image} is lossy, so the pixels are not compared"
-    before, now = to_bytes(read_image(image)), to_bytes(result)
+    before, now = to_uint8(read_image(image)), to_uint8(result)
     if before.shape != now.shape:
         return f"{image} has another size, {before.shape[1]}×{before.shape[0]}"
     changed = int(np.count_nonzero((before != now).any(axis=2)))

@@ -1,11 +1,29 @@
-"""What commands that dream frame by frame into a folder have in common: going on with a run, or beginning one."""
+"""A run of many frames in a folder, begun or gone on with: what `zoom` and `video` share."""
 
-from ..zoom import settle
-from .screen import say
+from __future__ import annotations
+
+from typing import Any
+
+from .._types import Image
+from ..frame import fix_settings
+from ..network.net import Net
+from ..recipes.recipe import Recipe
+from ..recipes.runs import FrameFolder
+from .console import say
+from .options import DreamOptions
 
 
-def run_settings(run, options, net):
-    """The settings of a run; what nobody asked for is as it was when the run began."""
+def run_settings(run: FrameFolder, options: DreamOptions, net: Net) -> dict[str, Any]:
+    """The settings of a run; a seed and tile that were not given are those that the run began with.
+
+    Args:
+        run: the folder.
+        options: of the command.
+        net: the network.
+
+    Returns:
+        The keyword arguments of `dream_steps`.
+    """
     settings = options.settings(net)
     if run.recipe is not None:
         settings["seed"] = run.recipe.seed if options.seed is None else options.seed
@@ -13,16 +31,22 @@ def run_settings(run, options, net):
     return settings
 
 
-def begin(run, recipe, net, img, settings):
-    """Begin or go on with the run of a complete recipe, and say what is different here.
+def begin_run(run: FrameFolder, recipe: Recipe, net: Net, img: Image, settings: dict[str, Any]) -> None:
+    """Begin a run or go on with it, and print what differs from the recipe that it began with.
 
-    What cannot be dreamt is refused before anything is written.
+    Args:
+        run: the folder; nothing is written into it before everything else is checked.
+        recipe: a complete one.
+        net: the network.
+        img: the first frame's image in full size, (H, W, 3).
+        settings: from `run_settings`; their tile becomes the recipe's.
 
-    **Arguments:** `img`: the first frame's picture in full size; `settings`: as from `run_settings`; their tile becomes
-    the recipe's.
+    Raises:
+        DreamError: the settings cannot be dreamt, or the folder has the run of another recipe.
     """
     settings["tile"] = recipe.tile
-    settle(net, recipe.fit(img), **settings)
+    fix_settings(net, recipe.fit(img), **settings)
     run.begin(recipe)
+    assert run.recipe is not None
     for difference in run.recipe.differences(recipe):
         say(difference)

@@ -119,7 +119,7 @@ function render({ model, el }) {
     for (const [name, number] of Object.entries(state.setup.numbers)) {
       const id = `deepdream-${name}`;
       const output = h("output", { for: id });
-      const input = h("input", { id, type: "range", min: number.least, max: number.most, step: number.step,
+      const input = h("input", { id, type: "range", min: number.minimum, max: number.maximum, step: number.step,
         oninput: () => { state.form[name] = Number(input.value); output.textContent = say(name); } });
       ui.inputs[name] = { input, output };
       const row = h("div.number", {}, h("label", { for: id }, number.title), input, output);

@@ -1,218 +1,250 @@
-"""One visitor: what the page asks for, and what it is told.
+"""One visitor: answers the page's requests, and tells it what happens.
 
-The central type is `Session`. Messages are dicts with a list of bytes beside them, either way; the page's have a "do",
-and each is answered at once: what takes longer runs in a thread, and what it has to say is emitted from there.
+The central type is `Session`. Messages are dicts with a list of bytes beside them, either way. A request has a "do" and
+is answered at once: what takes longer runs in a thread, which emits events.
 """
+
+from __future__ import annotations
 
 import io
 import logging
 import threading
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from .. import models
+from ..data.cache import cache_folder, make_folder
 from ..errors import DreamError, ImageError
-from ..fetch import cache_folder, make_folder
-from ..image import fit
-from ..recipe import Recipe
-from . import settings, thumbnails
-from .turns import Turn
-from .uploads import (
-    Limits,
-    Picture,
-    built_in,
-    check_size,
-    chosen,
-    clean_name,
-    limits_for_page,
-    next_name,
-    uploaded,
-)
-from .watch import SHOWN, Watch, end, jpeg, size_of
-from .worker import Job, Worker
+from ..io.arrays import fit
+from ..recipes.recipe import Recipe
+from .dream_queue import QueueSlot
+from .form import default_form, form_of, models_for_page, numbers_for_page, recipe_of
+from .progress import MAX_SHOWN_SIDE, EndReport, ProgressWatcher, Result, format_size, jpeg
+from .records import Job
+from .thumbnails import picture_choices
+from .uploads import Limits, Picture, built_in, check_size, chosen, clean_name, limits_for_page, next_name, uploaded
+from .worker import Worker
 
 log = logging.getLogger(__name__)
+
+_REQUESTS = ("open", "choose", "upload", "unguide", "dream", "stop", "download", "leave")
+_MAX_GUIDE_SHOWN_SIDE = 240  # pixels
+Message = dict[str, Any]
 
 
 class Session:
     """What one page of the playground does.
 
-    **Arguments:** `emit`: a function of a dict and a list of bytes that tells the page something, called from several
-    threads, one at a time; `limits`: a `Limits`.
+    Args:
+        emit: tells the page something; called with a dict and a list of bytes, from several threads, one at a time.
+        limits: of what a visitor may do; `None`: those of `Limits()`.
+
+    Attributes:
+        limits: as above.
     """
 
-    def __init__(self, emit, limits=None):
+    def __init__(self, emit: Callable[[Message, list[bytes]], Any], limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
         self._send, self._sending = emit, threading.Lock()
-        self._picture = self._guide = self._dreamt = self._worker = None
-        self._uploads = {}
+        self._picture: Picture | None = None
+        self._guide: Picture | None = None
+        self._result: Result | None = None
+        self._worker: Worker | None = None
+        self._uploads: dict[str, bytearray] = {}
         self._dreaming, self._stopped = threading.Lock(), threading.Event()
-        self._asked = {"picture": 0, "guide": 0}  # so that of two choices the later one stays
+        self._choices = {"picture": 0, "guide": 0}  # counted, so that of two choices the later one stays
 
-    def emit(self, event, *buffers, **more):
-        """Tell the page."""
+    def emit(self, event: str, *buffers: bytes, **values: Any) -> None:
+        """Tell the page about an event.
+
+        Args:
+            event: its name; the page has a function for each.
+            buffers: images or files.
+            values: what JSON can hold.
+        """
         with self._sending:
-            self._send({"event": event, **more}, list(buffers))
+            self._send({"event": event, **values}, list(buffers))
 
-    def handle(self, message, buffers=()):
-        """Do what the page asks for; what is wrong with it is told to the page."""
+    def handle(self, message: Any, buffers: Sequence[Any] = ()) -> None:
+        """Answer a request of the page; a wrong one is answered with the event "refused".
+
+        Args:
+            message: a dict with the request's name as "do"; anything else is wrong.
+            buffers: bytes-like objects.
+        """
         try:
             name = message.get("do") if isinstance(message, dict) else None
-            if name not in ("open", "choose", "upload", "unguide", "dream", "stop", "download", "leave"):
-                raise DreamError(f"the page asked for {name!r}, which there is not")
+            if name not in _REQUESTS:
+                raise DreamError(f"unknown request {name!r}")
             getattr(self, f"_{name}")(message, buffers)
         except DreamError as error:
             self.emit("refused", text=str(error))
 
-    def close(self):
-        """End what runs, and forget the visitor's pictures."""
+    def close(self) -> None:
+        """End the worker, and forget the visitor's images."""
         self._stopped.set()
-        self._picture = self._guide = self._dreamt = None
+        self._picture = self._guide = self._result = None
         if self._worker:
             self._worker.end()
 
-    def _leave(self, message, buffers):
+    def _leave(self, message: Message, buffers: Sequence[Any]) -> None:
         self.close()
 
-    def _open(self, message, buffers):
-        """The page is there: tell it everything that can be chosen."""
-        found = [models.find_model(name) for name in models.model_names()]
-        self.emit("setup", limits=limits_for_page(self.limits), form=settings.default_form(self.limits),
-                  numbers=settings.described(self.limits), pictures=thumbnails.of_pictures(built_in()),
-                  models=[{"name": model.name, "title": model.title, "end": model.end, "labels": model.labels,
-                           "here": bool(models.local_weights(model)), "ladder": thumbnails.ladder(model)}
-                          for model in found])
+    def _open(self, message: Message, buffers: Sequence[Any]) -> None:
+        """The page was opened: tell it everything that can be chosen."""
+        self.emit(
+            "setup",
+            limits=limits_for_page(self.limits),
+            form=default_form(self.limits),
+            numbers=numbers_for_page(self.limits),
+            pictures=picture_choices(built_in()),
+            models=models_for_page(),
+        )
         self._choose({"name": built_in()[0], "for": "picture"}, ())
 
-    def _choose(self, message, buffers):
-        self._take(message.get("for"), chosen(message.get("name"), self.limits))
+    def _choose(self, message: Message, buffers: Sequence[Any]) -> None:
+        self._set_picture(message.get("for"), chosen(message.get("name"), self.limits))
 
-    def _unguide(self, message, buffers):
-        self._asked["guide"] += 1
+    def _unguide(self, message: Message, buffers: Sequence[Any]) -> None:
+        self._choices["guide"] += 1
         self._guide = None
 
-    def _upload(self, message, buffers):
-        """A piece of a file. The page sends the next one when this one is acknowledged."""
-        which, name, size = _slot(message.get("for")), message.get("name"), message.get("size")
+    def _upload(self, message: Message, buffers: Sequence[Any]) -> None:
+        """Take a piece of a file. The page sends the next one when this one is acknowledged."""
+        role, name = _check_role(message.get("for")), message.get("name")
+        size: Any = message.get("size")
         check_size(name, size, self.limits)
         if message.get("first"):
-            self._uploads[which] = bytearray()
-        data = self._uploads.get(which)
+            self._uploads[role] = bytearray()
+        data = self._uploads.get(role)
         if data is None:
             return
         data += b"".join(bytes(buffer) for buffer in buffers)
         if len(data) > size:
-            del self._uploads[which]
+            del self._uploads[role]
             raise ImageError(f"{clean_name(name)} has more bytes than were announced; choose it again")
         if len(data) < size:
-            self.emit("more", have=len(data), **{"for": which})
+            self.emit("more", have=len(data), **{"for": role})
             return
-        self._take(which, uploaded(name, self._uploads.pop(which), self.limits))
+        self._set_picture(role, uploaded(name, self._uploads.pop(role), self.limits))
 
-    def _take(self, which, picture):
-        """Show a picture, and dream on it or let it guide from now on."""
-        self._asked[_slot(which)] += 1
-        self._in_thread(self._taken, which, picture, self._asked[which])
+    def _set_picture(self, role: Any, picture: Picture) -> None:
+        """Show an image, and dream on it or use it as the guide from now on."""
+        self._choices[_check_role(role)] += 1
+        self._in_thread(self._read_picture, role, picture, self._choices[role])
 
-    def _taken(self, which, picture, asked):
+    def _read_picture(self, role: str, picture: Picture, choice: int) -> None:
         img = picture.read()
-        # Only a file can hold a recipe, and only the picture's settings are taken, not the guide's.
-        found = self._settings_in(picture) if which == "picture" and picture.data else {}
-        if self._asked[which] != asked:
+        # Only a file can have a recipe, and only the image to dream on brings its settings, not the guide.
+        found = self._settings_in(picture.data) if role == "picture" and picture.data else {}
+        if self._choices[role] != choice:
             return
-        most = self.limits.side if which == "picture" else self.limits.guide_side
-        small = fit(img, most)
-        note = f"scaled down to {size_of(small)}, the largest here" if small.shape != img.shape else ""
-        if which == "picture":
+        small = fit(img, self.limits.side if role == "picture" else self.limits.guide_side)
+        note = f"scaled down to {format_size(small)}, the largest here" if small.shape != img.shape else ""
+        if role == "picture":
             self._picture = picture
         else:
             self._guide = picture
-        self.emit("picture", jpeg(small, SHOWN if which == "picture" else 240), name=picture.name, size=size_of(img),
-                  width=small.shape[1], height=small.shape[0], note=note, uploaded=picture.data is not None, **found,
-                  **{"for": which})
+        self.emit(
+            "picture",
+            jpeg(small, MAX_SHOWN_SIDE if role == "picture" else _MAX_GUIDE_SHOWN_SIDE),
+            name=picture.name,
+            size=format_size(img),
+            width=small.shape[1],
+            height=small.shape[0],
+            note=note,
+            uploaded=picture.data is not None,
+            **found,
+            **{"for": role},
+        )
 
-    def _settings_in(self, picture):
-        """The form and what to say about it, if the file was dreamt."""
+    def _settings_in(self, data: bytes) -> Message:
+        """The form of a file's recipe and the notes about it; empty if there is none."""
         try:
-            recipe = Recipe.from_image(io.BytesIO(picture.data))
-            form, notes = settings.form_of(recipe, self.limits)
+            recipe = Recipe.from_image(io.BytesIO(data))
+            form, notes = form_of(recipe, self.limits)
         except (DreamError, ArithmeticError, AttributeError, RecursionError, TypeError, ValueError):
-            return {}  # there is none in it, or one that somebody made up
+            return {}  # it has none, or an invented one
         origin = recipe.input if recipe.input in built_in() else None
         return {"form": form, "notes": notes, "origin": origin, "made_from": recipe.input[:80]}
 
-    def _stop(self, message, buffers):
+    def _stop(self, message: Message, buffers: Sequence[Any]) -> None:
         self._stopped.set()
 
-    def _dream(self, message, buffers):
+    def _dream(self, message: Message, buffers: Sequence[Any]) -> None:
         if not isinstance(message.get("form"), dict):
             raise DreamError("the page sent no settings")
         picture = self._picture
-        if message.get("again") and self._dreamt:
-            picture = Picture(next_name(self._dreamt.recipe.input), self._dreamt.file(".png"))
+        if message.get("again") and self._result:
+            picture = Picture(next_name(self._result.recipe.input), self._result.file(".png"))
         if picture is None:
-            raise ImageError("there is no picture yet; choose one first")
+            raise ImageError("no image is chosen yet; choose one first")
         guide = self._guide
-        job = Job(settings.recipe_of(message["form"], picture, guide, self.limits), picture, guide)
+        job = Job(recipe_of(message["form"], picture, guide, self.limits), picture, guide)
         if not self._dreaming.acquire(blocking=False):
             raise DreamError("one dream at a time: stop this one first")
         self._stopped.clear()
-        self._in_thread(self._dream_in_turn, job)
+        self._in_thread(self._dream_and_report, job)
 
-    def _dream_in_turn(self, job):
+    def _dream_and_report(self, job: Job) -> None:
         try:
-            ended = self._turn(job)
-        except Exception as error:  # whatever it is, the visitor must not wait for ever
-            ended = end("failed", _said(error))
+            report = self._queue_and_dream(job)
+        except Exception as error:  # of any class: the visitor must not wait for ever
+            report = EndReport("failed", _describe_error(error))
         self._dreaming.release()
-        self.emit("ended", *ended[0], **ended[1])
+        self.emit("ended", *report.buffers, how=report.how, text=report.text, **report.values)
 
-    def _turn(self, job):
-        """Wait for the turn, and dream; how it ended."""
-        queue = cache_folder() / "playground"
-        make_folder(queue)
-        with Turn(queue) as turn:
-            told = None
-            while (ahead := turn.ahead()) and not self._stopped.is_set():
-                if ahead != told:
+    def _queue_and_dream(self, job: Job) -> EndReport:
+        """Wait in the queue, and dream."""
+        folder = cache_folder() / "playground"
+        make_folder(folder)
+        with QueueSlot(folder) as slot:
+            shown = None
+            while (ahead := slot.ahead()) and not self._stopped.is_set():
+                if ahead != shown:
                     self.emit("waiting", ahead=ahead)
-                    told = ahead
+                    shown = ahead
                 self._stopped.wait(0.2)
             if self._stopped.is_set():
-                return end("stopped", "You left the queue.")
-            return self._watch(job)
+                return EndReport("stopped", "You left the queue.")
+            return self._dream_in_worker(job)
 
-    def _watch(self, job):
-        """Have a job dreamt, by the worker that is there or a fresh one; how it ended."""
+    def _dream_in_worker(self, job: Job) -> EndReport:
+        """Have a job dreamt, by the worker that is there or a new one."""
         self.emit("begins", text="Waking the network …")
         if self._worker is None or not self._worker.alive():
             self._worker = Worker()
-        dreamt, ended = Watch(self._worker, self.emit, self._stopped).follow(job)
-        self._dreamt = dreamt or self._dreamt
-        return ended
+        result, report = ProgressWatcher(self._worker, self.emit, self._stopped).follow(job)
+        self._result = result or self._result
+        return report
 
-    def _download(self, message, buffers):
-        if self._dreamt is None:
+    def _download(self, message: Message, buffers: Sequence[Any]) -> None:
+        result = self._result
+        if result is None:
             raise DreamError("there is no dream to download yet")
         suffix = ".jpg" if message.get("kind") == "jpg" else ".png"
-        name = next_name(self._dreamt.recipe.input).removesuffix(".png") + suffix
-        self._in_thread(lambda dreamt: self.emit("download", dreamt.file(suffix), name=name), self._dreamt)
+        name = next_name(result.recipe.input).removesuffix(".png") + suffix
+        self._in_thread(lambda: self.emit("download", result.file(suffix), name=name))
 
-    def _in_thread(self, function, *arguments):
-        """Call a function beside; whatever goes wrong in it, the page is told."""
-        def run():
+    def _in_thread(self, function: Callable[..., None], *arguments: Any) -> None:
+        """Call a function in a thread; the page is told of any error."""
+
+        def run() -> None:
             try:
                 function(*arguments)
             except Exception as error:
-                self.emit("refused", text=_said(error))
+                self.emit("refused", text=_describe_error(error))
+
         threading.Thread(target=run, daemon=True).start()
 
 
-def _said(error):
-    """An error as the visitor is told of it."""
+def _describe_error(error: Exception) -> str:
+    """An error as the visitor is told it."""
     log.debug("told the page", exc_info=error)
     return str(error) if isinstance(error, DreamError) else f"{type(error).__name__}: {error}"
 
 
-def _slot(which):
-    if which not in ("picture", "guide"):
-        raise DreamError(f"the page has no place for {which!r}")
-    return which
+def _check_role(role: Any) -> str:
+    """The role of an image, "picture" or "guide"."""
+    if role not in ("picture", "guide"):
+        raise DreamError(f"the page has no place for {role!r}")
+    return role

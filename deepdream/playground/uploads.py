@@ -1,23 +1,25 @@
-"""What a visitor brings: pictures and settings, none of which is believed.
+"""The images that a visitor brings, none of which is trusted.
 
-The central type is `Picture`: the name of one that comes along, or the bytes of a file with the visitor's name for it.
-That name is shown and recorded but never opened. Every number is held against `Limits`.
+The central type is `Picture`: the name of a built-in image, or the bytes of a file with the visitor's name for it. That
+name is shown and recorded but never opened. Every number is checked against `Limits`.
 """
+
+from __future__ import annotations
 
 import dataclasses
 import io
 import re
 import warnings
 from dataclasses import dataclass
-from typing import Optional
+from typing import Any
 
-from PIL import Image
+import PIL.Image
 
-from .. import pictures
+from .._types import Image
+from ..data.bundled import BUILT_IN, picture
+from ..data.cache import cache_folder, user_folders
 from ..errors import ImageError
-from ..fetch import cache_folder
-from ..image import read_image
-from ..models import user_folders
+from ..io.image import read_image
 
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "GIF", "BMP")
 _NOISE = re.compile(r"noise:([1-9]\d{0,4})x([1-9]\d{0,4})")
@@ -25,12 +27,15 @@ _NOISE = re.compile(r"noise:([1-9]\d{0,4})x([1-9]\d{0,4})")
 
 @dataclass(frozen=True)
 class Limits:
-    """What one visitor of a shared machine may ask for.
+    """What one visitor of a shared machine may do.
 
-    - `megabytes`, `megapixels`: of an uploaded file, and of the picture in it; more is refused.
-    - `side`: the longer side of what is dreamt on, in pixels; a larger picture is scaled down.
-    - `guide_side`: the same for a guide. Each place of the picture is compared with each place of the guide.
-    - `iterations`, `octaves`: of one dream.
+    Attributes:
+        megabytes: of an uploaded file; a larger one is refused.
+        megapixels: of the image in it; a larger one is refused.
+        side: the longer side of the image that is dreamt on, in pixels; a larger image is scaled down.
+        guide_side: the same for a guide. Each place of the image is compared with each place of the guide.
+        iterations: per octave.
+        octaves: of one dream.
     """
 
     megabytes: int = 32
@@ -43,84 +48,118 @@ class Limits:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture to dream on: `name`, and the bytes of its file, or `None` for a built-in one or noise."""
+    """An image to dream on.
+
+    Attributes:
+        name: of a built-in image, "noise:WxH", or the visitor's name for the file.
+        data: the file's bytes; `None` for a built-in image or noise.
+    """
 
     name: str
-    data: Optional[bytes] = None
+    data: bytes | None = None
 
-    def read(self):
-        """float32 (H, W, 3), RGB, 0..255; an `ImageError` if it cannot be decoded."""
+    def read(self) -> Image:
+        """Decode the image.
+
+        Returns:
+            float32 (H, W, 3), RGB, 0..255.
+
+        Raises:
+            ImageError: it cannot be decoded.
+        """
         if self.data is None:
-            return pictures.picture(self.name)
+            return picture(self.name)
         file = io.BytesIO(self.data)
         file.name = self.name  # for messages
         return read_image(file)
 
 
-def built_in():
-    """The names that may be chosen: those of `pictures.BUILT_IN`, Google's sky only if it is on this machine."""
-    here = [folder / "images" / "sky1024px.jpg" for folder in (*user_folders(), cache_folder())]
-    return [name for name in pictures.BUILT_IN if name != "sky" or any(path.is_file() for path in here)]
+def built_in() -> list[str]:
+    """The names that may be chosen: those of `BUILT_IN`, with Google's sky only if it is on this machine."""
+    files = [folder / "images" / "sky1024px.jpg" for folder in (*user_folders(), cache_folder())]
+    return [name for name in BUILT_IN if name != "sky" or any(path.is_file() for path in files)]
 
 
-def chosen(name, limits):
-    """The `Picture` of a name that was chosen: built-in, or noise within the limits; an `ImageError` otherwise."""
+def chosen(name: Any, limits: Limits) -> Picture:
+    """The image that a visitor chose by its name.
+
+    Args:
+        name: of a built-in image, or noise within the limits.
+        limits: of the page.
+
+    Raises:
+        ImageError: another name.
+    """
     noise = _NOISE.fullmatch(str(name))
     if (noise and max(map(int, noise.groups())) <= limits.side) or name in built_in():
         return Picture(str(name))
-    raise ImageError(f"{str(name)[:80]!r} is no picture of this page; choose one, or drop a file")
+    raise ImageError(f"{str(name)[:80]!r} is not a picture of this page; choose one, or drop a file")
 
 
-def uploaded(name, data, limits):
-    """The `Picture` in an uploaded file, looked at but not yet decoded.
+def uploaded(name: Any, data: bytes | bytearray, limits: Limits) -> Picture:
+    """The image in an uploaded file, whose header is read but which is not yet decoded.
 
-    The size is read from the file's header, so that a picture of a few bytes that unfolds to gigabytes is refused
-    before it does.
+    The header has the size, so that an image of a few bytes that unfolds to gigabytes is refused before it does.
 
-    **Arguments:** `name`: what the visitor's machine calls it; `data`: its bytes; `limits`.
+    Args:
+        name: what the visitor's machine calls the file.
+        data: its bytes.
+        limits: of the page.
 
-    **Raises:** `ImageError` for a file or picture too large, or anything but a picture.
+    Raises:
+        ImageError: the file or the image is too large, or it is not an image.
     """
     name = clean_name(name)
     check_size(name, len(data), limits)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of sizes that the limit below refuses
-            # No other kind is tried: some that Pillow knows start other programs to read the file.
-            with Image.open(io.BytesIO(data), formats=FORMATS) as header:
+            # No other format is tried: to read some of them, Pillow starts other programs.
+            with PIL.Image.open(io.BytesIO(data), formats=FORMATS) as header:
                 width, height = header.size
-    except Image.DecompressionBombError:
+    except PIL.Image.DecompressionBombError:
         raise ImageError(f"{name} has more than {limits.megapixels} megapixels; scale it down first") from None
-    except Exception:  # Pillow's readers raise whatever the damage makes them stumble over
+    except Exception:  # Pillow's readers raise exceptions of any class for a damaged file
         raise ImageError(f"{name} is not a picture that can be read; use a PNG, JPEG, TIFF, WebP, GIF or BMP") from None
     if width * height > limits.megapixels * 1_000_000:
-        raise ImageError(f"{name} has {width}×{height} pixels, {width * height / 1e6:.0f} megapixels; at most "
-                         f"{limits.megapixels} are taken here, so scale it down first")
+        raise ImageError(
+            f"{name} has {width}×{height} pixels, {width * height / 1e6:.0f} megapixels; at most "
+            f"{limits.megapixels} are taken here, so scale it down first"
+        )
     return Picture(name, bytes(data))
 
 
-def check_size(name, size, limits):
-    """Refuse a file of more bytes than the limit; `size` may be what was announced."""
+def check_size(name: Any, size: Any, limits: Limits) -> None:
+    """Check the size of a file, its own or the announced one.
+
+    Args:
+        name: of the file, for the message.
+        size: in bytes.
+        limits: of the page.
+
+    Raises:
+        ImageError: it is empty, larger than the limit, or not a whole number.
+    """
     if not isinstance(size, int) or not 0 < size <= limits.megabytes * 1_000_000:
-        said = "is empty" if size == 0 else f"has {size / 1e6:.1f} MB" if isinstance(size, int) else "has no size"
-        raise ImageError(f"{clean_name(name)} {said}; a file may have up to {limits.megabytes} MB here")
+        problem = "is empty" if size == 0 else f"has {size / 1e6:.1f} MB" if isinstance(size, int) else "has no size"
+        raise ImageError(f"{clean_name(name)} {problem}; a file may have up to {limits.megabytes} MB here")
 
 
-def clean_name(name):
-    """A visitor's name for a file as it is shown and recorded: no folder, and none that means another picture."""
-    name = "".join(c if c.isprintable() and c not in ":\"<>|?*" else "-" for c in re.split(r"[/\\]", str(name))[-1])
+def clean_name(name: Any) -> str:
+    """A visitor's name for a file as it is shown and recorded: without folders, and never the name of another image."""
+    name = "".join(c if c.isprintable() and c not in ':"<>|?*' else "-" for c in re.split(r"[/\\]", str(name))[-1])
     stem, dot, suffix = name.strip(" .~").rpartition(".")
     name = f"{(stem or suffix)[:60]}{dot if stem else ''}{suffix[:8] if stem else ''}" or "picture"
-    return f"{name}.png" if name in pictures.BUILT_IN else name
+    return f"{name}.png" if name in BUILT_IN else name
 
 
-def next_name(name):
-    """What the dream on a picture is called: cat-dream.png, and on that one cat-dream-2.png."""
+def next_name(name: str) -> str:
+    """The name of the dream on an image: cat-dream.png, and of the dream on that, cat-dream-2.png."""
     stem = re.sub(r"\.\w{1,8}$", "", name.replace(":", "-"))
     match = re.fullmatch(r"(.*)-dream(?:-(\d{1,6}))?", stem)
     return f"{match[1]}-dream-{int(match[2] or 1) + 1}.png" if match else f"{stem}-dream.png"
 
 
-def limits_for_page(limits):
+def limits_for_page(limits: Limits) -> dict[str, int]:
     """The limits as the page is told them."""
     return dataclasses.asdict(limits)

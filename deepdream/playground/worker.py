@@ -1,8 +1,10 @@
-"""The process that dreams: Caffe keeps Python's lock while it computes, and may be ended by a lack of memory.
+"""The process that dreams.
 
-Through a pipe go a `Job` and, to end it early, `STOP`; back come the records below, in the order in which they stand,
-`Said` at any time. `Worker` is the other end's handle. Pixels travel as uint8 (h, w, 3) RGB.
+It is not the page's, because Caffe holds Python's lock while it computes, and may run out of memory. `Worker` is the
+handle that the page has, `serve` the other end of the pipe between them; `records` has what goes through the pipe.
 """
+
+from __future__ import annotations
 
 import contextlib
 import logging
@@ -11,191 +13,177 @@ import signal
 import socket
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
-import numpy as np
-
-from .. import models
-from ..device import AUTO
 from ..dream import dream_steps
 from ..errors import DreamError
-from ..image import to_bytes
-from ..making import so_far
-from ..memory import out_of_memory
-from .uploads import Picture
+from ..io.arrays import to_uint8
+from ..network.device import AUTO
+from ..network.memory import is_out_of_memory
+from ..network.net import Net
+from ..octaves import octave_shapes
+from ..preview import FullSizePreview
+from ..recipes.recipe import Recipe
+from ..zoo.loading import load
+from .records import STOP, Begun, Ended, Failed, Job, LogLine, Stepped
 
-STOP = "stop"
-IDLE = 180  # seconds after which a worker that nobody asks anything ends, and gives its memory back
-_NO_MEMORY = "The memory ran out; choose a smaller size, or fewer pictures at once"
-
-
-@dataclass(frozen=True)
-class Job:
-    """What to dream: a `Recipe`, whose hashes and versions are still to be filled in, and the pictures it names."""
-
-    recipe: Any
-    picture: Picture
-    guide: Optional[Picture] = None
-
-
-@dataclass(frozen=True)
-class Said:
-    """A line for the visitor."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Begun:
-    """The dream begins: the completed recipe, and the picture at the size that is dreamt."""
-
-    recipe: Any
-    picture: np.ndarray
-
-
-@dataclass(frozen=True)
-class Stepped:
-    """A step, as `deepdream.Step`."""
-
-    octave: int
-    iteration: int
-    picture: np.ndarray
-    objective: float
-
-
-@dataclass(frozen=True)
-class Ended:
-    """The dream is over, at its end or stopped: its picture and recipe."""
-
-    recipe: Any
-    picture: np.ndarray
-
-
-@dataclass(frozen=True)
-class Failed:
-    """It could not be dreamt: a line that says why. `fresh`: this process should not be used again."""
-
-    text: str
-    fresh: bool = False
+IDLE_TIMEOUT_S = 180  # seconds without a job after which a worker ends, and gives its memory back
+_NO_MEMORY = "Not enough memory; choose a smaller size, or fewer pictures at once"
 
 
 class Worker:
-    """A worker process, started here."""
+    """A worker process, started with this object.
 
-    def __init__(self, idle=IDLE):
+    Args:
+        idle: seconds without a job after which it ends.
+
+    Attributes:
+        pid: the number of the process.
+    """
+
+    def __init__(self, idle: float = IDLE_TIMEOUT_S) -> None:
         ours, theirs = socket.socketpair()
         code = "from deepdream.playground.worker import main; main()"
         with theirs:
-            self._process = subprocess.Popen([sys.executable, "-c", code, str(theirs.fileno()), str(idle)],
-                                             pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env=_environment())
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", code, str(theirs.fileno()), str(idle)],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                env=_worker_environment(),
+            )
         self._pipe = Connection(ours.detach())
         self.pid = self._process.pid
 
-    def send(self, what):
-        """Ask for a `Job`, or to `STOP`; nothing happens if the worker is no more."""
+    def send(self, request: Job | str) -> None:
+        """Send a `Job`, or `STOP`; nothing happens if the worker has ended."""
         with contextlib.suppress(OSError):
-            self._pipe.send(what)
+            self._pipe.send(request)
 
-    def receive(self, timeout):
-        """The next record, or `None` if none comes within `timeout` seconds.
+    def receive(self, timeout: float) -> Any:
+        """The next record.
 
-        **Raises:** `EOFError` if the worker is no more; `epitaph` says why.
+        Args:
+            timeout: in seconds.
+
+        Returns:
+            A record; `None` if none comes in time.
+
+        Raises:
+            EOFError: the worker has ended; `exit_reason` says why.
         """
         try:
             return self._pipe.recv() if self._pipe.poll(timeout) else None
         except OSError:
             raise EOFError from None
 
-    def alive(self):
+    def alive(self) -> bool:
         """Whether the process still runs."""
         return self._process.poll() is None
 
-    def epitaph(self):
-        """What to tell the visitor about a worker that has ended: a sentence."""
+    def exit_reason(self) -> str:
+        """Why a worker has ended, for the visitor: a sentence without its full stop."""
         code = self._process.wait()
-        how = f"by the signal {signal.Signals(-code).name}" if code < 0 else f"with the code {code}"
-        # The system kills; a stock Caffe ends itself, where ours raises.
-        memory = code in (-signal.SIGKILL, -signal.SIGABRT)
-        why = ", as happens when memory runs out: try a smaller size" if memory else ""
-        return f"The process that dreams was ended {how}{why}"
+        if code >= 0:
+            return f"The worker ended with exit code {code}"
+        killed = f"The worker was killed ({signal.Signals(-code).name})"
+        # The system kills a process that takes too much memory; a stock Caffe aborts, where ours raises.
+        if code in (-signal.SIGKILL, -signal.SIGABRT):
+            return f"{killed}, probably out of memory; try a smaller size"
+        return killed
 
-    def end(self):
-        """End the process now. Whoever receives from it gets an `EOFError`."""
+    def end(self) -> None:
+        """End the process now. `receive` then raises `EOFError`."""
         self._process.kill()
         self._process.wait()
 
 
-def _environment():
-    """That of the new process: it finds this very package, wherever it starts."""
+def _worker_environment() -> dict[str, str]:
+    """The environment of the new process, which finds this very package wherever it starts."""
     here = str(Path(__file__).resolve().parents[2])
     return {**os.environ, "PYTHONPATH": os.pathsep.join([here, *filter(None, [os.environ.get("PYTHONPATH")])])}
 
 
-def main():
-    """The worker process: serve the pipe whose number is the first argument."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the page's server, which then hangs up
-    with contextlib.suppress(OSError):  # if the system must end a process for its memory, let it be this one
+def main() -> None:
+    """The worker process: serve the pipe whose number is the first argument, the idle time the second."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the page's server, which then closes the pipe
+    with contextlib.suppress(OSError):  # if the system must kill a process for memory, it should be this one
         Path("/proc/self/oom_score_adj").write_text("800", encoding="ascii")
     pipe = Connection(int(sys.argv[1]))
     logger = logging.getLogger("deepdream")
     logger.setLevel(logging.INFO)
-    logger.addHandler(_Teller(pipe))
-    with contextlib.suppress(EOFError, OSError):  # whoever asked is gone
+    logger.addHandler(_LogSender(pipe))
+    with contextlib.suppress(EOFError, OSError):  # the page is gone
         serve(pipe, float(sys.argv[2]))
 
 
-def serve(pipe, idle):
-    """Dream what comes through the pipe, until nothing has come for `idle` seconds."""
-    net, name = None, None
+def serve(pipe: Connection, idle: float) -> None:
+    """Dream the jobs that come through a pipe.
+
+    Args:
+        pipe: jobs come in, records go out.
+        idle: seconds without a job after which this returns.
+    """
+    net: Net | None = None
+    name = None
     while pipe.poll(idle):
         job = pipe.recv()
         if job == STOP:  # it came after the dream's end
             continue
         try:
-            if job.recipe.model != name:
-                net, name = models.load(job.recipe.model, gpu=AUTO), job.recipe.model
+            if net is None or job.recipe.model != name:
+                net, name = load(job.recipe.model, gpu=AUTO), job.recipe.model
             for record in dream(net, job, pipe.poll):
                 pipe.send(record)
             net.release()
         except DreamError as error:
             pipe.send(Failed(str(error)))
-        except Exception as error:  # whatever it is, the visitor is told, and the next dream begins in a fresh process
-            pipe.send(Failed(_NO_MEMORY if out_of_memory(error) else f"{type(error).__name__}: {error}", fresh=True))
+        except Exception as error:  # of any class: the visitor is told, and the next dream begins in a new process
+            text = _NO_MEMORY if is_out_of_memory(error) else f"{type(error).__name__}: {error}"
+            pipe.send(Failed(text, needs_restart=True))
 
 
-def dream(net, job, stopped):
-    """Dream a job on its network: yields `Begun`, `Stepped` …, `Ended`.
+def dream(net: Net, job: Job, stopped: Callable[[], bool]) -> Iterator[Begun | Stepped | Ended]:
+    """Dream a job.
 
-    **Arguments:** `stopped`: a function that says whether to end after this step.
+    Args:
+        net: the network of its recipe.
+        job: what to dream.
+        stopped: called after each step; the dream ends if it returns `True`.
+
+    Yields:
+        A `Begun`, a `Stepped` for each step, an `Ended`.
     """
-    full, guide = job.picture.read(), job.guide and job.guide.read()
+    full, guide = job.picture.read(), job.guide.read() if job.guide else None
     recipe = job.recipe.complete(net, full, guide)
     img = recipe.fit(full)
-    yield Begun(recipe, to_bytes(img))
+    yield Begun(recipe, to_uint8(img))
     last = (recipe.octave_n - 1, recipe.iter_n - 1)
+    height, width = img.shape[:2]
+    preview = FullSizePreview(img, octave_shapes(height, width, recipe.octave_n, recipe.octave_scale))
     for step in dream_steps(net, img, **recipe.settings(net, guide)):
-        yield Stepped(step.octave, step.iteration, to_bytes(step.image), step.objective)
+        yield Stepped(step.octave, step.iteration, to_uint8(step.image), step.objective)
         if stopped() and (step.octave, step.iteration) != last:
             recipe = stopped_recipe(recipe, step.octave, step.iteration)
             break
-    yield Ended(recipe, to_bytes(recipe.blend(img, so_far(img, step.image))))
+    yield Ended(recipe, to_uint8(recipe.blend(img, preview.of(step.image, step.octave))))
 
 
-def stopped_recipe(recipe, octave, iteration):
+def stopped_recipe(recipe: Recipe, octave: int, iteration: int) -> Recipe:
     """The recipe of a dream that ended after this step, so that a replay ends there as well."""
     return replace(recipe, kind="stopped dream", more={**recipe.more, "octave": octave, "iteration": iteration})
 
 
-class _Teller(logging.Handler):
-    """Sends what the library says through the pipe."""
+class _LogSender(logging.Handler):
+    """Sends what the library logs through the pipe."""
 
-    def __init__(self, pipe):
+    def __init__(self, pipe: Connection) -> None:
         super().__init__(logging.INFO)
         self._pipe = pipe
 
-    def emit(self, record):
+    def emit(self, record: logging.LogRecord) -> None:
         with contextlib.suppress(OSError):
-            self._pipe.send(Said(record.getMessage()))
+            self._pipe.send(LogLine(record.getMessage()))

@@ -1,0 +1,57 @@
+"""`deepdream layers | classify | models`: what the networks have, and what they recognise."""
+
+from typing import Optional
+
+import typer
+
+from ..classify import classify
+from ..data.bundled import picture
+from ..defaults import defaults_of
+from ..zoo.registry import find_model, model_names
+from ..zoo.weights import local_weights
+from .console import printable
+from .files import IMAGE_HELP, check_image_exists
+from .loading import MODEL, load_model
+from .parsing import check_range
+
+
+def layers(
+    model: Optional[str] = MODEL,
+    every: bool = typer.Option(False, "--all", help="List every layer that can be dreamt, not only the main ones."),
+) -> None:
+    """List the layers to dream, from shallow to deep, with what each gives."""
+    net, chosen = load_model(model)
+    for layer in net.dreamable if every else chosen.ladder or net.dreamable:
+        channels = net.blobs[net.check_layer(layer)].shape[1]
+        mark = "*" if layer == net.end else " "
+        print(printable(f"{mark} {layer:26} {channels:5} channels  {chosen.ladder.get(layer, '')}".rstrip()))
+    print(printable(f"* the default of {chosen.name}"))
+
+
+def classify_command(
+    images: list[str] = typer.Argument(..., metavar="IMAGE...", help=IMAGE_HELP),
+    model: Optional[str] = MODEL,
+    top: int = typer.Option(defaults_of(classify)["top"], "--top", help="Number of labels to print."),
+) -> None:
+    """Classify images: try it on an image and on its dream."""
+    check_range("--top", top, 1)
+    for name in images:
+        check_image_exists(name)
+    net, _ = load_model(model)
+    for name in images:
+        answers = classify(net, picture(name), top=top)
+        if len(images) > 1:
+            print(f"{name}:")
+        for label, probability in answers:
+            print(printable(f"{probability:7.1%}  {label}"))
+
+
+def models_command() -> None:
+    """List the networks, and where their weights are."""
+    for name in model_names():
+        model = find_model(name)
+        path = local_weights(model)
+        print(
+            f"{name}\n  {model.title}\n  dreams {model.end} by default\n  weights: "
+            f"{path or 'not on this machine; fetched when first used'} ({model.weights.get('licence', '')})"
+        )

@@ -1,0 +1,94 @@
+"""The values of options: checked for their range, or parsed from a text such as LAYER=WEIGHT."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from .._types import Layers
+from ..errors import ParameterError
+from ..network.device import AUTO
+from ..network.layers import MAX_WEIGHT, is_weight
+from ..network.tiling import MIN_TILE
+from ..validation import is_number, parse_int, short_repr, truncate
+
+MAX_GPU = 2**31 - 1  # CUDA counts in an int
+
+
+def check_range(option: str, value: float | None, lowest: float = -math.inf, highest: float = math.inf) -> None:
+    """Check a number before anything is fetched. The library checks it too, but does not know the option's name.
+
+    Args:
+        option: its name, for the message.
+        value: the number; `None` if the option was not given.
+        lowest: the smallest allowed number.
+        highest: the largest allowed number.
+
+    Raises:
+        ParameterError: the number is not finite or not in the range.
+    """
+    if value is None or (is_number(value) and lowest <= value <= highest):
+        return
+    limit = f"from {lowest} to {highest}" if highest < math.inf else f"{lowest} or more"
+    finite = [] if is_number(value) else ["a finite number"]
+    raise ParameterError(f"{option} {short_repr(value)}: must be {', '.join(finite + [limit] * (lowest > -math.inf))}")
+
+
+def parse_layers(texts: Sequence[str] | None) -> Layers | None:
+    """The library's `end` of the command's `--end`.
+
+    Args:
+        texts: LAYER or LAYER=WEIGHT each.
+
+    Returns:
+        A layer's name, or {layer: weight}; `None` if there is no text.
+
+    Raises:
+        ParameterError: a weight that is not a number or is out of its range, or a layer that is given twice.
+    """
+    weights: dict[str, float] = {}
+    for text in texts or ():
+        layer, equals, weight = text.partition("=")
+        try:
+            number = float(weight) if equals else 1.0
+        except ValueError:
+            number = math.nan
+        if not is_weight(number):
+            raise ParameterError(
+                f"--end {truncate(text)}: the weight must be a number other than 0, from "
+                f"{-MAX_WEIGHT:.2g} to {MAX_WEIGHT:.2g}, as in --end {truncate(layer)}=0.5"
+            )
+        if layer in weights:
+            raise ParameterError(f"--end {truncate(layer)} is given twice; once is enough, with a weight if you like")
+        weights[layer] = number
+    return next(iter(weights)) if list(weights.values()) == [1.0] else weights or None
+
+
+def parse_tile(text: str) -> int | str | None:
+    """The library's `tile` of the command's `--tile`.
+
+    Raises:
+        ParameterError: another text, or too small a number.
+    """
+    if text in ("auto", "none"):
+        return None if text == "none" else text
+    pixels = parse_int(text)
+    if pixels is None or pixels < MIN_TILE:
+        raise ParameterError(
+            f"--tile {truncate(text)}: must be auto, none, or a whole number of pixels, {MIN_TILE} or more"
+        )
+    return pixels
+
+
+def parse_gpu(text: str) -> int | str | None:
+    """The library's `gpu` of the command's `--gpu`.
+
+    Raises:
+        ParameterError: another text, or too large a number.
+    """
+    if text in (AUTO, "none"):
+        return None if text == "none" else text
+    number = parse_int(text)
+    if number is None or number > MAX_GPU:
+        raise ParameterError(f"--gpu {truncate(text)}: must be auto, none, or the number of a GPU, from 0 to {MAX_GPU}")
+    return number

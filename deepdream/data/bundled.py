@@ -1,0 +1,142 @@
+"""Images by name: a file, a bundled one, or noise.
+
+An image is float32 (H, W, 3), RGB, 0..255. The bundled ones need no network: the sky, unless Google's is available, is
+generated, and the others come with scikit-image, which Caffe's Python needs anyway.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import skimage.data
+
+from .._types import Image
+from ..errors import DreamError, ImageError
+from ..io.files import check_path, remove_leftovers
+from ..io.image import read_image
+from ..validation import parse_int, short_repr
+from .cache import cache_folder, is_intact, make_folder, user_folders
+from .clouds import clouds
+from .download import describe_error, download_file
+
+log = logging.getLogger(__name__)
+
+MAX_NOISE_SIDE = 20_000  # pixels
+# name: (function of scikit-image, what it shows)
+_FROM_SKIMAGE = {
+    "cat": ("chelsea", "Chelsea, a cat"),
+    "face": ("astronaut", "Eileen Collins, astronaut"),
+    "coffee": ("coffee", "a cup of coffee"),
+    "rocket": ("rocket", "a rocket before its launch"),
+}
+BUILT_IN = {
+    "sky": "clouds: Google's image of 2015 where it is available, else generated ones",
+    "clouds": "generated clouds, the same everywhere",
+    **{name: shows for name, (_, shows) in _FROM_SKIMAGE.items()},
+}
+_RELEASE = "https://raw.githubusercontent.com/google/deepdream/bbc2ddf9e7632cc3f4d3e70211e85ae7169f366f/"
+# Files of the 2015 release: name -> sha256.
+RELEASE_FILES = {
+    "sky1024px.jpg": "779ddda9280908ccda18d7ade2f7f84805bf22cdbce3b61ddddd7ea4a4697050",
+    "flowers.jpg": "bdcaf97d07f9619a3dde0b04694ec83c2b2a3188e3e24d88db952e81b9d9f740",
+}
+
+
+def picture(name: str | os.PathLike[str]) -> Image:
+    """An image by name.
+
+    Args:
+        name: a bundled one, "sky", "clouds", "cat", "face", "coffee" or "rocket"; "flowers", the guide of the 2015
+            release, which is fetched; "noise:WxH", grey noise of that size; else the path of a file.
+
+    Returns:
+        float32 (H, W, 3), RGB, 0..255.
+
+    Raises:
+        ImageError: the file cannot be read or fetched, or the size of the noise is out of its range.
+        ParameterError: `name` is neither a name nor a path.
+
+    Example:
+        >>> dd.picture("cat").shape, dd.picture("noise:64x48").shape
+        ((300, 451, 3), (48, 64, 3))
+    """
+    check_path("name", name, "a name or a path")
+    name = os.fspath(name)
+    if name.startswith("noise:"):
+        return _parse_noise(name)
+    if name in _FROM_SKIMAGE:
+        return np.float32(getattr(skimage.data, _FROM_SKIMAGE[name][0])())
+    if name == "sky":
+        return sky()
+    if name == "flowers":
+        return read_image(release_file("flowers.jpg"))
+    if name == "clouds":
+        return clouds()
+    return read_image(name)
+
+
+def noise(height: int, width: int, seed: int = 0) -> Image:
+    """Noise to begin from, as in the release of 2015: uniform in 100..101, barely visible grey.
+
+    Args:
+        height: in pixels.
+        width: in pixels.
+        seed: of the noise, 0..2**32-1.
+
+    Returns:
+        float32 (height, width, 3).
+    """
+    return np.float32(np.random.RandomState(seed).uniform(size=(height, width, 3)) + 100)
+
+
+def _parse_noise(name: str) -> Image:
+    """The noise that a name such as noise:640x480 stands for."""
+    match = re.fullmatch(r"noise:(\d+)[xX×](\d+)", name)
+    width, height = [parse_int(digits) or 0 for digits in match.groups()] if match else [0, 0]
+    if not 1 <= min(width, height) <= max(width, height) <= MAX_NOISE_SIDE:
+        raise ImageError(
+            f"{short_repr(name)}: write noise as noise:WIDTHxHEIGHT, such as noise:640x480, at most {MAX_NOISE_SIDE} "
+            "a side"
+        )
+    return noise(height, width)
+
+
+def sky() -> Image:
+    """The sky of the 2015 release if it is on this machine or can be fetched, else generated clouds."""
+    try:
+        return read_image(release_file("sky1024px.jpg"))
+    except DreamError as error:
+        log.info("could not get Google's sky of 2015 (%s): using generated clouds", error)
+        return clouds()
+
+
+def release_file(name: str) -> Path:
+    """An image file of the 2015 release: from DEEPDREAM_DATA, the cache, or the archived release.
+
+    Args:
+        name: one of `RELEASE_FILES`.
+
+    Returns:
+        Its path.
+
+    Raises:
+        ImageError: the file cannot be fetched.
+        WeightsError: the cache cannot be used.
+    """
+    for folder in user_folders():
+        if (folder / "images" / name).is_file():
+            return folder / "images" / name
+    target = cache_folder() / "images" / name
+    remove_leftovers(target.parent)
+    checksum = f"sha256:{RELEASE_FILES[name]}"
+    if not (target.is_file() and is_intact(target, checksum)):
+        make_folder(target.parent)
+        try:
+            download_file(_RELEASE + name, checksum, None, target)
+        except (OSError, ValueError) as error:
+            raise ImageError(f"{_RELEASE}{name}: {describe_error(error)}") from None
+    return target

@@ -1,0 +1,1 @@
+"""Files <-> arrays: images, videos, and the text inside image files."""

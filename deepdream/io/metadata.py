@@ -1,0 +1,62 @@
+"""A text inside an image file: a PNG's text, EXIF's user comment in JPEG and WebP, TIFF's image description.
+
+The central type is an ASCII string: each of these places holds it without loss in every reader.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from PIL import Image as Pillow
+from PIL.PngImagePlugin import PngInfo
+
+from ..errors import ImageError
+
+KEY = "deepdream"  # of the PNG text chunk
+MAX_TEXT_BYTES = 60_000  # EXIF has 64 KiB in a JPEG
+# Tags of EXIF and TIFF.
+_DESCRIPTION_TAG, _EXIF_FOLDER_TAG, _COMMENT_TAG = 0x010E, 0x8769, 0x9286
+_ASCII_PREFIX = b"ASCII\0\0\0"  # how a user comment says its encoding
+
+
+def text_options(format_name: str, text: str) -> dict[str, Any]:
+    """Options for Pillow's `save` that put a text into a file.
+
+    Args:
+        format_name: Pillow's name of the file's format: "PNG", "JPEG", "TIFF" or "WEBP".
+        text: ASCII.
+
+    Returns:
+        The keyword arguments.
+
+    Raises:
+        ImageError: the text is too long for the file.
+    """
+    if len(text) > MAX_TEXT_BYTES:
+        raise ImageError(f"the recipe has {len(text):,} characters, an image file holds at most {MAX_TEXT_BYTES:,}")
+    if format_name == "PNG":
+        info = PngInfo()
+        info.add_text(KEY, text)
+        return {"pnginfo": info}
+    exif = Pillow.Exif()
+    if format_name == "TIFF":  # Pillow's writer does not write an EXIF folder with this compression
+        exif[_DESCRIPTION_TAG] = text
+    else:
+        exif[_EXIF_FOLDER_TAG] = {_COMMENT_TAG: _ASCII_PREFIX + text.encode("ascii")}
+    return {"exif": exif}
+
+
+def embedded_text(opened: Pillow.Image) -> str | None:
+    """The text inside an opened Pillow image, or `None`. The pixels are not decoded."""
+    text = opened.info.get(KEY)
+    if isinstance(text, str):
+        return text
+    try:
+        exif = opened.getexif()
+        comment = exif.get_ifd(_EXIF_FOLDER_TAG).get(_COMMENT_TAG)
+        if isinstance(comment, bytes) and comment.startswith(_ASCII_PREFIX):
+            return comment[len(_ASCII_PREFIX) :].decode("ascii")
+        description = exif.get(_DESCRIPTION_TAG)
+        return description if isinstance(description, str) else None
+    except Exception:  # Pillow's reader raises anything that the damage leads to
+        return None

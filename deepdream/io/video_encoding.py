@@ -1,0 +1,179 @@
+"""FFmpeg's frames -> an MP4 or a GIF.
+
+What comes in are `av.VideoFrame`s of one size, RGB, with their times; `write_mp4` and `write_gif` write them to a path.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+from fractions import Fraction
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .filters import filter_graph
+from .sound import SoundTracks
+
+if TYPE_CHECKING:
+    from av import VideoFrame
+    from av.container import OutputContainer
+
+# A quality that a viewer cannot tell from the images. Without B-frames, frames are stored in the order they are shown
+# in; otherwise an MP4 has no place for how long the last one is shown.
+# Without x264's macroblock tree: with AVX-512 it gives other bits from run to run on a busy machine, and a video made
+# again would not be the same. (Seen with PyAV 18's x264 on an AMD EPYC; without AVX-512 the same every time.)
+_H264_OPTIONS = {"crf": "17", "preset": "medium", "bf": "0", "mbtree": "0"}
+_BT709, _LIMITED_RANGE = 1, 1  # FFmpeg's numbers for the matrix, primaries and transfer, and for 16..235
+_GIF_TICK = Fraction(1, 100)  # seconds; the unit of time in a GIF
+_MIN_GIF_TICKS = 2  # browsers slow down frames that are shorter
+
+
+def write_mp4(
+    av: ModuleType,
+    path: Path,
+    frames: Iterable[VideoFrame],
+    time_base: Fraction,
+    rate: Fraction,
+    aspect: Fraction | None,
+    sound: SoundTracks | None,
+) -> None:
+    """Write frames as H.264 in an MP4.
+
+    Args:
+        av: PyAV.
+        path: the file to write.
+        frames: RGB; their times are in units of `time_base`.
+        time_base: in seconds.
+        rate: frames per second on average.
+        aspect: width by height of a pixel; `None`: square.
+        sound: `None` for a silent video.
+    """
+    with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+        encoder, to_yuv = None, _YuvConverter(av)
+        for frame in frames:
+            if encoder is None:
+                encoder = _Encoder(container, _add_h264_stream(container, frame, time_base, rate, aspect))
+                if sound:
+                    sound.open(container)
+            if sound:  # in step with the frames, or the container would have to keep what comes too early
+                sound.mux(container, float((frame.pts or 0) * time_base))
+            encoder.write(to_yuv(frame))
+        if encoder is not None:
+            encoder.write(None)
+        if sound:
+            sound.mux(container, None)
+
+
+def write_gif(
+    av: ModuleType, path: Path, coarse: Iterable[VideoFrame], frames: Iterable[VideoFrame], time_base: Fraction
+) -> None:
+    """Write frames as a GIF, with FFmpeg's own filters in two passes: one palette for all, then each in its colours.
+
+    Args:
+        av: PyAV.
+        path: the file to write.
+        coarse: the frames with few colours, to choose the palette from.
+        frames: RGB; their times are in units of `time_base`.
+        time_base: in seconds.
+    """
+    graph: Any = None
+    source: Any = None
+    frame: Any = None
+    # The filter counts how often it meets each colour; of those that are not coarse there are 16 million.
+    for frame in coarse:
+        if graph is None:
+            graph, (source,) = filter_graph(av, [frame], ("palettegen", None))
+        source.push(frame)
+        with contextlib.suppress(av.BlockingIOError):  # it has no palette yet, but now it takes the frame in
+            graph.pull()
+    source.push(None)
+    palette = graph.pull()
+    with av.open(str(path), "w", format="gif") as container:
+        stream = container.add_stream("gif", rate=round(1 / _GIF_TICK))
+        stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, "pal8"
+        stream.codec_context.time_base = _GIF_TICK
+        encoder = _Encoder(container, stream)
+        graph, sources = filter_graph(av, [frame, palette], ("paletteuse", "dither=bayer:bayer_scale=4"))
+        source, colours = sources
+        colours.push(palette)
+        colours.push(None)
+        shown = None
+        for frame in frames:
+            tick = round(frame.pts * time_base / _GIF_TICK)
+            if shown is not None and tick < shown + _MIN_GIF_TICKS:
+                continue
+            shown = tick
+            source.push(frame)
+            coloured = graph.pull()
+            coloured.pts, coloured.time_base = tick, _GIF_TICK
+            coloured.duration = max(_MIN_GIF_TICKS, round(frame.duration * time_base / _GIF_TICK))
+            encoder.write(coloured)
+        encoder.write(None)
+
+
+class _Encoder:
+    """A stream of a container that is encoded frame by frame.
+
+    The encoders lose how long a frame is shown, which matters for the last one; here it is put back.
+    """
+
+    def __init__(self, container: OutputContainer, stream: Any) -> None:
+        self._container = container
+        self._stream = stream
+        self._durations: dict[int, int] = {}
+
+    def write(self, frame: Any) -> None:
+        """Encode a frame, whose times are in the stream's units; `None` flushes the encoder."""
+        if frame is not None:
+            self._durations[frame.pts] = frame.duration
+        for packet in self._stream.encode(frame):
+            packet.duration = self._durations.pop(packet.pts, packet.duration)
+            self._container.mux(packet)
+
+
+def _add_h264_stream(
+    container: OutputContainer, frame: VideoFrame, time_base: Fraction, rate: Fraction, aspect: Fraction | None
+) -> Any:
+    """A stream for frames like `frame`."""
+    stream: Any = container.add_stream("libx264", rate=rate, options=_H264_OPTIONS)
+    stream.width, stream.height = (n + n % 2 for n in (frame.width, frame.height))
+    stream.pix_fmt = "yuv420p"
+    codec = stream.codec_context
+    codec.time_base = time_base
+    codec.colorspace = codec.color_primaries = codec.color_trc = _BT709
+    codec.color_range = _LIMITED_RANGE
+    if aspect:
+        codec.sample_aspect_ratio = aspect
+    return stream
+
+
+class _YuvConverter:
+    """Frames as H.264 wants them: with the colours of HDTV, at half the size, which is therefore even."""
+
+    def __init__(self, av: ModuleType) -> None:
+        self._av = av
+        self._graph: Any = None
+        self._source: Any = None
+
+    def __call__(self, frame: VideoFrame) -> VideoFrame:
+        padded = self._pad(frame)
+        if self._graph is None:
+            self._graph, (self._source,) = filter_graph(
+                self._av, [padded], ("scale", "out_color_matrix=bt709:out_range=tv"), ("format", "yuv420p")
+            )
+        self._source.push(padded)
+        result = self._graph.pull()
+        result.pts, result.duration, result.time_base = frame.pts, frame.duration, frame.time_base
+        return result
+
+    def _pad(self, frame: VideoFrame) -> VideoFrame:
+        """The frame at an even size: where it is odd, the last column or row is repeated."""
+        missing = [(0, frame.height % 2), (0, frame.width % 2), (0, 0)]
+        if not frame.height % 2 and not frame.width % 2:
+            return frame
+        padded = self._av.VideoFrame.from_ndarray(np.pad(frame.to_ndarray(), missing, mode="edge"), format="rgb24")
+        padded.pts, padded.time_base = frame.pts, frame.time_base
+        return padded

@@ -1,0 +1,243 @@
+"""A video file, read: its frames as images, and the times they are shown at.
+
+A `Video` is read through once when it is opened, so that damage is found before anything is dreamt. Frames come
+upright, as a player shows them, whatever way the camera was held.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import math
+import os
+from array import array
+from collections.abc import Callable, Collection, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._types import Image
+from ..errors import VideoError
+from ..extras import require_extra
+from .files import check_path, check_regular_file
+from .filters import filter_graph
+from .sound import SoundTracks, is_copied
+
+if TYPE_CHECKING:
+    from av import VideoFrame
+    from av.container import InputContainer
+    from av.stream import Stream
+
+log = logging.getLogger(__name__)
+
+_MIN_HD_ROWS = 720  # from here on players take a video that does not say so to have the colours of HDTV
+_MATRICES = {1: "bt709", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}  # by FFmpeg's numbers
+_FULL_RANGE = 2  # FFmpeg's number for 0..255
+_OUT_OF_HANDLES = (errno.EMFILE, errno.ENFILE)
+_TICKS_PER_SECOND = 1_000_000  # FFmpeg's own unit of a file's start
+
+
+class _Turn(NamedTuple):
+    """How a frame is turned to be shown: first transposed, then flipped."""
+
+    transposed: bool
+    flip_x: bool
+    flip_y: bool
+
+
+class Video:
+    """A video file.
+
+    `len(video)` is the number of frames. Iterating over it gives them, float32 (H, W, 3) RGB 0..255, as often as asked.
+
+    Args:
+        path: the file, of any format that FFmpeg reads.
+
+    Attributes:
+        path: the file.
+        width: of the upright frames, in pixels.
+        height: of the upright frames, in pixels.
+        aspect: a pixel's width by its height.
+        times: when each frame begins and finally when the last one ends, whole numbers in units of `time_base`.
+        time_base: the unit of `times`, in seconds.
+        rate: frames per second on average.
+
+    Raises:
+        DreamError: PyAV, of the extra `video`, is not installed.
+        ParameterError: `path` is not a path.
+        VideoError: the file cannot be read, is damaged, or holds no frames.
+
+    Example:
+        >>> dd.write_animation("clouds.mp4", [dd.picture("clouds")[:90, :120]] * 3)
+        >>> video = dd.Video("clouds.mp4")
+        >>> len(video), next(iter(video)).shape, video.rate
+        (3, (90, 120, 3), Fraction(15, 1))
+    """
+
+    path: Path
+    width: int
+    height: int
+    aspect: Fraction
+    times: array[int]
+    time_base: Fraction
+    rate: Fraction
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        check_path("path", path)
+        self.path = Path(path)
+        self._av = require_extra("av", f"{path}: reading videos")
+        check_regular_file(self.path, math.inf, VideoError)
+        if self.path.is_dir() or not self.path.exists():
+            raise VideoError(f"{path}: {'is a folder, not a video' if self.path.is_dir() else 'no such file'}")
+        if self.path.stat().st_size == 0:
+            raise VideoError(f"{path} is empty: it has no bytes at all")
+        self.times = array("q")
+        with self._open() as container:
+            self._scan(container)
+
+    def __len__(self) -> int:
+        return len(self.times) - 1
+
+    def __iter__(self) -> Iterator[Image]:
+        with self._open() as container:
+            stream = container.streams[self._index]
+            stream.thread_type = "AUTO"
+            to_rgb = self._rgb_converter()
+            for frame in self._decode(container, [stream]):
+                yield np.float32(_upright(to_rgb(frame), self._turn))
+
+    def sound(self) -> SoundTracks:
+        """The sound, for `write_video`: every track, copied where an MP4 can hold it, else as AAC."""
+        return SoundTracks(self._open, self._tracks, self._start)
+
+    def _open(self) -> Any:
+        """The file as PyAV's container, to be closed."""
+        try:
+            return self._av.open(str(self.path), metadata_errors="replace")  # a title that is not text does no harm
+        except (self._av.FFmpegError, OSError) as error:
+            if isinstance(error, PermissionError):
+                raise VideoError(f"{self.path} cannot be read: permission denied") from None
+            if error.errno in _OUT_OF_HANDLES:  # nothing of the file was read yet
+                raise VideoError(
+                    f"{self.path} cannot be opened: {error.strerror}; close other programs, or raise the "
+                    "limit (ulimit -n)"
+                ) from None
+            raise VideoError(
+                f"{self.path} is not a video that can be read, or is damaged ({error.strerror}); convert "
+                "it to an MP4 first"
+            ) from None
+
+    def _decode(self, container: InputContainer, streams: Collection[Stream]) -> Iterator[Any]:
+        """Decode a container: its video frames; frames of other `streams` are decoded too, to see whether they can be.
+
+        Sets `self._end` to when the last of all packets ends, in seconds.
+        """
+        seen, self._end = 0, 0.0
+        try:
+            for packet in container.demux():
+                if packet.pts is not None:
+                    self._end = max(self._end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+                for frame in packet.decode() if packet.stream in streams else ():
+                    if packet.stream.type == "video":
+                        seen += 1
+                        yield frame
+        except (self._av.FFmpegError, OSError) as error:
+            raise VideoError(
+                f"{self.path} is damaged behind frame {seen} ({error.strerror}); convert it with a "
+                "program that mends it, or cut that part off"
+            ) from None
+
+    def _scan(self, container: Any) -> None:
+        """Read the file through and set the attributes."""
+        moving = [stream.index for stream in container.streams.video if not _is_cover(stream)]
+        if not moving:
+            what = "only sound" if container.streams.audio else "no frames"
+            raise VideoError(f"{self.path} holds {what}; name a video")
+        self._index = moving[0]
+        stream = container.streams[self._index]
+        stream.thread_type = "AUTO"
+        tracks = [track for track in container.streams.audio if track.codec_context is not None]
+        self._tracks = [track.index for track in tracks]
+        if len(tracks) < len(container.streams.audio):
+            log.warning("%s: a track of sound in an unknown format is left out", self.path)
+        self._start = Fraction(container.start_time or 0, _TICKS_PER_SECOND)
+        self.time_base, last = stream.time_base, None
+        for frame in self._decode(container, [stream, *(track for track in tracks if not is_copied(track))]):
+            if last is None:
+                self._size, self._format = (frame.width, frame.height), frame.format.name
+                self._turn = _display_turn(frame)
+            self._add_time(frame)
+            last = frame
+        if last is None:
+            raise VideoError(f"{self.path} holds not a single frame that can be read")
+        self.rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+        length = last.duration or round(1 / (self.rate * self.time_base))
+        self.times.append(self.times[-1] + max(1, length))
+        self._check_whole(container, stream)
+        self.width, self.height = self._size[::-1] if self._turn.transposed else self._size
+        aspect = stream.sample_aspect_ratio or Fraction(1)
+        self.aspect = 1 / aspect if self._turn.transposed else aspect
+
+    def _add_time(self, frame: VideoFrame) -> None:
+        """Note when a frame begins: as the file says, and if it does not, after the frame before."""
+        time = frame.pts if frame.pts is not None else frame.dts
+        if time is not None:
+            time -= round(self._start / self.time_base)
+        elif self.times:
+            time = self.times[-1] + (frame.duration or 1)
+        self.times.append(max(time or 0, self.times[-1] + 1 if self.times else 0))
+
+    def _check_whole(self, container: InputContainer, stream: Stream) -> None:
+        """Raise `VideoError` if the index promises much more than there is: the file was cut short on its way."""
+        if stream.duration:
+            there = float((self.times[-1] - self.times[0]) * self.time_base)
+            promised = float(stream.duration * self.time_base)
+        else:  # Matroska tells how long the whole file is, its sound and subtitles included
+            there, promised = self._end - float(self._start), (container.duration or 0) / _TICKS_PER_SECOND
+        if promised > 1.05 * there + 0.5:
+            raise VideoError(f"{self.path} is cut short: {there:.1f} of {promised:.1f} seconds are there; get it again")
+
+    def _rgb_converter(self) -> Callable[[Any], NDArray[np.uint8]]:
+        """A function that gives a frame's pixels, uint8 (h, w, 3), as they are stored."""
+        graph: Any = None
+        source: Any = None
+
+        def to_rgb(frame: Any) -> NDArray[np.uint8]:
+            nonlocal graph, source
+            # If they change in the middle of the video, size and format stay those of the first frame.
+            if (frame.width, frame.height, frame.format.name) != (*self._size, self._format):
+                frame = frame.reformat(*self._size, self._format)
+            if graph is None:
+                matrix = _MATRICES.get(frame.colorspace, "bt709" if self._size[1] >= _MIN_HD_ROWS else "bt601")
+                full = ":in_range=pc" if frame.color_range == _FULL_RANGE else ""
+                graph, (source,) = filter_graph(
+                    self._av, [frame], ("scale", f"in_color_matrix={matrix}{full}"), ("format", "rgb24")
+                )
+            source.push(frame)
+            return graph.pull().to_ndarray()
+
+        return to_rgb
+
+
+def _is_cover(stream: Any) -> bool:
+    """Whether a stream is the image on the cover of a piece of music."""
+    return bool(stream.disposition & type(stream.disposition).attached_pic)
+
+
+def _display_turn(frame: Any) -> _Turn:
+    """How a frame is to be turned, from its display matrix."""
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return _Turn(False, False, False)
+    # x' = a x + c y and y' = b x + d y
+    a, b, _, c, d = (int(n) for n in np.frombuffer(bytes(matrix), np.int32)[:5])
+    return _Turn(True, c < 0, b < 0) if abs(b) > abs(a) else _Turn(False, a < 0, d < 0)
+
+
+def _upright(pixels: NDArray[np.uint8], turn: _Turn) -> NDArray[np.uint8]:
+    """Stored pixels as they are shown."""
+    pixels = pixels.swapaxes(0, 1) if turn.transposed else pixels
+    return pixels[:: -1 if turn.flip_y else 1, :: -1 if turn.flip_x else 1]

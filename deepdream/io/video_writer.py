@@ -1,0 +1,177 @@
+"""Images one after the other -> a video, MP4 or GIF.
+
+Each image is (H, W, 3) RGB 0..255, all of one size. They are asked for one at a time, so that a video of any length
+fits into memory. This needs PyAV, which brings FFmpeg along (the extra `video`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import ImageError, ParameterError, VideoError
+from ..extras import require_extra
+from ..validation import short_repr
+from .arrays import check_image, to_uint8
+from .files import atomic_path, check_path
+from .sound import SoundTracks
+from .video_encoding import write_gif, write_mp4
+
+if TYPE_CHECKING:
+    from av import VideoFrame
+
+DEFAULT_FPS = 15
+MAX_FPS = 1000
+MIN_FPS = Fraction(1, 100_000)
+
+
+def check_video_path(path: str | os.PathLike[str]) -> None:
+    """Check that a video can be written: the name, and that PyAV is installed.
+
+    Args:
+        path: where to write.
+
+    Raises:
+        DreamError: PyAV, of the extra `video`, is not installed.
+        ParameterError: `path` is not a path.
+        VideoError: the suffix is neither .mp4 nor .gif.
+    """
+    check_path("path", path)
+    suffix = Path(path).suffix
+    if suffix.lower() not in (".mp4", ".gif"):
+        raise VideoError(f"{path}: cannot write {suffix or 'a file without suffix'}; end the name in .mp4 or .gif")
+    require_extra("av", f"{path}: writing videos")
+
+
+def write_animation(
+    path: str | os.PathLike[str], images: Iterable[ArrayLike], rate: float | Fraction = DEFAULT_FPS
+) -> None:
+    """Write images as a video, MP4 (H.264, which every browser plays) or GIF, by the path's suffix.
+
+    The file is written under a temporary name and renamed: it is whole, or the older one stays. H.264 wants even sizes:
+    where the width or height is odd, the last column or row is repeated once.
+
+    Args:
+        path: where to write; its folder must exist.
+        images: (H, W, 3) RGB each; values are clipped to 0..255 and rounded. For a GIF they are iterated over twice,
+            the first time to choose its 256 colours, so this must be a list or the like.
+        rate: images per second, 0.00001..1000; a GIF shows at most 50 and leaves out the rest.
+
+    Raises:
+        DreamError: PyAV, of the extra `video`, is not installed.
+        ImageError: one of `images` is not an image.
+        ParameterError: `path` is not a path, `images` cannot be iterated over, or `rate` is out of its range.
+        VideoError: the suffix is unknown, there are no images, they have several sizes, or the file cannot be written.
+
+    Example:
+        >>> sky = dd.picture("clouds")
+        >>> dd.write_animation("pan.gif", [sky[:90, x : x + 120] for x in range(0, 100, 10)], rate=10)
+        >>> len(dd.Video("pan.gif"))
+        10
+    """
+    check_video_path(path)
+    known = isinstance(rate, (int, float, Fraction)) and not isinstance(rate, bool)
+    if not known or not MIN_FPS <= rate <= MAX_FPS:
+        raise ParameterError(
+            f"rate={short_repr(rate)}: images per second must be a number from {float(MIN_FPS):.5f} to {MAX_FPS}"
+        )
+    try:
+        only_once = iter(images) is images
+    except TypeError:
+        raise ParameterError(f"images={short_repr(images)}: it must be a list of images, or another iterable") from None
+    if Path(path).suffix.lower() == ".gif" and only_once:
+        raise VideoError(f"{path}: the images of a GIF are iterated over twice; give a list")
+    rate = Fraction(rate).limit_denominator(100_000)
+    write_video(path, images, None, 1 / rate, rate)
+
+
+def write_video(
+    path: str | os.PathLike[str],
+    images: Iterable[ArrayLike],
+    times: Sequence[int] | None,
+    time_base: Fraction,
+    rate: Fraction,
+    aspect: Fraction | None = None,
+    sound: SoundTracks | None = None,
+) -> None:
+    """As `write_animation`, with a time for each image, and sound.
+
+    Args:
+        path: where to write; its folder must exist.
+        images: as in `write_animation`.
+        times: when each image begins and finally when the last one ends, ascending, in units of `time_base`. `None`:
+            0, 1, 2 and so on.
+        time_base: in seconds.
+        rate: images per second on average.
+        aspect: width by height of a pixel; `None`: square.
+        sound: of a video (`Video.sound`), or `None`. A GIF has none.
+
+    Raises:
+        DreamError: PyAV, of the extra `video`, is not installed.
+        ImageError: one of `images` is not an image.
+        VideoError: there are no images, they have several sizes, or the file cannot be written.
+    """
+    av = require_extra("av", f"{path}: writing videos")
+    frames = _Frames(av, images, times, time_base)
+    try:
+        with atomic_path(path) as temporary:
+            if temporary.suffix.lower() == ".gif":
+                write_gif(av, temporary, frames.coarse(), frames, time_base)
+            else:
+                write_mp4(av, temporary, frames, time_base, rate, aspect, sound)
+    except (OSError, av.FFmpegError) as error:
+        raise VideoError(f"{path} cannot be written: {error.strerror or error}") from None
+
+
+class _Frames:
+    """The images as FFmpeg's frames, as often as they are iterated over."""
+
+    def __init__(
+        self, av: ModuleType, images: Iterable[ArrayLike], times: Sequence[int] | None, time_base: Fraction
+    ) -> None:
+        self._av = av
+        self._images = images
+        self._times = times
+        self._time_base = time_base
+
+    def __iter__(self) -> Iterator[VideoFrame]:
+        return self._frames(False)
+
+    def coarse(self) -> Iterator[VideoFrame]:
+        """The frames with 32 values of each colour."""
+        return self._frames(True)
+
+    def _frames(self, coarse: bool) -> Iterator[VideoFrame]:
+        size = None
+        for index, image in enumerate(self._images):
+            pixels = _pixels(index, image)
+            size = size or pixels.shape
+            if pixels.shape != size:
+                raise VideoError(
+                    f"image {index} is {pixels.shape[1]}×{pixels.shape[0]}, the first one {size[1]}×{size[0]}; "
+                    "the images of a video must have one size"
+                )
+            if coarse:
+                pixels = pixels & np.uint8(0b11111000) | np.uint8(0b100)
+            frame = self._av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            begin, end = (index, index + 1) if self._times is None else self._times[index : index + 2]
+            frame.pts, frame.duration, frame.time_base = begin, end - begin, self._time_base
+            yield frame
+        if size is None:
+            raise VideoError("a video needs at least one image")
+
+
+def _pixels(index: int, image: ArrayLike) -> NDArray[np.uint8]:
+    """An image as bytes, (H, W, 3), contiguous."""
+    try:
+        check_image(image)
+    except ImageError as error:
+        raise ImageError(f"image {index} of the video: {error}") from None
+    return np.ascontiguousarray(to_uint8(np.asarray(image)))

@@ -1,0 +1,222 @@
+"""Images from noise: what a label looks like to the network.
+
+Google's blog post of June 2015 (Mordvintsev, Olah and Tyka, "Inceptionism: Going Deeper into Neural Networks") showed
+a banana, an ant, a starfish and more that grew out of noise. Without constraints the result convinces the classifier
+but shows a person nothing. These constraints make it readable:
+
+- Large things are strong and small ones weak: each spatial frequency f of the gradient is divided by f, the spectrum
+  that photographs have. (Mordvintsev's "Laplacian pyramid gradient normalization" of 2015 strengthens the low ones in
+  bands; Olah, Mordvintsev and Schubert 2017, "Feature Visualization", weight them by 1/f.)
+- Neighbouring pixels are alike: the image is blurred after every step, less and less. (The post asks for correlated
+  neighbours; Yosinski et al. 2015, "Understanding Neural Networks Through Deep Visualization", blur now and then, and
+  Øygard 2015, "Visualizing GoogLeNet Classes", after every step and less as it goes on.)
+- Large structures come before small ones: the image grows from scale to scale, as the octaves of a dream do (Øygard).
+- No position is special: the image is shifted at random before every step (the jitter of the 2015 release).
+- Red, green and blue go together more often than not: part of each one's change is the mean of all three.
+- There is one thing, in the middle: towards the edge the image is changed less. (Ours.)
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
+
+import numpy as np
+import scipy.ndimage as nd
+from numpy.typing import NDArray
+
+from ._types import Image, Planes
+from .dream import Step
+from .errors import ParameterError
+from .network.net import Net, check_net, deprocess
+from .network.tiling import InputGradient, plan_tiles
+from .objectives import DescribedObjective, describe_objective, label_index, score_layer
+from .octaves import MAX_OCTAVES, check_sizes, octave_shapes
+from .resampling import zoom_linear
+from .seeds import fresh_seed
+from .validation import MAX_JITTER, MAX_STEP_SIZE, check_count, check_number, short_repr
+
+MAX_SIDE = 4096  # pixels
+_GREY_FRACTION = 0.4  # how much of each colour's change is the mean of all three
+
+
+def label_picture(
+    net: Net,
+    name: str | int,
+    size: int | tuple[int, int] = 224,
+    seed: int | None = None,
+    iter_n: int = 50,
+    octave_n: int = 3,
+    octave_scale: float = 1.4,
+    step_size: float = 6.0,
+    jitter: int = 16,
+    blur: Sequence[float] = (1.0, 0.4),
+) -> Image:
+    """Make an image of a label out of noise: what the classifier would call by that name, and most people too.
+
+    Args:
+        net: a `Net` with labels.
+        name: the label, as `deepdream.label` takes it.
+        size: of the image in pixels, one number or (height, width).
+        seed: of the noise and the random shifts, 0..2**32-1; the same seed gives the same image. `None`: a fresh one.
+        iter_n: steps per scale.
+        octave_n: how many scales.
+        octave_scale: the ratio of one scale to the next.
+        step_size: mean change of a value in the first step of each scale, on a scale of 0..255; it falls to a third.
+        jitter: the largest random shift of the image in a step, in pixels.
+        blur: of the image after each step: the Gaussian's standard deviation in pixels at the beginning and at the end
+            of each scale.
+
+    Returns:
+        float32 (height, width, 3), RGB, within 0..255.
+
+    Raises:
+        ImageError: the image would be too small or too large for the network; before the first step.
+        ModelError: the network is not a classifier; before the first step.
+        ParameterError: the label is unknown, or an argument is out of its range; before the first step.
+
+    Example:
+        >>> image = dd.label_picture(net, "starfish", size=(64, 80), seed=1, iter_n=2, octave_n=1)
+        >>> image.shape, image.dtype
+        ((64, 80, 3), dtype('float32'))
+    """
+    steps = label_steps(net, name, size, seed, iter_n, octave_n, octave_scale, step_size, jitter, blur)
+    return deque(steps, maxlen=1)[0].image
+
+
+def label_steps(
+    net: Net,
+    name: str | int,
+    size: int | tuple[int, int] = 224,
+    seed: int | None = None,
+    iter_n: int = 50,
+    octave_n: int = 3,
+    octave_scale: float = 1.4,
+    step_size: float = 6.0,
+    jitter: int = 16,
+    blur: Sequence[float] = (1.0, 0.4),
+) -> Iterator[Step]:
+    """Make the image of a label, one step at a time.
+
+    Args:
+        net: a `Net` with labels. This and the arguments that follow are those of `label_picture`, and are checked
+            before the first step.
+        name: see `label_picture`.
+        size: see `label_picture`.
+        seed: see `label_picture`.
+        iter_n: see `label_picture`.
+        octave_n: see `label_picture`.
+        octave_scale: see `label_picture`.
+        step_size: see `label_picture`.
+        jitter: see `label_picture`.
+        blur: see `label_picture`.
+
+    Returns:
+        An iterator of `octave_n * iter_n` `Step` records; `step.objective` is the log of the label's odds.
+
+    Raises:
+        ImageError: as `label_picture`.
+        ModelError: as `label_picture`.
+        ParameterError: as `label_picture`.
+
+    Example:
+        >>> steps = dd.label_steps(net, "starfish", size=64, seed=1, iter_n=2, octave_n=1)
+        >>> [(step.octave, step.iteration, step.image.shape) for step in steps]
+        [(0, 0, (64, 64, 3)), (0, 1, (64, 64, 3))]
+    """
+    check_net(net)
+    end, index = score_layer(net), label_index(net, name)
+    sides = (size, size) if isinstance(size, (int, np.integer)) else size
+    if not _is_pair(sides):
+        raise ParameterError(f"size={short_repr(size)}: it must be a number of pixels, or (height, width)")
+    for side in sides:
+        check_count("size", side, 1, "the side of the image in pixels", MAX_SIDE)
+    check_count("iter_n", iter_n, 1, "the number of iterations")
+    check_count("octave_n", octave_n, 1, "the number of scales", MAX_OCTAVES)
+    check_number("octave_scale", octave_scale, 1, "the ratio of one scale to the next")
+    check_number("step_size", step_size, 0, "the step size", MAX_STEP_SIZE)
+    check_count("jitter", jitter, 0, "the jitter in pixels", MAX_JITTER)
+    check_blur(blur)
+    seed = fresh_seed() if seed is None else seed
+    check_count("seed", seed, 0, "the seed", 2**32 - 1)
+    height, width = sides
+    shapes = octave_shapes(height, width, octave_n, octave_scale)
+    check_sizes(net, end, shapes, octave_scale)
+    plan_tiles(net, end, shapes, None)
+    gradient_of = InputGradient(net, end, _odds(index))
+    return _steps(net, gradient_of, shapes, iter_n, step_size, jitter, blur, np.random.RandomState(seed))
+
+
+def check_blur(blur: Any) -> None:
+    """Raise `ParameterError` unless `blur` is a `blur` of `label_picture`."""
+    if not _is_pair(blur):
+        raise ParameterError(
+            f"blur={short_repr(blur)}: it must be two numbers of pixels, at the beginning and at the end of each scale"
+        )
+    for sigma in blur:
+        check_number("blur", sigma, 0, "the blur in pixels", MAX_SIDE)
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, (list, tuple, np.ndarray)) and len(value) == 2
+
+
+def _steps(
+    net: Net,
+    gradient_of: InputGradient,
+    shapes: Sequence[tuple[int, int]],
+    iter_n: int,
+    step_size: float,
+    jitter: int,
+    blur: Sequence[float],
+    rng: np.random.RandomState,
+) -> Iterator[Step]:
+    """Change noise at each of `shapes`, the smallest first, and enlarge the image from one to the next."""
+    image: Planes = rng.normal(scale=10, size=(3, *shapes[0])).astype(np.float32)
+    for octave, shape in enumerate(shapes):
+        image = zoom_linear(image, shape)
+        window = _centre_window(*shape)
+        for iteration in range(iter_n):
+            done = iteration / max(1, iter_n - 1)
+            shift = rng.randint(-jitter, jitter + 1, 2)
+            gradient, value = gradient_of(np.roll(image, shift, (-2, -1)))
+            gradient = window * _like_photographs(np.roll(gradient, -shift, (-2, -1)))
+            magnitude = np.abs(gradient).mean()
+            if magnitude > 0:
+                image += gradient * np.float32(step_size * (1 - 2 / 3 * done) / magnitude)
+            sigma = blur[0] + done * (blur[1] - blur[0])
+            image = nd.gaussian_filter(image, (0, sigma, sigma), mode="nearest")
+            np.clip(image, -net.mean, 255 - net.mean, out=image)
+            yield Step(octave, iteration, deprocess(net, image), cast(float, value))
+
+
+def _odds(index: int) -> DescribedObjective:
+    """The objective of these images: the label's score less those of all others, log(p / (1 - p)).
+
+    The score alone also raises what is like the label: its banana has a pineapple's leaves.
+    """
+
+    def raise_odds(dst: Any) -> float:
+        scores = dst.data.reshape(-1).astype(np.float64)
+        others = np.delete(scores, index)
+        likely = np.exp(others - others.max())
+        dst.diff[...] = np.insert(-likely / likely.sum(), index, 1).reshape(dst.diff.shape)
+        return float(scores[index] - others.max() - np.log(likely.sum()))
+
+    return describe_objective(raise_odds, spec=None)
+
+
+def _like_photographs(gradient: Planes) -> Planes:
+    """A gradient, (3, H, W), with the spectrum and the colours of photographs: large, and more light than colour."""
+    height, width = gradient.shape[1:]
+    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width))
+    frequency[0, 0] = 1 / max(height, width)
+    gradient = np.fft.irfft2(np.fft.rfft2(gradient) / frequency, s=(height, width)).astype(np.float32)
+    return np.float32(1 - _GREY_FRACTION) * gradient + np.float32(_GREY_FRACTION) * gradient.mean(0)
+
+
+def _centre_window(height: int, width: int) -> NDArray[np.float32]:
+    """How much each pixel is changed, float32 (height, width): 1 in the middle, 0 in the corners."""
+    y, x = (np.abs(np.arange(n) - (n - 1) / 2) / (n / 2) for n in (height, width))
+    return np.clip(1.35 - np.hypot(y[:, None], x), 0, 1).astype(np.float32)

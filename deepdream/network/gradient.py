@@ -1,0 +1,62 @@
+"""The gradient of a dream's objective with respect to the image in a network's input blob.
+
+With several layers both passes run in segments, from one layer to the next: each objective sees its layer as it is
+before an in-place ReLU that follows, and its diff joins what comes from above when the backward pass has come down to
+that layer.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .._types import Layers, ObjectiveOrMapping, Planes
+from .interface import NetInterface
+from .layers import objectives_at, weights_of
+
+
+def input_gradient(net: NetInterface, end: Layers, objective: ObjectiveOrMapping) -> tuple[Planes, float | None]:
+    """Forward to `end`, the objective there, backward to the image in the input blob.
+
+    Args:
+        net: the network; `net.input.data[0]` holds the image.
+        end: a checked layer name or {layer: weight}.
+        objective: see `deepdream.objectives`.
+
+    Returns:
+        (gradient, value): the input blob's diff, a live view (3, H, W), and the weighted sum of what the objectives
+        returned; `None` if one returned nothing.
+    """
+    weights, objectives = weights_of(end), objectives_at(end, objective)
+    names = list(net._layer_names)
+    stops = sorted(map(names.index, weights))
+    starts = [0, *(stop + 1 for stop in stops)]
+    kept, values = {}, []
+    for start, stop in zip(starts, stops):
+        layer = names[stop]
+        net._forward(start, stop)
+        value = objectives[layer](net.blobs[layer])
+        values.append(None if value is None else weights[layer] * value)
+        if weights[layer] != 1:
+            net.blobs[layer].diff[...] *= np.float32(weights[layer])
+        if stop != stops[-1]:
+            kept[layer] = net.blobs[layer].diff.copy()
+    _clear_unwritten(net, stops[-1])
+    for start, stop in reversed(list(zip(starts, stops))):
+        if names[stop] in kept:
+            net.blobs[names[stop]].diff[...] += kept.pop(names[stop])
+        net._backward(stop, start)
+    numbers = [value for value in values if value is not None]
+    return net.input.diff[0], sum(numbers) if len(numbers) == len(values) else None
+
+
+def _clear_unwritten(net: NetInterface, last: int) -> None:
+    """Zero the diffs that a backward pass from layer number `last` reads and nothing in it writes.
+
+    Caffe's backward also runs side branches below `last` that do not lead to it, from whatever diffs an earlier dream
+    left at their tops.
+    """
+    names = list(net._layer_names)[: last + 1]
+    made = {top for name in names for top in net.top_names[name]}
+    read = {bottom for name in names for bottom in net.bottom_names[name] if bottom not in net.top_names[name]}
+    for blob in made - read - {names[-1]}:
+        net.blobs[blob].diff[...] = 0

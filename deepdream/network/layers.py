@@ -1,0 +1,152 @@
+"""Where a dream's objectives stand: at one layer, or at several with weights.
+
+An `end` is a layer's name or a mapping {layer: weight}. With several layers the weighted sum of the objectives is
+raised: `objective` is then one for all of them, or a mapping with the same keys.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from .._types import Layers, Objective, ObjectiveOrMapping
+from ..errors import LayerError, ParameterError
+from ..validation import short_repr
+from .interface import NetInterface
+
+MAX_WEIGHT = float(np.finfo(np.float32).max)  # gradients are weighted in float32
+
+
+def resolve_end(net: NetInterface, end: Layers | None, objective: ObjectiveOrMapping | None) -> Layers:
+    """What a dream raises: `end`, else the objective's own layers, else the network's, all of it checked.
+
+    Args:
+        net: the network.
+        end: a layer, a mapping of layers to weights, or `None`.
+        objective: a callable, a mapping of layers to callables, or `None` to check the layers alone. A mapping without
+            an `end` of its own stands for its layers with weight 1.
+
+    Returns:
+        The layer's name, or {layer: weight} from the shallowest to the deepest.
+
+    Raises:
+        LayerError: the network lacks a layer, the objectives were made for others, or one cannot be used at its layer.
+        ParameterError: `end` or an objective is of the wrong type, or a weight is zero or not a finite number.
+    """
+    made_for = getattr(objective, "end", None)
+    if made_for is None and isinstance(objective, Mapping):
+        made_for = dict.fromkeys(objective, 1)
+    if end is None:
+        end = net.end if made_for is None else made_for
+    elif made_for is not None and _layer_names(end) != _layer_names(made_for):
+        raise LayerError(
+            f"end is {format_layers(end)} but the objective was made for {format_layers(made_for)}; leave end out, or "
+            f"make the objective for {format_layers(end)}"
+        )
+    objectives = _objective_of_each(end, objective)
+    for layer in _layer_names(end):
+        net.check_layer(layer)
+        if objective is not None:
+            check_objective(layer, objectives[layer])
+        own_end = getattr(objectives[layer], "end", None)
+        if own_end not in (None, layer, made_for):
+            raise LayerError(f"the objective for {layer!r} was made for {format_layers(own_end)}")
+        check = getattr(objectives[layer], "check", None)
+        if check is not None:
+            check(net, layer)
+    if not isinstance(end, Mapping):
+        return end
+    order = net.dreamable
+    return {layer: _check_weight(layer, end[layer]) for layer in sorted(end, key=order.index)}
+
+
+def objectives_at(end: Layers, objective: ObjectiveOrMapping) -> dict[str, Objective]:
+    """The objective of each layer of an `end`.
+
+    Args:
+        end: a checked layer name or {layer: weight}.
+        objective: one for every layer, or a mapping with the same keys as `end`.
+
+    Returns:
+        {layer: its objective}. Such an objective returns a float or `None`, or raises a `LayerError` if the original
+        returned anything else.
+    """
+    return {layer: _with_checked_value(layer, each) for layer, each in _objective_of_each(end, objective).items()}
+
+
+def check_objective(layer: str, objective: Any) -> None:
+    """Raise `ParameterError` unless the objective for this layer is callable."""
+    if not callable(objective):
+        raise ParameterError(
+            f"the objective for {layer!r} is {short_repr(objective)}; it must be callable, as deepdream.objective_L2 is"
+        )
+
+
+def _objective_of_each(end: Layers, objective: Any) -> Mapping[str, Any]:
+    return objective if isinstance(objective, Mapping) else dict.fromkeys(_layer_names(end), objective)
+
+
+def _with_checked_value(layer: str, objective: Objective) -> Objective:
+    def checked_objective(dst: Any) -> float | None:
+        value: Any = objective(dst)
+        if value is None:
+            return None
+        try:
+            if isinstance(value, (str, bytes)):
+                raise TypeError
+            return float(value.item() if isinstance(value, np.ndarray) else value)
+        except (TypeError, ValueError, OverflowError):
+            raise LayerError(
+                f"the objective for {layer!r} returned {short_repr(value)}; it must return a number, or None"
+            ) from None
+
+    return checked_objective
+
+
+def sum_values(values: Iterable[float | None]) -> float | None:
+    """The sum of what objectives returned; `None` if one of them returned nothing."""
+    values = list(values)
+    numbers = [value for value in values if value is not None]
+    return sum(numbers) if len(numbers) == len(values) else None
+
+
+def weights_of(end: Layers) -> Mapping[str, float]:
+    """{layer: weight} of an `end`; one layer alone has the weight 1."""
+    return end if isinstance(end, Mapping) else {end: 1}
+
+
+def format_layers(end: Layers) -> str:
+    """An `end` as an error message names it: 'a', or 'a' and 'b'."""
+    return " and ".join(repr(layer) for layer in weights_of(end))
+
+
+def _layer_names(end: Any) -> set[str]:
+    if isinstance(end, Mapping) and not end:
+        raise LayerError("end={}: it must name at least one layer, as in {'inception_4c/output': 1}")
+    if not isinstance(end, (str, Mapping)):
+        raise ParameterError(
+            f"end={short_repr(end)}: it must be a layer's name, or layers with weights, as in "
+            "{'inception_4c/output': 1}"
+        )
+    return set(weights_of(end))
+
+
+def _check_weight(layer: str, weight: Any) -> float:
+    try:
+        number = float(weight)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if isinstance(weight, (bool, str)) or not is_weight(number):
+        raise ParameterError(
+            f"the weight of {layer!r} is {short_repr(weight)}; it must be a finite number other than 0, "
+            f"from {-MAX_WEIGHT:.2g} to {MAX_WEIGHT:.2g}"
+        )
+    return number
+
+
+def is_weight(number: float) -> bool:
+    """Whether a float can be a layer's weight."""
+    return abs(number) <= MAX_WEIGHT and number != 0

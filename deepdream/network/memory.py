@@ -1,0 +1,184 @@
+"""How much memory a dream needs, and how much there is, in bytes.
+
+Linux ends a process that takes too much instead of refusing it the memory, so a dream is measured before it begins.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from caffe.proto import caffe_pb2
+
+from .._types import Layers
+from .device import free_gpu_bytes, has_cudnn
+from .interface import NetInterface
+from .layers import weights_of
+from .shapes import Pair
+
+if sys.platform != "win32":
+    import resource
+
+# What does not grow with the image: BLAS buffers, packed weights, Python's own. Measured.
+FIXED_BYTES = 60 * 2**20
+# The same on a GPU: CUDA's, cuBLAS's and cuDNN's own. Not measured; a dream that finds less goes on in smaller tiles.
+FIXED_GPU_BYTES = 512 * 2**20
+CUDNN_WORKSPACE_BYTES = 3 * 8 * 2**20  # a convolution's: Caffe allows 8 MiB, in each of three streams
+
+
+def gradient_bytes(net: NetInterface, end: Layers, height: int, width: int, backward: bool = True) -> int:
+    """Estimate what Caffe allocates for one forward and backward pass to `end`, for an image of this size.
+
+    Every blob up to `end` has its data and its diff; some layers keep more besides. Of several layers, all but the last
+    also have a copy of their diffs kept while the forward pass goes on.
+
+    Args:
+        net: the network.
+        end: a checked layer name or {layer: weight}.
+        height: the image's or tile's, in pixels.
+        width: the image's or tile's.
+        backward: `False` for a forward pass alone.
+
+    Returns:
+        Bytes, without the weights.
+    """
+    sizes = net.sizes(height, width, end)
+    counts = {
+        blob: math.prod(net.blobs[blob].shape[:2]) * size[0] * size[1] if size else net.blobs[blob].count
+        for blob, size in sizes.items()
+    }
+    total = FIXED_BYTES if net.gpu is None else FIXED_GPU_BYTES
+    layers = net.layers_up_to(end)
+    readers = Counter(bottom for layer in layers for bottom in layer.bottom if bottom not in layer.top)
+    for layer in layers:
+        for top in layer.top:
+            if top not in layer.bottom:  # in place: no memory of its own
+                data, diff = 0 if layer.type == "FastSplit" else 4, 4 * backward  # a split's data is its bottom's
+                total += counts[top] * (data + diff)
+                total += counts[top] * (diff * readers[top] if readers[top] > 1 else 0)  # the splits Caffe inserts
+        total += _extra_bytes(layer, counts, sizes, cudnn=net.gpu is not None and has_cudnn())
+    return total + sum(4 * counts[layer] for layer in weights_of(end) if layer != layers[-1].name)
+
+
+def _extra_bytes(
+    layer: caffe_pb2.LayerParameter, counts: Mapping[str, int], sizes: Mapping[str, Pair | None], cudnn: bool
+) -> int:
+    """What a layer keeps besides its output's data and diff.
+
+    Args:
+        layer: the layer, as the definition has it.
+        counts: {blob: how many values it has}.
+        sizes: {blob: (height, width)}.
+        cudnn: whether cuDNN computes the convolutions.
+
+    Returns:
+        Bytes.
+    """
+    top = layer.top[0]
+    top_size = sizes[top]
+    if layer.type == "Convolution" and cudnn:
+        return CUDNN_WORKSPACE_BYTES
+    if layer.type.endswith("LRN"):
+        return 4 * counts[top]
+    if layer.type == "Pooling":
+        return 4 * counts[top]
+    if layer.type == "FastPooling":
+        return counts[top]
+    if layer.type == "Convolution" and top_size:  # upstream writes every patch of its bottom into a matrix
+        kernel = (list(layer.convolution_param.kernel_size) or [layer.convolution_param.kernel_h])[0]
+        bottom_height, bottom_width = sizes[layer.bottom[0]] or (1, 1)
+        channels = counts[layer.bottom[0]] // max(1, bottom_height * bottom_width)
+        return 4 * channels * kernel**2 * top_size[0] * top_size[1] if kernel > 1 else 0
+    return 0
+
+
+def image_bytes(height: int, width: int) -> int:
+    """What the loop itself holds of an image of this size, in float32: the image, its octaves, the gradient."""
+    return 7 * 4 * 3 * height * width
+
+
+def free_bytes(gpu: int | None = None) -> int | None:
+    """How much memory this process may still take.
+
+    That is what the system has available, within the limits of the process's control groups and its own (`ulimit -v`,
+    `ulimit -d`).
+
+    Args:
+        gpu: the number of a GPU, to measure its memory instead.
+
+    Returns:
+        Bytes; `None` where the system does not tell.
+    """
+    if gpu is not None:
+        return free_gpu_bytes(gpu)
+    limits = (_available_bytes(), *_cgroup_headroom(), *_rlimit_headroom())
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def _available_bytes() -> int | None:
+    """What the system has available."""
+    with contextlib.suppress(OSError, ValueError):
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return None
+
+
+def _cgroup_headroom() -> Iterator[int]:
+    """What the limits of this process's control groups (version 2, then 1) leave."""
+    with contextlib.suppress(OSError, ValueError):
+        for line in Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines():
+            number, controllers, path = line.split(":", 2)
+            if number == "0":
+                root, limit, used, cache = "/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"
+            elif "memory" in controllers.split(","):
+                root, limit, used, cache = (
+                    "/sys/fs/cgroup/memory",
+                    "memory.limit_in_bytes",
+                    "memory.usage_in_bytes",
+                    "total_inactive_file",
+                )
+            else:
+                continue
+            group = Path(root + os.path.normpath("/" + path))
+            # A limit may stand at any group above; in a container the path shown may not exist, and the root is ours.
+            for folder in dict.fromkeys((group, *group.parents, Path(root))):
+                if not folder.as_posix().startswith(root):
+                    continue
+                with contextlib.suppress(OSError, ValueError):
+                    limit_bytes = int((folder / limit).read_text(encoding="ascii"))
+                    used_bytes = int((folder / used).read_text(encoding="ascii"))
+                    lines = (folder / "memory.stat").read_text(encoding="ascii").splitlines()
+                    statistics = dict(entry.split() for entry in lines)
+                    # The page cache counts as used, but the system drops it when memory is needed.
+                    yield limit_bytes - used_bytes + int(statistics.get(cache, 0))
+
+
+def _rlimit_headroom() -> Iterator[int]:
+    """What the limits of this process itself leave."""
+    if sys.platform == "win32":
+        return
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        pages = Path("/proc/self/statm").read_text(encoding="ascii").split()
+        sizes = [int(count) * resource.getpagesize() for count in pages]
+        for limit, used_bytes in ((resource.RLIMIT_AS, sizes[0]), (resource.RLIMIT_DATA, sizes[5])):
+            limit_bytes = resource.getrlimit(limit)[0]
+            if limit_bytes != resource.RLIM_INFINITY:
+                yield max(0, limit_bytes - used_bytes)
+
+
+def format_gib(count: int) -> str:
+    """A number of bytes as a person reads it, as in '1.2 GiB'."""
+    return f"{count / 2**30:.1f} GiB"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception out of Caffe says that there is not enough memory."""
+    text = str(error)
+    signs = ("host allocation", "out of memory", "ALLOC_FAILED", "ALLOCATION_FAILED")
+    return isinstance(error, MemoryError) or any(sign in text for sign in signs)

@@ -1,0 +1,332 @@
+"""A Caffe network prepared for gradients on its input.
+
+The central type is `Net`, a `caffe.Net`. Inside it an image is a float32 array (3, H, W): blue, green, red, the
+network's mean subtracted; `preprocess` and `deprocess` go between that and an image, (H, W, 3) RGB 0..255.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import logging
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import caffe
+import numpy as np
+from caffe.proto import caffe_pb2
+from google.protobuf import text_format
+from numpy.typing import NDArray
+
+from .._types import Image, Layers, ObjectiveOrMapping, Planes
+from ..errors import DreamError, LayerError, ModelError, ParameterError, WeightsError
+from ..fork_lock import ForkSafeLock
+from ..io.arrays import check_image
+from ..validation import short_repr
+from . import forking  # noqa: F401 - it registers what has to happen before a fork
+from .caffemodel import check_fit, check_outputs, weight_shapes
+from .device import AUTO, choose_device, describe_choice, use_device
+from .fast_layers import fast_layers_wanted, use_fast_layers
+from .gradient import input_gradient
+from .isolated_build import build_error
+from .layers import weights_of
+from .memory import is_out_of_memory
+from .prepare import prepare
+from .prototxt import native_size, read_definition
+from .shapes import output_sizes
+
+log = logging.getLogger(__name__)
+
+# What pycaffe keeps on a net once it was asked for; all of it refers to the net's blobs.
+_CACHED_BY_CAFFE = {
+    "_blobs_dict",
+    "_blob_loss_weights_dict",
+    "_layer_dict",
+    "_params_dict",
+    "_input_list",
+    "_output_list",
+    "_top_names",
+    "_bottom_names",
+}
+
+
+class Net(caffe.Net):
+    """Any Caffe network that reads an image, ready to be dreamt with.
+
+    It is a `caffe.Net`: `net.blobs`, `net.forward(end=…)` and `net.backward(start=…)` work as in Caffe. It computes
+    the gradient of its input and of nothing else, one image at a time, at any size (average pools that cover
+    everything become global).
+
+    Several threads may dream with one network: they take turns step by step, and each dream is what it would have been
+    alone. To set blobs or run passes yourself while other threads use the network, hold `net.lock`. After a fork both
+    processes can use it, each its own copy.
+
+    Args:
+        prototxt: the path of the deploy definition. Its one input is (N, 3, H, W).
+        weights: the path of the caffemodel; `None` leaves what the definition's fillers make.
+        mean: what to subtract from blue, green and red, three numbers.
+        end: the layer to dream when a call names none; it must be a layer and a blob of the network.
+        labels: the classifier's labels, in order.
+        fast: `True`: use our Caffe's faster CPU layers where it has them. `False`: upstream's own, to compare with.
+            `None`: as the environment variable DEEPDREAM_LAYERS says, "fast" (the default) or "upstream".
+        gpu: where to compute, in any thread: `None` for the CPU, a GPU's number, or "auto" for the first GPU that
+            works, else the CPU.
+
+    Attributes:
+        mean: float32 (3, 1, 1), BGR.
+        end: the layer to dream when a call names none.
+        labels: the classifier's labels, in order.
+        input_size: (height, width) of the definition.
+        weights: the path of its weights, or `None`.
+        fast: whether it has any of the faster layers.
+        gpu: `None`, or the GPU's number.
+        definition: what Caffe built it from, a `caffe_pb2.NetParameter`.
+        lock: a context that one thread at a time is in.
+
+    Raises:
+        ModelError: the definition cannot be used; before Caffe itself sees it.
+        WeightsError: the weights are damaged or another network's.
+        LayerError: the network has no layer `end`.
+        ParameterError: another argument is of the wrong kind.
+        DreamError: the GPU cannot be used.
+
+    Example:
+        >>> model = dd.find_model("squeezenet_v1.1")
+        >>> untrained = dd.Net(model.prototxt, None, mean=(104, 117, 123), end="fire8/concat")
+        >>> untrained.input_size, untrained.blobs["fire8/concat"].shape[1]
+        ((227, 227), 512)
+    """
+
+    def __init__(
+        self,
+        prototxt: str | os.PathLike[str],
+        weights: str | os.PathLike[str] | None,
+        mean: Sequence[float],
+        end: str,
+        labels: Sequence[str] = (),
+        fast: bool | None = None,
+        gpu: int | str | None = None,
+    ) -> None:
+        _check_arguments(prototxt, weights, labels, fast)
+        self.gpu = choose_device(gpu)
+        self._process = os.getpid()
+        self.lock = ForkSafeLock()
+        parsed = read_definition(prototxt)
+        if weights is not None:
+            found = weight_shapes(weights)
+            check_outputs(weights, found, parsed)
+        self.definition = prepare(parsed)
+        if fast_layers_wanted(fast) and self.gpu is None:
+            self.definition = use_fast_layers(self.definition)
+        self._use_device()
+        with self._prepared() as prepared:
+            try:
+                problem = build_error(prepared)
+                if not problem:
+                    super().__init__(prepared, caffe.TEST)
+            except RuntimeError as error:
+                problem = str(error)
+        if problem:
+            raise ModelError(f"{prototxt} is not a network that Caffe can build: {problem}")
+        self.weights = weights
+        self.fast = any(layer.type.startswith("Fast") for layer in self.definition.layer)
+        if weights is not None:
+            self._load(weights, found)
+        self.mean = _checked_mean(mean)
+        self.labels = list(labels)
+        self.input_size = native_size(parsed)
+        self.end = self.check_layer(end)
+        self._pending_message = describe_choice(self.gpu) if gpu == AUTO else ""
+
+    def _load(self, path: str | os.PathLike[str], found: dict[str, list[tuple[int, ...]]]) -> None:
+        needed = {name: [tuple(blob.shape) for blob in self.params.get(name, ())] for name in self._layer_names}
+        check_fit(path, found, needed)
+        try:
+            self.copy_from(str(path))
+        except RuntimeError as error:
+            raise WeightsError(f"{path} does not hold weights that Caffe can read: {error}") from None
+
+    @property
+    def input(self) -> Any:
+        """The `caffe.Blob` that the image goes into; its `diff` is the gradient."""
+        return self.blobs[self.inputs[0]]
+
+    @property
+    def dreamable(self) -> list[str]:
+        """The names that `end` may have, from the input upwards: every layer whose output blob bears its name."""
+        return [name for name in self._layer_names if name in self.blobs and name not in self.inputs]
+
+    def check_layer(self, end: str) -> str:
+        """`end` if it names a layer that can be dreamt; else a `LayerError` that names the closest ones."""
+        if not isinstance(end, str):
+            raise ParameterError(f"end={short_repr(end)}: it must be a layer's name, such as 'inception_4c/output'")
+        layers = self.dreamable
+        if not layers:
+            raise LayerError("the network has no layer that can be dreamt: none has an output of its own name")
+        if end in layers:
+            return end
+        close = difflib.get_close_matches(str(end), layers, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(close)}?" if close else f"it has {', '.join(layers[:3])} … {layers[-1]}"
+        raise LayerError(f"the network has no layer {short_repr(end)} to dream; {hint} (`deepdream layers` lists them)")
+
+    def sizes(self, height: int, width: int, end: Layers) -> dict[str, tuple[int, int] | None]:
+        """{blob: (height, width) or None} for an image of this size, of every layer up to `end` (one or several)."""
+        sizes = output_sizes(self.definition, height, width)
+        return {top: sizes[top] for layer in self.layers_up_to(end) for top in layer.top}
+
+    def layers_up_to(self, end: Layers) -> Sequence[caffe_pb2.LayerParameter]:
+        """The layers, as the definition has them, that a forward pass to `end`, or to the last of several, runs."""
+        names = [layer.name for layer in self.definition.layer]
+        return self.definition.layer[: max(map(names.index, weights_of(end))) + 1]
+
+    # Every pass of Caffe's Python goes through these two.
+    def _forward(self, start: int, end: int) -> Any:
+        self._use_device()
+        if self._pending_message:  # where it dreams is said when it does: until then something else may be wrong
+            log.info(self._pending_message)
+            self._pending_message = ""
+        with self._translate_caffe_errors():
+            return super()._forward(start, end)
+
+    def _backward(self, start: int, end: int) -> Any:
+        self._use_device()
+        with self._translate_caffe_errors():
+            return super()._backward(start, end)
+
+    @contextlib.contextmanager
+    def _translate_caffe_errors(self) -> Iterator[None]:
+        """What Caffe finds wrong only when it computes, such as a fixed Reshape, as an error of the network's."""
+        try:
+            yield
+        except getattr(caffe, "Error", ()) as error:
+            if is_out_of_memory(error):  # another size may do
+                raise
+            raise ModelError(f"Caffe cannot compute this network at this size: {error}") from None
+
+    def input_gradient(self, end: Layers, objective: ObjectiveOrMapping) -> tuple[Planes, float | None]:
+        """The gradient of an objective with respect to the image in the input blob; see `gradient.input_gradient`."""
+        return input_gradient(self, end, objective)
+
+    def release(self) -> None:
+        """Give back the memory of every blob; the next pass takes what it needs, and no more.
+
+        A Caffe blob never shrinks: after a large image its memory stays. Only our Caffe can do this; with another
+        one nothing happens. Arrays taken from blobs before must not be used any more.
+        """
+        if not hasattr(caffe._caffe, "rebuild"):
+            return
+        with self.lock, self._prepared() as prototxt:
+            self._use_device()
+            caffe._caffe.rebuild(self, prototxt)
+            for cached in [name for name in vars(self) if name in _CACHED_BY_CAFFE]:
+                delattr(self, cached)
+
+    @contextlib.contextmanager
+    def _prepared(self) -> Iterator[str]:
+        """The path of the prepared definition, as a file for Caffe to read."""
+        with contextlib.ExitStack() as stack:
+            try:
+                folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="deepdream-"))
+                path = Path(folder) / "prepared.prototxt"
+                path.write_text(text_format.MessageToString(self.definition), encoding="utf-8")
+            except OSError as error:
+                raise ModelError(
+                    f"the network's definition cannot be written in {tempfile.gettempdir()} "
+                    f"({error.strerror}); set TMPDIR to a folder that can be"
+                ) from None
+            yield str(path)
+
+    def _use_device(self) -> None:
+        """Caffe's setting of the device is the thread's; make it this net's own."""
+        if self.gpu is not None and os.getpid() != self._process:
+            raise DreamError(
+                "a network on a GPU cannot be used in a forked process: load it there, in one that was "
+                "started afresh (multiprocessing's method 'spawn')"
+            )
+        use_device(self.gpu)
+
+
+def _check_arguments(prototxt: Any, weights: Any, labels: Any, fast: Any) -> None:
+    for name, path in (("prototxt", prototxt), ("weights", weights)):
+        if not isinstance(path, (str, os.PathLike)) and not (name == "weights" and path is None):
+            raise ParameterError(f"{name}={short_repr(path)}: it must be the path of a file")
+    if isinstance(labels, (str, bytes)) or not all(isinstance(label, str) for label in _listed(labels)):
+        raise ParameterError(f"labels={short_repr(labels)}: they must be a list of texts, the classifier's in order")
+    if fast not in (None, True, False):
+        raise ParameterError(f"fast={short_repr(fast)}: it must be True, False, or None for what DEEPDREAM_LAYERS says")
+
+
+def _listed(labels: Any) -> list[Any]:
+    try:
+        return list(labels)
+    except TypeError:
+        return [None]
+
+
+def _checked_mean(mean: Any) -> NDArray[np.float32]:
+    try:
+        checked = np.array(mean, np.float32).reshape(3, 1, 1)
+        if np.isfinite(checked).all():
+            return checked
+    except (TypeError, ValueError):
+        pass
+    raise ParameterError(f"mean={short_repr(mean)}: the mean must be three finite numbers (blue, green, red)")
+
+
+def preprocess(net: Net, img: Image) -> Planes:
+    """An image as the network reads it.
+
+    Args:
+        net: the network.
+        img: (H, W, 3) RGB 0..255.
+
+    Returns:
+        float32 (3, H, W), BGR, mean subtracted.
+
+    Raises:
+        ImageError: `img` is not an image.
+        ParameterError: `net` is not a `Net`.
+
+    Example:
+        >>> planes = dd.preprocess(net, dd.picture("cat"))
+        >>> planes.shape, planes.dtype
+        ((3, 300, 451), dtype('float32'))
+    """
+    check_net(net)
+    return np.ascontiguousarray(np.moveaxis(check_image(img), 2, 0)[::-1]) - net.mean
+
+
+def deprocess(net: Net, chw: Planes) -> Image:
+    """The inverse of `preprocess`.
+
+    Args:
+        net: the network.
+        chw: float32 (3, H, W), BGR, mean subtracted.
+
+    Returns:
+        float32 (H, W, 3) RGB, not clipped.
+
+    Raises:
+        ParameterError: an argument of the wrong kind.
+
+    Example:
+        >>> cat = dd.picture("cat")
+        >>> bool(np.allclose(dd.deprocess(net, dd.preprocess(net, cat)), cat, atol=1e-3))
+        True
+    """
+    check_net(net)
+    shape = getattr(chw, "shape", None)
+    if shape is None or len(shape) != 3 or shape[0] != 3:
+        raise ParameterError(f"chw={short_repr(chw)}: it must be an array (3, H, W), as from preprocess")
+    return np.ascontiguousarray(np.moveaxis((np.asarray(chw, np.float32) + net.mean)[::-1], 0, 2))
+
+
+def check_net(net: Any) -> None:
+    """Raise `ParameterError` unless `net` is a `Net`."""
+    if not isinstance(net, Net):
+        raise ParameterError(
+            f"net={short_repr(net)}: it must be a deepdream.Net, such as deepdream.load('bvlc_googlenet')"
+        )

@@ -1,0 +1,185 @@
+"""The gradient of an image, whole or tile by tile: with tiles, memory is set by the tile and not by the image.
+
+The central type is `InputGradient`, the `gradient_of` of `deepdream.dream`. The image is shifted at random at each step
+anyway (the jitter); the grid of tiles is shifted besides, by up to a whole tile, so that no place of the image is
+always at a tile's border and no seam can grow. The grid's shifts come from a random stream of their own, so that the
+jitter's stays that of the release of 2015.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .._types import Layers, ObjectiveOrMapping, Planes
+from ..errors import ImageError, ParameterError
+from ..validation import short_repr
+from .layers import format_layers
+from .memory import format_gib, free_bytes, gradient_bytes, image_bytes, is_out_of_memory
+
+if TYPE_CHECKING:
+    from .net import Net
+
+log = logging.getLogger(__name__)
+
+MIN_TILE = 64
+MEMORY_FRACTION = 0.85  # of the free memory that a dream plans to take
+_TILE_STEP = 32  # "auto" tries tiles of whole multiples of this
+
+
+class InputGradient:
+    """A function of an image that gives the gradient of a dream's objective with respect to it.
+
+    Of an image larger than a tile, the gradient is taken tile by tile.
+
+    Args:
+        net: the network.
+        end: the layer, or {layer: weight}, checked.
+        objective: see `deepdream.objectives`.
+        tile: the tile's longest side in pixels; `None`: the whole image.
+        seed: of the grid's shifts.
+        may_shrink: whether running out of memory is answered with smaller tiles.
+    """
+
+    def __init__(
+        self,
+        net: Net,
+        end: Layers,
+        objective: ObjectiveOrMapping,
+        tile: int | None = None,
+        seed: int = 0,
+        may_shrink: bool = False,
+    ) -> None:
+        self.tile = tile
+        self._net, self._end, self._objective, self._may_shrink = net, end, objective, may_shrink
+        self._rng = np.random.RandomState([seed, 1])  # another stream than RandomState(seed)
+
+    def __call__(self, image: Planes) -> tuple[Planes, float | None]:
+        """The gradient.
+
+        Args:
+            image: float32 (3, H, W), BGR, mean subtracted; it is left as it is.
+
+        Returns:
+            (gradient, value): float32 (3, H, W), an array of its own, and the sum of what the objective returned;
+            `None` if it returned nothing.
+
+        Raises:
+            ImageError: memory ran out, and no smaller tile can help.
+        """
+        while True:
+            try:
+                with self._net.lock:
+                    if self.tile is None or max(image.shape[1:]) <= self.tile:
+                        set_input(self._net, image)
+                        gradient, value = self._net.input_gradient(self._end, self._objective)
+                        return gradient.copy(), value
+                    return self._tiled(image, self.tile)
+            except (RuntimeError, MemoryError) as error:  # a stock Caffe has no caffe.Error, which is a RuntimeError
+                if not is_out_of_memory(error):
+                    raise
+                self._shrink(image.shape[1:])
+
+    def _tiled(self, image: Planes, tile: int) -> tuple[Planes, float | None]:
+        _, height, width = image.shape
+        top, left = self._grid()
+        gradient = np.empty_like(image)
+        values = []
+        for rows in spans(height, tile):
+            for columns in spans(width, tile):
+                place = (slice(None), ((rows - top) % height)[:, None], (columns - left) % width)
+                set_input(self._net, image[place])
+                part, value = self._net.input_gradient(self._end, self._objective)
+                gradient[place] = part
+                values.append(value)
+        numbers = [value for value in values if value is not None]
+        return gradient, sum(numbers) if len(numbers) == len(values) else None
+
+    def _grid(self) -> np.ndarray:
+        """How far the grid of tiles is shifted in this step: (y, x), up to a whole tile."""
+        return self._rng.randint(0, self.tile, 2)
+
+    def _shrink(self, shape: tuple[int, ...]) -> None:
+        before = max(shape) if self.tile is None else min(self.tile, max(shape))
+        if not self._may_shrink or before // 2 < MIN_TILE:
+            remedy = f"even in tiles of {self.tile}" if self.tile else "dream in tiles (tile='auto')"
+            raise ImageError(f"memory ran out at {shape[1]}×{shape[0]} pixels: {remedy}") from None
+        self.tile = before // 2
+        log.warning("memory ran out: going on with tiles of %d pixels", self.tile)
+        self._net.release()
+
+
+def set_input(net: Net, chw: Planes) -> None:
+    """Put an image or tile, (3, H, W), into the network's input blob."""
+    net.input.reshape(1, *chw.shape)
+    net.input.data[0] = chw
+
+
+def spans(length: int, tile: int) -> list[np.ndarray]:
+    """The positions 0..length-1 in as few runs of at most `tile` as will do, of equal length to within one."""
+    return np.array_split(np.arange(length), -(-length // tile))
+
+
+def plan_tiles(net: Net, end: Layers, shapes: Sequence[tuple[int, int]], tile: int | str | None) -> int | None:
+    """The tile size of a dream, checked or chosen before it begins.
+
+    Args:
+        net: the network.
+        end: the layer, or {layer: weight}, checked.
+        shapes: (height, width) of each octave, the largest last.
+        tile: `None` for none, a number of pixels, or "auto": the largest that fits into free memory, none if all fits.
+
+    Returns:
+        A number of pixels, or `None`.
+
+    Raises:
+        ParameterError: `tile` is something else, or too small for the layer.
+        ImageError: there is not enough memory.
+    """
+    height, width = shapes[-1]
+    free = free_bytes(net.gpu)
+    held = image_bytes(height, width) if net.gpu is None else 0  # a GPU's memory does not hold the loop's images
+    whole = gradient_bytes(net, end, height, width) + held
+    if tile is None:
+        if free is not None and whole > free:
+            raise ImageError(
+                f"{width}×{height} pixels need about {format_gib(whole)} of memory, {format_gib(free)} are "
+                "free; dream in tiles (tile='auto') or scale the image down"
+            )
+        return None
+    if not isinstance(tile, str) or tile != "auto":
+        return _check_tile(net, end, shapes, tile)
+    if free is None or whole <= MEMORY_FRACTION * free:
+        return None
+    for size in range(max(height, width) // _TILE_STEP * _TILE_STEP, MIN_TILE - 1, -_TILE_STEP):
+        needed = gradient_bytes(net, end, min(size, height), min(size, width)) + held
+        if needed <= MEMORY_FRACTION * free:
+            log.info(
+                "dreaming in tiles of %d pixels: the whole image would need about %s of memory, %s are free",
+                size,
+                format_gib(whole),
+                format_gib(free),
+            )
+            return _check_tile(net, end, shapes, size)
+    raise ImageError(
+        f"{width}×{height} pixels do not fit into the {format_gib(free)} of memory that are free, not even "
+        "in tiles; scale the image down"
+    )
+
+
+def _check_tile(net: Net, end: Layers, shapes: Sequence[tuple[int, int]], tile: int | str) -> int:
+    if isinstance(tile, bool) or not isinstance(tile, (int, np.integer)) or tile < MIN_TILE:
+        raise ParameterError(
+            f"tile={short_repr(tile)}: a tile must be None, 'auto', or a whole number of pixels, {MIN_TILE} or more"
+        )
+    for shape in shapes:
+        height, width = (min(len(span) for span in spans(length, tile)) for length in shape)
+        if max(shape) > tile and any(size and min(size) < 1 for size in net.sizes(height, width, end).values()):
+            raise ParameterError(
+                f"tile={short_repr(tile)}: tiles of {width}×{height} pixels are too few for "
+                f"{format_layers(end)}; use larger ones"
+            )
+    return int(tile)

@@ -1,0 +1,126 @@
+"""What moved where from one frame of a video to the next.
+
+A *flow* is float32 (H, W, 2): for each pixel of the frame, how far to the right and how far down it was in the frame
+before, in pixels. It needs OpenCV (the extra `video`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from types import ModuleType
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._types import Image
+from .extras import require_extra
+from .fork_lock import ForkSafeLock
+from .io.arrays import to_uint8
+
+# Flows there and back may differ by this much of their length and by this many pixels (squared): Sundaram, Brox and
+# Keutzer, Dense point trajectories by GPU-accelerated large displacement optical flow, ECCV 2010, equation 5.
+_RELATIVE_TOLERANCE, _ABSOLUTE_TOLERANCE = 0.01, 0.5
+# Of 255; where the carried grey value differs by this much from the frame's, it is not the same thing.
+_CONTRAST_TOLERANCE = 30.0
+# The number of OpenCV's threads is the process's: two threads that set it and put it back undo each other.
+_thread_setting = ForkSafeLock()
+
+
+def motion(before: Image, now: Image) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """How the frame before moved to become this one.
+
+    Args:
+        before: the frame before, (H, W, 3) RGB 0..255.
+        now: this frame, of the same size.
+
+    Returns:
+        (flow, trust): the flow back to the frame before, and float32 (H, W) in 0..1, how far it can be trusted: little
+        where the flow there does not lead back again (something came into view or went out of it), where it leads out
+        of the image, and where the frame before looks different at its end (a cut).
+
+    Raises:
+        DreamError: OpenCV is not installed.
+    """
+    cv2 = require_extra("cv2", "dreaming videos")
+    grey_before, grey_now = (cv2.cvtColor(to_uint8(img), cv2.COLOR_RGB2GRAY) for img in (before, now))
+    search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    with _one_thread(cv2):
+        back = search.calc(grey_now, grey_before, None)
+        forth = search.calc(grey_before, grey_now, None)
+    forth_from_there = warp(forth, back)
+    apart = np.square(back + forth_from_there).sum(axis=2)
+    length = np.square(back).sum(axis=2) + np.square(forth_from_there).sum(axis=2)
+    allowed = _RELATIVE_TOLERANCE * length + _ABSOLUTE_TOLERANCE
+    contrast = np.abs(np.float32(grey_now) - warp(np.float32(grey_before), back))
+    trust = np.exp(-apart / allowed - np.square(contrast / _CONTRAST_TOLERANCE))
+    return back, trust * _leads_inside(back)
+
+
+def warp(img: NDArray[np.float32], flow: NDArray[np.float32], smooth: bool = False) -> NDArray[np.float32]:
+    """Move an array of the frame before to the places of this frame.
+
+    Args:
+        img: (H, W) or (H, W, channels).
+        flow: from this frame back to the frame before.
+        smooth: interpolate cubically instead of linearly: an array that is moved many times stays sharp.
+
+    Returns:
+        float32, of the shape of `img`; beyond its edges the edge is repeated.
+
+    Raises:
+        DreamError: OpenCV is not installed.
+    """
+    cv2 = require_extra("cv2", "dreaming videos")
+    height, width = flow.shape[:2]
+    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    interpolation = cv2.INTER_CUBIC if smooth else cv2.INTER_LINEAR
+    places = x + flow[:, :, 0], y + flow[:, :, 1]
+    return cv2.remap(np.float32(img), *places, interpolation, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _leads_inside(flow: NDArray[np.float32]) -> NDArray[np.float32]:
+    """1 where a flow ends inside the image, else 0, (H, W)."""
+    height, width = flow.shape[:2]
+    x, y = np.arange(width) + flow[:, :, 0], np.arange(height)[:, None] + flow[:, :, 1]
+    return np.float32((x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1))
+
+
+@contextlib.contextmanager
+def _one_thread(cv2: ModuleType) -> Iterator[None]:
+    """OpenCV cuts the image into a strip for each thread, and the flow differs with the cuts."""
+    with _thread_setting:
+        threads = cv2.getNumThreads()
+        cv2.setNumThreads(1)
+        try:
+            yield
+        finally:
+            cv2.setNumThreads(threads)
+
+
+class _ThreadsAcrossFork:
+    """OpenCV's threads do not exist in a forked process, which would wait for them for ever.
+
+    OpenCV ends them when it is set to one thread. The child stays with one.
+    """
+
+    threads: ClassVar[int | None] = None
+
+    @classmethod
+    def before(cls) -> None:
+        cv2 = sys.modules.get("cv2")
+        if cv2 is not None and hasattr(cv2, "setNumThreads"):
+            cls.threads = cv2.getNumThreads()
+            cv2.setNumThreads(1)
+
+    @classmethod
+    def in_parent(cls) -> None:
+        if cls.threads is not None:
+            sys.modules["cv2"].setNumThreads(cls.threads)
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(before=_ThreadsAcrossFork.before, after_in_parent=_ThreadsAcrossFork.in_parent)

@@ -1,0 +1,100 @@
+"""What goes through the pipe between a page and its worker.
+
+A `Job` goes in and, to end it early, `STOP`. The records come out in the order in which they stand here, with a
+`LogLine` at any time, and `Ended` or `Failed` at the end. Pixels travel as uint8 (h, w, 3) RGB.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..recipes.recipe import Recipe
+from .uploads import Picture
+
+STOP = "stop"
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to dream.
+
+    Attributes:
+        recipe: how; not yet complete.
+        picture: the input.
+        guide: of a guided dream.
+    """
+
+    recipe: Recipe
+    picture: Picture
+    guide: Picture | None = None
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """A line for the visitor.
+
+    Attributes:
+        text: the line.
+    """
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Begun:
+    """The dream begins.
+
+    Attributes:
+        recipe: complete.
+        image: the input at the size that is dreamt.
+    """
+
+    recipe: Recipe
+    image: Pixels
+
+
+@dataclass(frozen=True)
+class Stepped:
+    """A step, as `deepdream.Step`.
+
+    Attributes:
+        octave: counted from zero.
+        iteration: counted from zero in each octave.
+        image: after the step, at the octave's size.
+        objective: before the step; NaN if the objective returns nothing.
+    """
+
+    octave: int
+    iteration: int
+    image: Pixels
+    objective: float
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The dream is over: at its end, or stopped.
+
+    Attributes:
+        recipe: of the image; its kind tells whether the dream was stopped.
+        image: the dream at full size.
+    """
+
+    recipe: Recipe
+    image: Pixels
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The dream failed.
+
+    Attributes:
+        text: a line that says why.
+        needs_restart: whether the process should not be used again.
+    """
+
+    text: str
+    needs_restart: bool = False

@@ -1,0 +1,1 @@
+"""A dream as data: recipes, the images made from them, galleries, and runs of many frames."""

@@ -1,0 +1,200 @@
+"""Recipes on many machines: Dask's `distributed` does the work, one dream after another is submitted to it here.
+
+The images that a recipe needs travel with it, and the dream comes back, so that workers need no folder in common with
+this machine; each worker loads its networks by itself.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import socket
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+from .._types import Image
+from ..errors import DreamError, VideoError
+from .recipe import Recipe
+from .render import make_with_cached_net
+
+if TYPE_CHECKING:
+    from .frame_folder import FrameFolder
+    from .gallery_file import Entry
+
+log = logging.getLogger(__name__)
+
+TIMEOUT_S = 10  # for a scheduler to answer
+TASKS_PER_WORKER = 2  # enough that no worker waits, not so many that their images fill the memory
+_MAX_GREETING_PARTS = 2**20
+# A worker may have several threads, but a network has one image in it.
+_net_lock = threading.Lock()
+_Key = TypeVar("_Key")
+
+
+def make_on_cluster(
+    waiting: Iterable[tuple[Entry, Path]],
+    scheduler: str | None = None,
+    workers: int | None = None,
+    gpu: int | str | None = None,
+) -> Iterator[tuple[Entry, Path, tuple[Image, Recipe] | Exception]]:
+    """Make images of a gallery on the workers of a Dask scheduler, or of this machine.
+
+    Args:
+        waiting: the entries and where their images are to be.
+        scheduler: see `render_on_cluster`.
+        workers: see `render_on_cluster`.
+        gpu: see `render_on_cluster`.
+
+    Yields:
+        (entry, path, result) as they come about; the result is (image, complete recipe) or an exception.
+
+    Raises:
+        DreamError: as `render_on_cluster`.
+    """
+    lacking: list[tuple[Entry, Path, Exception]] = []  # entries whose images were not found
+
+    def jobs() -> Iterator[tuple[tuple[Entry, Path], Recipe, Image, Image | None]]:
+        for entry, path in waiting:
+            try:
+                image, guide = entry.recipe.pictures()
+            except DreamError as error:
+                lacking.append((entry, path, error))
+            else:
+                yield (entry, path), entry.recipe, image, guide
+
+    for (entry, path), result in render_on_cluster(jobs(), scheduler, workers, gpu):
+        yield entry, path, result
+    yield from lacking
+
+
+def video_on_cluster(
+    run: FrameFolder,
+    images: Iterable[Image],
+    guide: Image | None = None,
+    scheduler: str | None = None,
+    workers: int | None = None,
+    gpu: int | str | None = None,
+) -> Iterator[Path]:
+    """Dream the frames of a video that are not yet in its folder, every frame by itself, on a Dask cluster.
+
+    Args:
+        run: a folder whose recipe has been begun.
+        images: the frames from the beginning, (H, W, 3) RGB.
+        guide: of a guided dream, (H, W, 3) RGB.
+        scheduler: see `render_on_cluster`.
+        workers: see `render_on_cluster`.
+        gpu: see `render_on_cluster`.
+
+    Yields:
+        The path of each new frame, in order, as soon as it is written.
+
+    Raises:
+        DreamError: as `render_on_cluster`.
+        VideoError: a frame cannot be dreamt on any of the workers.
+    """
+    assert run.recipe is not None
+    single = replace(run.recipe, kind="dream", more={}, input_sha256=None, max_size=None)
+    jobs = ((index, single, image, guide) for index, image in enumerate(images) if index >= run.done)
+    early: dict[int, Image] = {}  # frames that were done before one that comes before them
+    for index, result in render_on_cluster(jobs, scheduler, workers, gpu):
+        if isinstance(result, Exception):
+            raise VideoError(f"frame {index} could not be dreamt: {result}")
+        early[index] = result[0]
+        while run.done in early:
+            yield run.save(run.done, early.pop(run.done))
+
+
+def render_on_cluster(
+    jobs: Iterable[tuple[_Key, Recipe, Image, Image | None]],
+    scheduler: str | None = None,
+    workers: int | None = None,
+    gpu: int | str | None = None,
+) -> Iterator[tuple[_Key, tuple[Image, Recipe] | Exception]]:
+    """Render recipes on the workers of a Dask scheduler, or of this machine, a few ahead of those that are done.
+
+    A worker that dies has its recipe run again on another; after Dask's allowed-failures (three) deaths a recipe is
+    given up.
+
+    Args:
+        jobs: (key, recipe, image, guide) each, taken one at a time.
+        scheduler: an address, such as tcp://10.0.0.1:8786.
+        workers: or the number of processes to start here.
+        gpu: the device of each worker; see `deepdream.load`.
+
+    Yields:
+        (key, result) as they come about; the result is (image, complete recipe) or an exception.
+
+    Raises:
+        DreamError: `distributed` is missing or no scheduler answers.
+    """
+    try:
+        import dask
+        from distributed import Client, LocalCluster, as_completed
+    except ImportError:
+        raise DreamError("dreaming on a cluster needs Dask: pip install 'deepdream-caffe[cluster]'") from None
+    for name in ("distributed", "distributed.scheduler", "distributed.nanny", "distributed.core"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # they report every connection
+    # Dask would warn of an image in a task.
+    with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 GiB"}):
+        cluster = None
+        if not scheduler:
+            cluster = LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=":0")
+        try:
+            if scheduler and scheduler.startswith("tcp://") and not _speaks_dask(scheduler):
+                raise ValueError("another program is listening there")
+            client = Client(scheduler or cluster, timeout=TIMEOUT_S)
+        except Exception as error:  # Dask takes another program's answer for lengths, and fails in many ways
+            reason = error if isinstance(error, (OSError, ValueError)) else "another program is listening there"
+            raise DreamError(
+                f"no Dask scheduler answers at {scheduler} ({reason}); start one with `dask scheduler`"
+            ) from None
+        try:
+            worker_count = len(client.scheduler_info()["workers"])
+            if not worker_count:
+                log.info("the scheduler at %s has no workers yet; start some with `dask worker`", scheduler)
+            keys: dict[Any, _Key] = {}
+            remaining = iter(jobs)
+
+            def submit_next() -> Iterator[Any]:
+                """Submit the next job, if there is one."""
+                for key, recipe, image, guide in itertools.islice(remaining, 1):
+                    future = client.submit(_render_on_worker, recipe, image, guide, gpu, pure=False)
+                    keys[future] = key
+                    yield future
+
+            ahead = TASKS_PER_WORKER * max(worker_count, 8)
+            futures = as_completed([future for _ in range(ahead) for future in submit_next()])
+            for future in futures:
+                yield keys.pop(future), future.exception() or future.result()  # either may be an exception
+                future.release()
+                for another in submit_next():
+                    futures.add(another)
+        finally:
+            client.close()
+            if cluster is not None:
+                cluster.close()
+
+
+def _speaks_dask(address: str) -> bool:
+    """Whether the program at a tcp:// address speaks first, and in Dask's way; a web server waits for a request.
+
+    Dask itself takes another program's answer for the length of its own, or waits without end.
+    """
+    parsed = urlsplit(address)
+    with socket.create_connection((parsed.hostname, parsed.port or 0), TIMEOUT_S) as connection:
+        first = connection.recv(8)  # the number of parts that the greeting has
+    return 0 < int.from_bytes(first, "little") < _MAX_GREETING_PARTS
+
+
+def _render_on_worker(
+    recipe: Recipe, image: Image, guide: Image | None, gpu: int | str | None
+) -> tuple[Image, Recipe] | DreamError:
+    with _net_lock:
+        try:
+            return make_with_cached_net(recipe, image, guide, gpu=gpu)
+        except DreamError as error:  # returned, because Dask would print where it was raised
+            return error

@@ -1,0 +1,222 @@
+"""What a recipe records, as plain data: its fields, their types, JSON.
+
+The central type is `RecipeFields`; `deepdream.recipes.recipe.Recipe` adds what can be done with them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from ..defaults import defaults_of
+from ..dream import deepdream
+from ..errors import ImageError, ParameterError
+from ..io.image import read_embedded_text
+from ..label_images import check_blur
+from ..seeds import fresh_seed
+from ..validation import check_count, short_repr
+from ..zoom import check_zoom
+
+FORMAT = 1  # of the JSON
+_MAX_DEPTH = 32  # levels; what deepdream writes has five at most
+_DEFAULT = defaults_of(deepdream)
+_NUMBER = (int, float)
+# What a field may hold beside None; True and False are no numbers here.
+_TYPES = {
+    "kind": str,
+    "input": str,
+    "input_sha256": str,
+    "model": str,
+    "weights_sha256": str,
+    "guide": str,
+    "guide_sha256": str,
+    "objective": Mapping,
+    "end": (str, Mapping),
+    "iter_n": int,
+    "octave_n": int,
+    "octave_scale": _NUMBER,
+    "clip": bool,
+    "step_size": _NUMBER,
+    "jitter": int,
+    "seed": int,
+    "tile": (int, str),
+    "max_size": int,
+    "strength": _NUMBER,
+    "more": Mapping,
+    "versions": Mapping,
+}
+_MAY_BE_NONE = {"input_sha256", "weights_sha256", "guide", "guide_sha256", "end", "tile", "max_size"}
+_Self = TypeVar("_Self", bound="RecipeFields")
+
+
+@dataclass(frozen=True)
+class RecipeFields:
+    """What a dream is made from and how; see `Recipe` for the meaning of each field.
+
+    Raises:
+        ParameterError: a value of the wrong type.
+    """
+
+    input: str = "sky"
+    input_sha256: str | None = None
+    model: str = "bvlc_googlenet"
+    weights_sha256: str | None = None
+    objective: Mapping[str, Any] | str | None = None
+    guide: str | None = None
+    guide_sha256: str | None = None
+    end: str | Mapping[str, float] | None = None
+    iter_n: int = _DEFAULT["iter_n"]
+    octave_n: int = _DEFAULT["octave_n"]
+    octave_scale: float = _DEFAULT["octave_scale"]
+    clip: bool = _DEFAULT["clip"]
+    step_size: float = _DEFAULT["step_size"]
+    jitter: int = _DEFAULT["jitter"]
+    seed: int | None = None
+    tile: int | str | None = _DEFAULT["tile"]
+    max_size: int | None = None
+    strength: float = 1.0
+    kind: str = "dream"
+    more: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        objective = self.objective if self.objective is not None else "guided" if self.guide else "L2"
+        if isinstance(objective, str):
+            objective = {"objective": objective}
+        self._set(objective=_without_hash(_plain(objective)), seed=fresh_seed() if self.seed is None else self.seed)
+        for name, kind in _TYPES.items():
+            self._set(**{name: _plain(getattr(self, name))})
+            _check_type(name, getattr(self, name), kind)
+        for name in ("input_sha256", "guide_sha256", "weights_sha256"):
+            if getattr(self, name) is not None and not re.fullmatch("[0-9a-f]{64}", getattr(self, name)):
+                raise ParameterError(f"{name}={short_repr(getattr(self, name))}: a sha256 has 64 hexadecimal digits")
+        if not 0 <= self.strength <= 1:
+            raise ParameterError(f"strength={short_repr(self.strength)}: must be from 0, the input, to 1, the dream")
+        if self.max_size is not None and self.max_size < 1:
+            raise ParameterError(f"max_size={short_repr(self.max_size)}: the longer side in pixels must be 1 or more")
+        _check_more(self)
+
+    def _set(self, **values: Any) -> None:
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    def to_json(self) -> str:
+        """The recipe as one line of ASCII."""
+        return json.dumps({"recipe": FORMAT, **asdict(self)})
+
+    @classmethod
+    def from_json(cls: type[_Self], text: str) -> _Self:
+        """The recipe that `to_json` wrote.
+
+        Raises:
+            ParameterError: anything else, or a recipe of a newer deepdream.
+        """
+        try:
+            values = json.loads(text)
+        except (TypeError, ValueError, RecursionError):
+            values = None
+        if not isinstance(values, dict) or "recipe" not in values:
+            raise ParameterError("this is not a recipe")
+        number = values.pop("recipe")
+        if number != FORMAT:
+            raise ParameterError(
+                f"the recipe has format {short_repr(number)} and this deepdream reads format {FORMAT}; "
+                "use the deepdream that wrote it, or a newer one"
+            )
+        unknown = sorted(set(values) - {each.name for each in fields(cls)})
+        if unknown:
+            raise ParameterError(
+                f"the recipe has an entry {short_repr(unknown[0])} that no deepdream writes; it was changed"
+            )
+        return cls(**values)
+
+    @classmethod
+    def from_image(cls: type[_Self], path: Any) -> _Self:
+        """The recipe inside an image file.
+
+        Args:
+            path: of the file, or a binary file object.
+
+        Raises:
+            ImageError: the file cannot be read, has no recipe, or one that is damaged or too new.
+        """
+        text = read_embedded_text(path)
+        if not text or '"recipe"' not in text:
+            raise ImageError(
+                f"{path} has no recipe: it was not written by deepdream, or its metadata was stripped (many editors "
+                "and messaging apps do that)"
+            )
+        try:
+            return cls.from_json(text)
+        except ParameterError as error:
+            raise ImageError(f"{path}: {error}") from None
+
+    def differences(self, other: RecipeFields) -> list[str]:
+        """What `other`, a complete recipe, has other than this one records: a sentence each."""
+        pairs = [
+            (what, getattr(other, name), getattr(self, name))
+            for what, name in (
+                ("another input", "input_sha256"),
+                ("another guide", "guide_sha256"),
+                ("other weights", "weights_sha256"),
+            )
+        ]
+        found = [
+            f"{what}: sha256 {here[:8]}… here, {recorded[:8]}… in the recipe"
+            for what, here, recorded in pairs
+            if None not in (here, recorded) and here != recorded
+        ]
+        names = dict.fromkeys([*self.versions, *other.versions]) if self.versions else ()
+        return found + [
+            f"another {name}: {other.versions.get(name, 'none')} here, {self.versions.get(name, 'none')} in the recipe"
+            for name in names
+            if other.versions.get(name) != self.versions.get(name)
+        ]
+
+
+def _check_more(recipe: RecipeFields) -> None:
+    """Refuse what a recipe's `more` cannot hold; what it lacks is only missed when the image is made."""
+    more = recipe.more
+    if more.get("guide_max_size") is not None:
+        check_count("guide_max_size", more["guide_max_size"], 1, "the longer side of the guide in pixels")
+    if recipe.kind == "stopped dream":
+        for name, count in (("octave", recipe.octave_n), ("iteration", recipe.iter_n)):
+            if name in more:
+                check_count(name, more[name], 0, f"the {name} that the dream was stopped in", max(count, 1) - 1)
+    elif recipe.kind == "zoom":
+        if "frame" in more:
+            check_count("frame", more["frame"], 0, "the frame's number")
+        check_zoom(more.get("scale", 0), more.get("rotate", 0))
+    elif recipe.kind == "label" and "blur" in more:
+        check_blur(more["blur"])
+
+
+def _without_hash(spec: Any) -> Any:
+    """An objective's spec without its guide's hash: the recipe has that in a field of its own."""
+    if not isinstance(spec, Mapping):
+        return spec
+    return {key: _without_hash(value) for key, value in spec.items() if key != "guide_sha256"}
+
+
+def _plain(value: Any, depth: int = 0) -> Any:
+    """A value as JSON gives it back: NumPy's numbers and tuples become Python's numbers and lists."""
+    if depth > _MAX_DEPTH:
+        raise ParameterError(f"this is not a recipe: a value in it is nested more than {_MAX_DEPTH} levels deep")
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each, depth + 1) for key, each in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [_plain(each, depth + 1) for each in value]
+    return value.item() if isinstance(value, np.generic) else str(value) if isinstance(value, Path) else value
+
+
+def _check_type(name: str, value: Any, kind: Any) -> None:
+    if value is None and name in _MAY_BE_NONE:
+        return
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise ParameterError(f"{name}={short_repr(value)}: this is not what a recipe has there")

@@ -1,0 +1,249 @@
+"""A folder that collects the frames of a zoom or a video, so that a run that was stopped goes on where it was.
+
+The central type is `FrameFolder`. The folder holds the frames, `00000.png` and so on; the run's recipe, `<kind>.json`;
+and its state after the last whole frame, `<kind>.npz`: that frame's number and the arrays that the next one needs. Each
+file is renamed into place, the frame before the state: whenever the process is killed, the state names a frame that
+exists and is whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import math
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .._types import Image
+from ..errors import DreamError
+from ..io.files import atomic_path, check_regular_file, why_not_a_folder
+from ..io.image import write_image
+from ..validation import short_repr
+from .recipe import Recipe
+
+if sys.platform != "win32":  # there is no fcntl on Windows: there two runs in one folder are not kept apart
+    import fcntl
+
+_MAX_RECIPE_BYTES = 2**20
+# A recipe records these of a run, and they may differ when it goes on: compared by hash, or worth a line at most.
+_NOT_COMPARED = {"input", "guide", "versions"}
+_LEFTOVER_NAME = re.compile(r"\..*-[0-9a-f]{8}\.(png|json|npz)")  # atomic_path's names, of a process that was killed
+
+
+class FrameFolder:
+    """A folder of frames, opened for one process at a time; `close` it, or use it in a `with` statement.
+
+    Args:
+        folder: the path; the folder is created if its parent exists.
+        kind: of the recipe, "zoom" or "video".
+
+    Attributes:
+        folder: the path.
+        recipe: of the run in the folder; `None` if it is empty.
+        done: how many frames the run has.
+        state: {name: array} that was saved with the last frame.
+
+    Raises:
+        DreamError: the folder cannot be used, another process is using it, or it holds something else.
+    """
+
+    def __init__(self, folder: str | Path, kind: str) -> None:
+        self.folder = Path(folder)
+        self.recipe: Recipe | None = None
+        self.done = 0
+        self.state: dict[str, Any] = {}
+        self._kind = kind
+        self._lock: int | None = None  # a file descriptor
+        self._wrote_recipe = False
+        self._created_folder = not self.folder.exists()
+        try:
+            self.folder.mkdir(exist_ok=True)
+            self._lock_folder()
+            for name in os.listdir(self.folder):
+                if _LEFTOVER_NAME.fullmatch(name):
+                    (self.folder / name).unlink()
+        except FileExistsError:
+            raise DreamError(f"{folder} {why_not_a_folder(folder)} for the frames") from None
+        except FileNotFoundError:
+            raise DreamError(f"{folder}: the folder {self.folder.parent} does not exist; create it first") from None
+        except OSError as error:
+            raise DreamError(f"{folder} cannot be written ({error.strerror}); choose another folder") from None
+        try:
+            self.recipe = self._read_recipe()
+            self.done, self.state = self._read_state()
+        except DreamError:
+            self.close()
+            raise
+
+    def __enter__(self) -> FrameFolder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let another process use the folder; delete the folder if this object created it and it is empty.
+
+        A run without its first frame counts as nothing, because there is nothing to go on with.
+        """
+        if self._wrote_recipe and not self.done and not self.path(0).exists():
+            with contextlib.suppress(OSError):
+                self._record_path("json").unlink()
+        if self._created_folder:
+            with contextlib.suppress(OSError):  # it is not empty
+                self.folder.rmdir()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def remove(self) -> None:
+        """Remove the folder, whose frames are no longer needed.
+
+        The state goes first and the recipe last: whenever the process is killed, a run can begin again in what is left.
+        """
+        self._record_path("npz").unlink(missing_ok=True)
+        for path in self.folder.glob("*.png"):
+            path.unlink()
+        self._record_path("json").unlink(missing_ok=True)
+        shutil.rmtree(self.folder)
+
+    def path(self, index: int) -> Path:
+        """Where a frame is, or will be."""
+        return self.folder / f"{index:05d}.png"
+
+    def paths(self, count: int | None = None) -> list[Path]:
+        """The frames in their order.
+
+        Args:
+            count: how many, from the first; `None`: all.
+
+        Returns:
+            Their paths; fewer than `count` if there are not as many.
+
+        Raises:
+            DreamError: one is missing.
+        """
+        paths = [self.path(index) for index in range(self.done if count is None else min(count, self.done))]
+        for path in paths:
+            if not path.exists():
+                raise DreamError(f"{path} is missing: without it the video has a gap; begin again in another folder")
+        return paths
+
+    def begin(self, recipe: Recipe) -> None:
+        """Begin the run of a complete recipe, or go on with it.
+
+        Args:
+            recipe: with everything that decides the pixels filled in.
+
+        Raises:
+            DreamError: the folder holds the run of another recipe; the message names a difference.
+        """
+        if self.recipe is None:
+            self._write(self._record_path("json"), lambda path: path.write_text(recipe.to_json(), encoding="utf-8"))
+            self.recipe, self._wrote_recipe = recipe, True
+            return
+        for field in fields(Recipe):
+            recorded, wanted = getattr(self.recipe, field.name), getattr(recipe, field.name)
+            if field.name not in _NOT_COMPARED and recorded != wanted:
+                difference = _describe_difference(field.name, recorded, wanted, self._kind)
+                if self._kind == "video":
+                    raise DreamError(
+                        f"{self.folder} holds a video that was begun, with {difference}; use the same settings, "
+                        "write to another file, or remove that folder"
+                    )
+                raise DreamError(
+                    f"{self.folder} holds another run, with {difference}; choose another folder, or the same settings"
+                )
+
+    def save(self, index: int, image: Image, recipe: Recipe | None = None, /, **state: Any) -> Path:
+        """Add the next frame, and with it the state that is needed to go on after it.
+
+        Args:
+            index: the frame's number.
+            image: (H, W, 3) RGB.
+            recipe: to write into the image file.
+            state: arrays.
+
+        Returns:
+            The frame's path.
+        """
+        write_image(self.path(index), image, recipe=recipe)
+
+        # In memory first: on a full disk zipfile would print lines of its own.
+        packed = io.BytesIO()
+        np.savez(packed, index=index, **state)
+        self._write(self._record_path("npz"), lambda path: path.write_bytes(packed.getbuffer()))
+        self.done, self.state = index + 1, state
+        return self.path(index)
+
+    def _record_path(self, suffix: str) -> Path:
+        """The path of the recipe ("json") or the state ("npz")."""
+        return self.folder / f"{self._kind}.{suffix}"
+
+    def _write(self, path: Path, write: Callable[[Path], Any]) -> None:
+        try:
+            with atomic_path(path) as temporary:
+                write(temporary)
+        except OSError as error:
+            raise DreamError(f"{path} cannot be written: {error.strerror or error}") from None
+
+    def _lock_folder(self) -> None:
+        if sys.platform == "win32":
+            return
+        self._lock = os.open(self.folder, os.O_RDONLY)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.close()
+            raise DreamError(
+                f"{self.folder}: another process is at work in this folder; wait for it, or choose another folder"
+            ) from None
+        except OSError:
+            pass  # a file system without locks, somewhere on a network
+
+    def _read_recipe(self) -> Recipe | None:
+        path = self._record_path("json")
+        check_regular_file(path, _MAX_RECIPE_BYTES, DreamError)
+        if path.exists():
+            try:
+                return Recipe.from_json(path.read_text(encoding="utf-8", errors="replace"))
+            except DreamError as error:
+                raise DreamError(f"{path}: {error}") from None
+        others = sorted(name for name in os.listdir(self.folder) if re.fullmatch(r"\d{5,}\.png|\w+\.npz", name))
+        if others:
+            raise DreamError(
+                f"{self.folder} holds {others[0]}, which does not belong to a {self._kind}; choose another folder"
+            )
+        return None
+
+    def _read_state(self) -> tuple[int, dict[str, Any]]:
+        """(number of frames, state)."""
+        path = self._record_path("npz")
+        if self.recipe is None or not path.exists():
+            return 0, {}
+        check_regular_file(path, math.inf, DreamError)
+        try:
+            with open(path, "rb") as file:  # np.load leaves it open when it is damaged
+                state = dict(np.load(file, allow_pickle=False))
+            return int(state.pop("index")) + 1, state
+        except Exception:  # zipfile and NumPy raise many errors, depending on the damage
+            raise DreamError(f"{path} is damaged; begin again in another folder") from None
+
+
+def _describe_difference(name: str, recorded: Any, wanted: Any, kind: str) -> str:
+    """How two recipes differ in the field `name`, for a person."""
+    if name.endswith("_sha256"):
+        other_input = "another video" if kind == "video" else "another image"
+        return {"input_sha256": other_input, "guide_sha256": "another guide"}.get(name, "other weights")
+    if name == "more":
+        name = next(key for key in {**recorded, **wanted} if recorded.get(key) != wanted.get(key))
+        recorded, wanted = recorded.get(name), wanted.get(name)
+    return f"{name} {short_repr(recorded)} and not {short_repr(wanted)}"

@@ -1,0 +1,156 @@
+"""The images of a gallery: made one after the other or on a cluster, and shown on one page.
+
+`make_gallery` is the core, a generator of `Outcome` records. Each image is written whole, with its recipe inside, and
+one that exists from the same recipe is not made again: a gallery can be stopped at any moment and gone on with.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from .._types import Image
+from ..data.cache import file_sha256
+from ..errors import DreamError, ImageError, WeightsError
+from ..io.arrays import image_sha256
+from ..io.image import write_image
+from ..zoo.registry import Model, find_model
+from ..zoo.weights import local_weights
+from .cluster import make_on_cluster
+from .gallery_file import Entry, Gallery, Outcome
+from .gallery_page import write_gallery_page
+from .recipe import Recipe
+from .render import make_with_cached_net
+
+log = logging.getLogger(__name__)
+
+PAGE = "index.html"
+# A recipe leaves these open until its image is made.
+_OPEN_FIELDS = ("input_sha256", "guide_sha256", "weights_sha256", "versions", "end", "tile")
+
+Result = tuple[Entry, Path, "tuple[Image, Recipe] | Exception"]
+
+
+def make_gallery(
+    gallery: Gallery,
+    folder: str | Path,
+    scheduler: str | None = None,
+    workers: int | None = None,
+    progress: Callable[[Entry, float], Any] | None = None,
+    gpu: int | str | None = None,
+) -> Iterator[Outcome]:
+    """Make the images of a gallery that do not exist yet, and its page.
+
+    Args:
+        gallery: as from `read_gallery`.
+        folder: an existing folder for the images, PNG, and `index.html`.
+        scheduler: the address of a Dask scheduler whose workers make the images; without it and `workers` they are made
+            here, one after the other.
+        workers: or the number of processes on this machine that make them.
+        progress: called with the entry and the share of it that is done, 0..1; only where the images are made here.
+        gpu: the device of each process that dreams; see `deepdream.load`.
+
+    Yields:
+        An `Outcome` for each entry, as they come about. A recipe that cannot be made is an outcome like others.
+    """
+    folder = Path(folder)
+    outcomes: dict[str, Outcome] = {}
+
+    def record(outcome: Outcome) -> Outcome:
+        outcomes[outcome.entry.name] = outcome
+        write_gallery_page(gallery, outcomes, folder / PAGE)
+        return outcome
+
+    waiting = []
+    for entry in gallery.entries:
+        path = folder / f"{entry.name}.png"
+        if is_made(entry.recipe, path):
+            yield record(Outcome(entry, path))
+        else:
+            waiting.append((entry, path))
+    results: Iterator[Result]
+    if waiting and (scheduler or workers):
+        results = make_on_cluster(waiting, scheduler, workers, gpu)
+    else:
+        results = _make_here(waiting, progress, gpu)
+    for entry, path, result in results:
+        if not isinstance(result, Exception):
+            try:
+                image, recipe = result
+                write_image(path, image, recipe)
+            except Exception as error:  # where one image cannot be written, the others may
+                result = error
+        if isinstance(result, Exception):
+            log.warning("%s could not be made: %s", entry.name, result)
+            yield record(Outcome(entry, path, error=str(result) or type(result).__name__))
+        else:
+            yield record(Outcome(entry, path, made=True))
+
+
+def _make_here(
+    waiting: Iterable[tuple[Entry, Path]], progress: Callable[[Entry, float], Any] | None, gpu: int | str | None
+) -> Iterator[Result]:
+    missing_weights: dict[str, str] = {}  # model: the first entry that found out
+    for entry, path in waiting:
+        report = None if progress is None else functools.partial(progress, entry)
+        model = entry.recipe.model
+        if model in missing_weights:  # asking all the download sites again would take as long as the first time
+            yield (
+                entry,
+                path,
+                WeightsError(f"could not get the weights of {model}, as for {missing_weights[model]}"),
+            )
+            continue
+        try:
+            yield entry, path, make_with_cached_net(entry.recipe, progress=report, gpu=gpu)
+        except Exception as error:  # whatever it is, the others are made
+            if isinstance(error, WeightsError):
+                missing_weights[model] = entry.name
+            log.debug("%s failed", entry.name, exc_info=True)
+            yield entry, path, error
+
+
+def is_made(recipe: Recipe, path: Path) -> bool:
+    """Whether an image was made from this recipe, with the inputs and weights of this machine.
+
+    Args:
+        recipe: as a gallery has it.
+        path: of the image, which need not exist.
+
+    Returns:
+        `True` if making it again would change nothing.
+    """
+    try:
+        made = Recipe.from_image(path)
+        model = find_model(recipe.model)
+    except DreamError:
+        return False
+    wanted, found = asdict(recipe), asdict(made)
+    if any(wanted[name] != found[name] for name in wanted if name not in _OPEN_FIELDS):
+        return False
+    if recipe.tile not in (None, "auto", made.tile) or not _same_end(recipe, made, model):
+        return False
+    weights = local_weights(model)
+    if weights and made.weights_sha256 not in (None, file_sha256(weights)):
+        return False
+    try:
+        images = recipe.pictures()
+    except ImageError:
+        return True  # it could not be made again anyway
+    return all(
+        image is None or sha256 in (None, image_sha256(image))
+        for image, sha256 in zip(images, (made.input_sha256, made.guide_sha256))
+    )
+
+
+def _same_end(recipe: Recipe, made: Recipe, model: Model) -> bool:
+    """Whether an image was dreamt at the layer of a recipe; without one the model's or the objective's counts."""
+    if recipe.end is not None:
+        return recipe.end == made.end
+    objective = recipe.objective
+    assert isinstance(objective, Mapping)  # a recipe makes it one
+    return objective["objective"] != "L2" or made.end in (None, model.end)

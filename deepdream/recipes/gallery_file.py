@@ -1,0 +1,201 @@
+"""A gallery file: many recipes, with words about each, in TOML.
+
+The central type is `Entry`, an image of a gallery. The file has `title`, `about` and `[[picture]]` tables: `name` (of
+the file), `title`, `alt`, `known`, `guess`, `source`, and the fields of a `Recipe`. `like` is the name of a picture
+above whose words and fields this one has as well, unless it has its own.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from ..data.cache import package_data_folder
+from ..defaults import defaults_of
+from ..errors import DreamError, ParameterError
+from ..io.files import check_regular_file
+from ..label_images import label_picture
+from ..validation import short_repr, truncate
+from .recipe import Recipe
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+SEED = 2015  # of a picture that names none: a gallery is the same every time
+_MAX_FILE_BYTES = 64 * 2**20
+_MAX_NAME_BYTES = 255 - len(".png")  # file systems allow 255
+_TEXT_FIELDS = ("title", "alt", "known", "guess", "source")
+_RECIPE_FIELDS = {field.name for field in fields(Recipe)}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An image of a gallery.
+
+    Attributes:
+        name: of its file, without suffix.
+        recipe: how it is made.
+        title: what it is.
+        alt: what it shows, for those who cannot see it.
+        known: what is known about how the original was made.
+        guess: what in the recipe is a guess.
+        source: where the known is stated.
+    """
+
+    name: str
+    recipe: Recipe
+    title: str = ""
+    alt: str = ""
+    known: str = ""
+    guess: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """A gallery.
+
+    Attributes:
+        title: its title.
+        about: a sentence about it.
+        entries: its images, in order.
+    """
+
+    title: str
+    about: str
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one entry.
+
+    Attributes:
+        entry: the entry.
+        path: of its image.
+        made: whether the image was made now.
+        error: why there is no image; `None` if there is one.
+    """
+
+    entry: Entry
+    path: Path
+    made: bool = False
+    error: str | None = None
+
+
+def read_gallery(path: str | Path) -> Gallery:
+    """Read a gallery file.
+
+    Args:
+        path: the file, or the name of a bundled one, such as "original".
+
+    Returns:
+        The gallery, its recipes checked.
+
+    Raises:
+        DreamError: the file cannot be used; the message names the picture and what is wrong with it.
+    """
+    bundled = package_data_folder("gallery") / f"{Path(path).name.removesuffix('.toml')}.toml"
+    if not Path(path).exists() and bundled.is_file():
+        path = bundled
+    check_regular_file(path, _MAX_FILE_BYTES, DreamError)
+    try:
+        return _parse_gallery(path, tomllib.loads(Path(path).read_text(encoding="utf-8")))
+    except DreamError:
+        raise
+    except OSError as error:
+        raise DreamError(f"{path} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DreamError(f"{path} is not TOML: {error}") from None
+    except RecursionError:
+        raise DreamError(f"{path} is not TOML that can be read: its tables and lists go too deep") from None
+    except ValueError as error:  # a number too long to be read, or to be shown
+        raise DreamError(f"{path} cannot be used: {error}") from None
+
+
+def _parse_gallery(path: str | Path, table: Mapping[str, Any]) -> Gallery:
+    pictures = table.get("picture")
+    if not isinstance(pictures, list) or not pictures or not all(isinstance(each, Mapping) for each in pictures):
+        raise DreamError(f"{path} has no [[picture]] tables, so there is nothing to make")
+    entries = tuple(
+        _parse_entry(path, number, each) for number, each in enumerate(_apply_inheritance(path, pictures), 1)
+    )
+    names = [entry.name for entry in entries]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise DreamError(f"{path}: two pictures are called {twice}, and one would replace the other")
+    return Gallery(str(table.get("title", Path(path).stem)), str(table.get("about", "")), entries)
+
+
+def _apply_inheritance(path: str | Path, pictures: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The tables of the pictures, each with what it inherits from the one that it is like."""
+    complete: dict[str, dict[str, Any]] = {}
+    for table in pictures:
+        like = table.get("like")
+        if like is not None and (not isinstance(like, str) or like not in complete):
+            name = truncate(str(table.get("name")))
+            raise DreamError(f"{path}: {name} is like {short_repr(like)}, but no picture above has that name")
+        inherited = {} if like is None else complete[like]
+        merged = {**inherited, **table}
+        merged.pop("like", None)
+        complete[str(merged.get("name"))] = merged
+        yield dict(merged)
+
+
+def _parse_entry(path: str | Path, number: int, table: dict[str, Any]) -> Entry:
+    """The entry of a table, which is number `number` in the file, from 1."""
+    name = table.pop("name", None)
+    if not isinstance(name, str) or not re.fullmatch(r"[\w.-]+", name) or name.startswith("."):
+        raise DreamError(
+            f"{path}: picture {number} needs a name of letters, digits, - and _; it has {short_repr(name)}"
+        )
+    if len(name.encode()) > _MAX_NAME_BYTES:
+        raise DreamError(
+            f"{path}: the name of picture {number} has {len(name.encode())} bytes and a file's at most "
+            f"{_MAX_NAME_BYTES} before its .png; shorten {short_repr(name)}"
+        )
+    texts = {field: " ".join(str(table.pop(field, "")).split()) for field in _TEXT_FIELDS}
+    unknown = sorted(set(table) - _RECIPE_FIELDS)
+    if unknown:
+        raise DreamError(f"{path}: {name} has {short_repr(unknown[0])}, which is not part of a recipe")
+    try:
+        entry = Entry(name, Recipe(**{**_defaults_of_kind(table.get("kind")), **table}), **texts)
+        entry.recipe.to_json()  # as it will stand in the image
+    except ParameterError as error:
+        raise DreamError(f"{path}: {name}: {error}") from None
+    except TypeError as error:  # a date, say
+        raise DreamError(
+            f"{path}: {name} has a value that a recipe cannot hold, {error}; write it as a string"
+        ) from None
+    return entry
+
+
+def _defaults_of_kind(kind: Any) -> dict[str, Any]:
+    """The fields of a recipe of this kind that a table leaves out, where they are not those of a dream."""
+    if kind != "label":
+        return {"seed": SEED}
+    defaults = defaults_of(label_picture)
+    size = defaults["size"]
+    return {
+        **{name: value for name, value in defaults.items() if name in _RECIPE_FIELDS},
+        "seed": SEED,
+        "input": f"noise:{size}x{size}",
+        "more": {
+            name: value for name, value in defaults.items() if name not in {*_RECIPE_FIELDS, "net", "name", "size"}
+        },
+    }
+
+
+def limit_gallery_size(gallery: Gallery, max_size: int) -> Gallery:
+    """A gallery whose images have at most this longer side, in pixels."""
+    entries = [
+        replace(entry, recipe=replace(entry.recipe, max_size=min(entry.recipe.max_size or max_size, max_size)))
+        for entry in gallery.entries
+    ]
+    return replace(gallery, entries=tuple(entries))

@@ -1,0 +1,88 @@
+"""The images that a recipe names: found again, and paths without the user's name in them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from .._types import Image
+from ..data.bundled import BUILT_IN, picture
+from ..data.cache import user_folders
+from ..errors import ImageError
+from ..io.arrays import check_image, image_sha256
+from ..validation import truncate
+
+
+def find_image(
+    name: str, sha256: str | None = None, search_dir: str | Path | None = None, option: str = "image"
+) -> Image:
+    """Find the image that a recipe names.
+
+    A built-in image or noise is made; a file is searched for under its name, in the folder `search_dir`, and in the
+    images folders of DEEPDREAM_DATA.
+
+    Args:
+        name: as `deepdream.picture` takes it.
+        sha256: of its pixels; `None`: any.
+        search_dir: a folder; `None`: no other one.
+        option: where another image can be given, for the message.
+
+    Returns:
+        float32 (H, W, 3), RGB.
+
+    Raises:
+        ImageError: it was not found; the message says where it was searched for.
+    """
+    failures = []
+    for candidate in _candidates(name, search_dir):
+        try:
+            img = picture(candidate)
+        except ImageError as error:
+            failures.append(str(error))
+            continue
+        if sha256 is None or image_sha256(img) == sha256:
+            return img
+        failures.append(f"{candidate} has other pixels")
+    raise ImageError(
+        f"the image {truncate(name, 300)} that the recipe was made from was not found "
+        f"({'; '.join(failures)}); put it there, or give one as {option}"
+    )
+
+
+def _candidates(name: str, search_dir: str | Path | None) -> list[str]:
+    """The names and paths where an image may be, without repetitions."""
+    if name in BUILT_IN or name.startswith("noise:"):
+        return [name]
+    path = Path(expand_home(name))
+    folders = [
+        *([Path(search_dir)] if search_dir is not None else []),
+        *(folder / "images" for folder in user_folders()),
+    ]
+    return list(dict.fromkeys(str(place) for place in (path, *(folder / path.name for folder in folders))))
+
+
+def expand_home(path: str) -> str:
+    """A recorded path on this machine: a leading ~ becomes the home folder."""
+    return str(Path.home() / path[2:]) if path.startswith("~/") else path
+
+
+def abbreviate_home(path: str) -> str:
+    """A path as a recipe records it: the home folder becomes ~, so that it does not tell the user's name."""
+    home = os.path.expanduser("~")  # stays ~ where there is none
+    return "~" + path[len(home) :] if path.startswith(home + "/") and home != "/" else path
+
+
+def given_image(image: Any) -> Image:
+    """The image that a caller gave: read where it is a name or a path, else checked.
+
+    Args:
+        image: an array (H, W, 3), or a name as `deepdream.picture` takes it.
+
+    Returns:
+        float32 (H, W, 3), RGB.
+
+    Raises:
+        ImageError: it cannot be read, or is not an image.
+    """
+    return picture(image) if isinstance(image, (str, Path)) else check_image(image)

@@ -1,0 +1,146 @@
+"""A dream as data: what it was made from and how, so that it can be made again.
+
+The central type is `Recipe`: the data of `fields` with the functions of `render` as methods. Every image that the
+command writes carries one as JSON; `Recipe.from_image` reads it back and `Recipe.render` makes the image again, bit for
+bit on the same build.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from .._types import Image
+from ..network.net import Net
+from . import render
+from .fields import RecipeFields
+
+
+class Recipe(RecipeFields):
+    """What a dream is made from and how.
+
+    Args:
+        input: the image's name, as `deepdream.picture` takes it.
+        input_sha256: of its pixels.
+        model: the network's name or folder.
+        weights_sha256: of its file of weights.
+        objective: what is raised, as data (`deepdream.recipes.objective_spec`), or its name alone, such as "L2".
+            `None`: "guided" if there is a guide, else "L2".
+        guide: as `input`, of a guided dream's guide.
+        guide_sha256: of its pixels.
+        end: this and the next seven are the arguments of `deepdream`.
+        iter_n: see `deepdream`.
+        octave_n: see `deepdream`.
+        octave_scale: see `deepdream`.
+        clip: see `deepdream`.
+        step_size: see `deepdream`.
+        jitter: see `deepdream`.
+        seed: see `deepdream`; `None` draws one here and now.
+        tile: see `deepdream`.
+        max_size: the input is first scaled down to this longer side, in pixels.
+        strength: how much of the dream is blended into the input, 0..1.
+        kind: "dream", "label", "stopped dream" or "zoom"; all but the first keep what else they need in `more`.
+        more: see `kind`.
+        versions: of what made the image.
+
+    The hashes and versions are filled in by `complete`; where they are `None` nothing is compared.
+
+    Raises:
+        ParameterError: a value of the wrong type.
+
+    Example:
+        >>> recipe = dd.Recipe(input="cat", model="squeezenet_v1.1", iter_n=1, octave_n=1, max_size=80, seed=7)
+        >>> recipe.render(net=net).shape
+        (53, 80, 3)
+        >>> dd.Recipe.from_json(recipe.to_json()) == recipe
+        True
+    """
+
+    def render(
+        self,
+        image: Image | str | Path | None = None,
+        guide: Image | str | Path | None = None,
+        net: Net | None = None,
+        search_dir: str | Path | None = None,
+    ) -> Image:
+        """Make the image.
+
+        What differs from what the recipe records (the input, the weights, a version) is logged, a line each.
+
+        Args:
+            image: an array (H, W, 3) or a name to dream on; `None`: the recorded input, searched by name and hash.
+            guide: the same for the guide.
+            net: a loaded network; `None`: the recorded model is loaded.
+            search_dir: a folder to search for the input and the guide as well.
+
+        Returns:
+            float32 (H, W, 3), RGB.
+
+        Raises:
+            DreamError: something is missing; the message says what.
+        """
+        return self.make(image, guide, net, search_dir)[0]
+
+    def make(
+        self,
+        image: Image | str | Path | None = None,
+        guide: Image | str | Path | None = None,
+        net: Net | None = None,
+        search_dir: str | Path | None = None,
+        progress: Callable[[float], Any] | None = None,
+        gpu: int | str | None = None,
+    ) -> tuple[Image, Recipe]:
+        """Make the image, and complete the recipe: what `render` and `complete` give, at once.
+
+        Args:
+            image: as in `render`.
+            guide: as in `render`.
+            net: as in `render`.
+            search_dir: as in `render`.
+            progress: called with the share that is done, 0..1, after each step.
+            gpu: the device of a network that has to be loaded, as in `deepdream.load`.
+
+        Returns:
+            (image, complete recipe).
+        """
+        return render.make(self, image, guide, net, search_dir, progress, gpu)
+
+    def complete(self, net: Net, image: Image, guide: Image | None = None) -> Recipe:
+        """The recipe with what decides the pixels filled in.
+
+        Args:
+            net: the network.
+            image: the input in full size, (H, W, 3).
+            guide: the same, of a guided dream.
+
+        Returns:
+            A `Recipe` whose `end` names layers and whose `tile` is a number or `None`, with the hashes of the input,
+            the guide and the weights, and the versions of what computes here.
+        """
+        return render.complete(self, net, image, guide)
+
+    def settings(self, net: Net, guide: Image | None = None) -> dict[str, Any]:
+        """The keyword arguments of `deepdream` and `dream_steps`; the image for them comes from `fit`."""
+        return render.settings(self, net, guide)
+
+    def fit(self, image: Image) -> Image:
+        """The input as it is dreamt on, no larger than `max_size`."""
+        return render.fit_input(self, image)
+
+    def blend(self, image: Image, dream: Image) -> Image:
+        """The image of a recipe: `strength` of the dream on the input that `fit` returned."""
+        return render.blend(self, image, dream)
+
+    def load(self, gpu: int | str | None = None) -> Net:
+        """The recorded network, on this device (`deepdream.load`)."""
+        return render.load_net(self, gpu)
+
+    def pictures(
+        self,
+        image: Image | str | Path | None = None,
+        guide: Image | str | Path | None = None,
+        search_dir: str | Path | None = None,
+    ) -> tuple[Image, Image | None]:
+        """(input, guide): the arrays that the recipe is made from, given or found; see `render`."""
+        return render.find_inputs(self, image, guide, search_dir)

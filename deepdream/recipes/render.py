@@ -1,0 +1,211 @@
+"""Recipes made into images.
+
+The central type is a renderer, one for each kind of recipe (`RENDERERS`): a function of the complete recipe, the
+network, the input (scaled), the guide or `None`, and what to call with the share that is done. It returns the image.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, TypeVar, cast
+
+import caffe
+import numpy as np
+import PIL
+import scipy
+
+from .._types import Image
+from .._version import __version__
+from ..data.cache import file_sha256
+from ..dream import dream_steps
+from ..errors import ParameterError
+from ..io.arrays import check_image, fit, image_sha256
+from ..label_images import label_steps
+from ..network.layers import resolve_end
+from ..network.net import Net, check_net
+from ..network.tiling import plan_tiles
+from ..octaves import octave_shapes
+from ..preview import FullSizePreview
+from ..validation import short_repr
+from ..zoo.loading import load
+from ..zoom import zoom_frames
+from .fields import RecipeFields
+from .inputs import expand_home, find_image, given_image
+from .objective_spec import objective_from_spec
+
+log = logging.getLogger(__name__)
+
+# Another one where tiles of the same size add up in another order.
+TILING_VERSION = "2"
+_DREAM_ARGUMENTS = ("iter_n", "octave_n", "octave_scale", "clip", "step_size", "jitter", "seed", "tile")
+_LABEL_ARGUMENTS = ("seed", "iter_n", "octave_n", "octave_scale", "step_size", "jitter")
+_Recipe = TypeVar("_Recipe", bound=RecipeFields)
+Progress = Callable[[float], Any]
+
+
+def make(
+    recipe: _Recipe,
+    image: Any = None,
+    guide: Any = None,
+    net: Net | None = None,
+    search_dir: Any = None,
+    progress: Progress | None = None,
+    gpu: Any = None,
+) -> tuple[Image, _Recipe]:
+    """(image, complete recipe); the arguments are those of `Recipe.make`."""
+    if recipe.kind not in RENDERERS:
+        raise ParameterError(
+            f"a recipe of the kind {short_repr(recipe.kind)} cannot be made again; this deepdream knows "
+            f"{', '.join(RENDERERS)}"
+        )
+    if progress is not None and not callable(progress):
+        raise ParameterError(f"progress={short_repr(progress)}: it must be a function of the share that is done")
+    image, guide = find_inputs(recipe, image, guide, search_dir)
+    net = load_net(recipe, gpu) if net is None else net
+    check_net(net)
+    done = complete(recipe, net, image, guide)
+    for difference in recipe.differences(done):
+        log.warning("%s", difference)
+    renderer = RENDERERS[recipe.kind]
+    try:
+        return renderer(done, net, fit_input(done, image), guide, progress or (lambda share: None)), done
+    except KeyError as error:
+        raise ParameterError(f"a recipe of the kind {recipe.kind!r} needs {error.args[0]!r} in its more") from None
+
+
+def make_with_cached_net(
+    recipe: _Recipe, image: Any = None, guide: Any = None, progress: Progress | None = None, gpu: Any = None
+) -> tuple[Image, _Recipe]:
+    """As `make`; the network stays loaded for the next recipe of the same model."""
+    return make(recipe, image, guide, net=_cached_net(recipe.model, gpu), progress=progress)
+
+
+@functools.lru_cache(maxsize=1)
+def _cached_net(model: str, gpu: Any) -> Net:
+    return load(expand_home(model), gpu=gpu)
+
+
+def load_net(recipe: RecipeFields, gpu: Any = None) -> Net:
+    """The recorded network, on this device."""
+    return load(expand_home(recipe.model), gpu=gpu)
+
+
+def find_inputs(
+    recipe: RecipeFields, image: Any = None, guide: Any = None, search_dir: Any = None
+) -> tuple[Image, Image | None]:
+    """(input, guide) as arrays: those that are given, else those that the recipe names."""
+    if image is None:
+        image = find_image(recipe.input, recipe.input_sha256, search_dir, "image (replay --input)")
+    image = given_image(image)
+    if guide is not None:
+        return image, given_image(guide)
+    if not recipe.guide:
+        return image, None
+    return image, find_image(recipe.guide, recipe.guide_sha256, search_dir, "guide (replay --guide)")
+
+
+def fit_input(recipe: RecipeFields, image: Image) -> Image:
+    """The input as it is dreamt on, no larger than the recipe's `max_size`."""
+    return fit(check_image(image), recipe.max_size)
+
+
+def blend(recipe: RecipeFields, image: Image, dream: Image) -> Image:
+    """The recipe's `strength` of a dream on the input that `fit_input` returned."""
+    return dream if recipe.strength == 1 else image + np.float32(recipe.strength) * (dream - image)
+
+
+def settings(recipe: RecipeFields, net: Net, guide: Image | None = None) -> dict[str, Any]:
+    """The keyword arguments of `dream_steps`; the image for them comes from `fit_input`."""
+    if guide is not None:  # the playground scales guides down
+        guide = fit(guide, recipe.more.get("guide_max_size"))
+    return {
+        "end": recipe.end,
+        "objective": objective_from_spec(net, recipe.objective, recipe.end, guide),
+        **{name: getattr(recipe, name) for name in _DREAM_ARGUMENTS},
+    }
+
+
+def complete(recipe: _Recipe, net: Net, image: Image, guide: Image | None = None) -> _Recipe:
+    """The recipe with what decides the pixels filled in; see `Recipe.complete`."""
+    check_net(net)
+    image = check_image(image)
+    # A guided objective takes a pass through the network, and stands where the recipe says or at the network's end.
+    objective = None if guide is not None else objective_from_spec(net, recipe.objective, recipe.end)
+    end = resolve_end(net, recipe.end, objective)
+    tile = recipe.tile
+    if tile is not None:
+        tile = plan_tiles(net, end, _octave_shapes(recipe, fit_input(recipe, image)), tile)
+    return replace(
+        recipe,
+        end=end,
+        tile=tile,
+        input_sha256=image_sha256(image),
+        versions=versions(net, tile),
+        guide_sha256=None if guide is None else image_sha256(check_image(guide)),
+        weights_sha256=None if net.weights is None else file_sha256(net.weights),
+    )
+
+
+def versions(net: Net, tile: int | None = None) -> dict[str, str]:
+    """What computes a dream here: {name: version}."""
+    found = {
+        "deepdream": __version__,
+        "caffe": caffe.__version__,
+        "kind of layers": "fast" if net.fast else "upstream",
+        "device": "CPU" if net.gpu is None else "GPU",
+        "numpy": np.__version__,
+        "scipy": scipy.__version__,
+        "pillow": PIL.__version__,
+    }
+    return found if tile is None else {**found, "tiling": TILING_VERSION}
+
+
+def _render_dream(recipe: RecipeFields, net: Net, image: Image, guide: Image | None, progress: Progress) -> Image:
+    areas = [height * width for height, width in _octave_shapes(recipe, image)]
+    work, worked = sum(areas) * recipe.iter_n, 0
+    for step in dream_steps(net, image, **settings(recipe, net, guide)):
+        worked += areas[step.octave]
+        progress(worked / work)
+    return blend(recipe, image, step.image)
+
+
+def _render_stopped(recipe: RecipeFields, net: Net, image: Image, guide: Image | None, progress: Progress) -> Image:
+    """A dream that was stopped after a step: what there was by then, at full size."""
+    count = recipe.more["octave"] * recipe.iter_n + recipe.more["iteration"] + 1
+    steps = itertools.islice(dream_steps(net, image, **settings(recipe, net, guide)), count)
+    for number, step in enumerate(steps):
+        progress((number + 1) / count)
+        last = step
+    preview = FullSizePreview(image, _octave_shapes(recipe, image))
+    return blend(recipe, image, preview.of(last.image, last.octave))
+
+
+def _render_zoom(recipe: RecipeFields, net: Net, image: Image, guide: Image | None, progress: Progress) -> Image:
+    """One frame of a zoom, which needs all before it."""
+    count = recipe.more["frame"] + 1
+    scale, rotate = recipe.more["scale"], recipe.more["rotate"]
+    for frame in zoom_frames(net, image, count, scale, rotate, recipe.strength, **settings(recipe, net, guide)):
+        progress((frame.index + 1) / count)
+    return frame.image
+
+
+def _render_label(recipe: RecipeFields, net: Net, image: Image, guide: Image | None, progress: Progress) -> Image:
+    """The image of a label, out of noise; of the input only the size is used."""
+    label = cast("Mapping[str, Any]", recipe.objective)
+    arguments = {name: getattr(recipe, name) for name in _LABEL_ARGUMENTS}
+    name = label["index"] if "index" in label else label["label"]
+    for step in label_steps(net, name, image.shape[:2], **arguments, blur=recipe.more["blur"]):
+        progress((step.octave * recipe.iter_n + step.iteration + 1) / (recipe.octave_n * recipe.iter_n))
+    return step.image
+
+
+def _octave_shapes(recipe: RecipeFields, image: Image) -> list[tuple[int, int]]:
+    height, width = image.shape[:2]
+    return octave_shapes(height, width, recipe.octave_n, recipe.octave_scale)
+
+
+RENDERERS = {"dream": _render_dream, "label": _render_label, "stopped dream": _render_stopped, "zoom": _render_zoom}

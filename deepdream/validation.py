@@ -1,0 +1,68 @@
+"""Arguments out of their range are refused before anything begins, with the value, the limit and what it is."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from .errors import ParameterError
+
+MAX_JITTER = 100_000  # pixels: more than any image has a side
+MAX_STEP_SIZE = 1_000_000  # on a scale of 0..255: what is taken beyond it is lost in float32
+
+
+def check_count(name: str, value: Any, lowest: int, what: str, highest: float = math.inf) -> None:
+    """Raise `ParameterError` unless `value` is a whole number from `lowest` to `highest`; `what` says what it is."""
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not whole or not lowest <= value <= highest:
+        limit = f"{lowest} or more" if highest == math.inf else f"from {lowest} to {short_repr(highest)}"
+        raise ParameterError(f"{name}={short_repr(value)}: {what} must be a whole number, {limit}")
+
+
+def check_number(name: str, value: Any, lowest: float, what: str, highest: float = math.inf) -> None:
+    """Raise `ParameterError` unless `value` is a finite number from `lowest` to `highest`; `what` says what it is."""
+    if not is_number(value) or not lowest <= value <= highest:
+        limit = f", from {lowest:g} to {highest:g}" if highest < math.inf else f", {lowest:g} or more"
+        limit = limit if lowest > -math.inf else ""
+        raise ParameterError(f"{name}={short_repr(value)}: {what} must be a finite number{limit}")
+
+
+def check_flag(name: str, value: Any, what: str) -> None:
+    """Raise `ParameterError` unless `value` is `True` or `False`; `what` says what it is."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise ParameterError(f"{name}={short_repr(value)}: {what} must be True or False")
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a finite number that a float can hold."""
+    if not isinstance(value, (int, float, np.integer, np.floating)) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number of more than 308 digits
+        return False
+
+
+def parse_int(text: str) -> int | None:
+    """The whole number that a text is, from 0; `None` for another text, and for more digits than Python reads."""
+    try:
+        return int(text) if text.isdecimal() else None
+    except ValueError:
+        return None
+
+
+def short_repr(value: Any) -> str:
+    """A value as a message shows it: in one line, and shortened where it is long."""
+    try:
+        return truncate(" ".join(repr(value).split()))
+    except ValueError:  # a whole number of more digits than Python writes
+        return "a number of thousands of digits"
+
+
+def truncate(text: str, max_chars: int = 80) -> str:
+    """A text of at most `max_chars` characters, with the middle left out where it has more."""
+    if len(text) <= max_chars:
+        return text
+    return f"{text[: max_chars * 2 // 3]}…{text[1 - max_chars + max_chars * 2 // 3 :]}"

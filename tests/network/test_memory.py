@@ -1,0 +1,85 @@
+"""How much memory a dream takes, and how much there is."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from helpers import command_environment
+
+from deepdream.network import memory
+
+MEASURED = """
+import numpy as np, deepdream as dd
+from deepdream.network import memory, tiling
+net = dd.load("squeezenet_v1.1")
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096
+def gradient(height, width):
+    tiling.set_input(net, np.ones((3, height, width), np.float32))
+    net.input_gradient(net.end, dd.objective_L2)
+gradient(64, 64)
+before = resident()
+gradient(1000, 1500)
+print(resident() - before, memory.gradient_bytes(net, net.end, 1000, 1500))
+"""
+
+
+@pytest.mark.parametrize("layers", ["fast", "upstream"])
+def test_the_estimate_is_what_a_pass_takes(squeezenet, layers):
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURED],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+        env={**os.environ, "DEEPDREAM_LAYERS": layers},
+    )
+    taken, estimated = map(int, done.stdout.split())
+    assert 0.95 * taken < estimated < 1.25 * taken
+
+
+def test_free_memory_is_a_sensible_number():
+    free = memory.free_bytes()
+    assert free is not None
+    assert 2**20 < free < 2**50
+
+
+@pytest.mark.parametrize("limit", ["RLIMIT_AS", "RLIMIT_DATA"])
+def test_the_process_s_own_limits_count(limit):
+    """What `ulimit -v` or `ulimit -d` leaves, and not what the machine has."""
+    code = f"""
+import resource
+from deepdream.network.memory import free_bytes
+before = free_bytes()
+pages = [int(n) * resource.getpagesize() for n in open("/proc/self/statm").read().split()]
+used = pages[0 if {limit!r} == "RLIMIT_AS" else 5]
+resource.setrlimit(resource.{limit}, (used + 300 * 2**20, -1))
+print(before, free_bytes())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=command_environment()
+    )
+    before, after = map(int, done.stdout.split())
+    assert 250 * 2**20 < after <= 301 * 2**20 < before
+
+
+def test_memory_for_several_layers_is_that_of_the_deepest_and_of_what_is_kept(tiny):
+    deepest = memory.gradient_bytes(tiny, "both", 90, 160)
+    assert memory.gradient_bytes(tiny, {"both": 1}, 90, 160) == deepest
+    assert memory.gradient_bytes(tiny, {"conv1": 1, "both": 1}, 90, 160) == deepest + 4 * 6 * 45 * 80
+    assert memory.gradient_bytes(tiny, "both", 90, 160, backward=False) < deepest
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "src/caffe/syncedmem.cpp:71: cudaMalloc(&gpu_ptr_, size_): out of memory",
+        "src/caffe/util/math_functions.cu:18: Check failed: status == CUBLAS_STATUS_SUCCESS (3 vs. 0)  "
+        "CUBLAS_STATUS_ALLOC_FAILED",
+        "src/caffe/layers/cudnn_conv_layer.cu:21: Check failed: status == CUDNN_STATUS_SUCCESS (4003 vs. 0)  "
+        "CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+    ],
+)
+def test_a_gpus_memory_that_ran_out_is_known_as_such(text):
+    assert memory.is_out_of_memory(RuntimeError(text))

@@ -1,0 +1,128 @@
+"""Networks prepared for the gradient of their input, and what is refused before Caffe sees it."""
+
+import subprocess
+import sys
+
+import caffe
+import numpy as np
+import pytest
+from helpers import TINY
+
+import deepdream as dd
+
+
+def test_a_net_is_a_caffe_net_for_one_picture_of_any_size(tiny):
+    assert isinstance(tiny, caffe.Net)
+    assert tiny.blobs["data"].shape[0] == 1
+    assert tiny.mean.shape == (3, 1, 1) and tiny.mean.dtype == np.float32
+    assert tiny.input_size == (32, 32)
+    for size in ((32, 32), (50, 41)):
+        tiny.input.reshape(1, 3, *size)
+        probabilities = tiny.forward()["prob"]
+        assert probabilities.shape == (1, 5)
+        assert probabilities.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_preprocess_and_deprocess_are_inverse(tiny, sky):
+    chw = dd.preprocess(tiny, sky)
+    assert chw.shape == (3, 90, 160) and chw.dtype == np.float32
+    assert chw[0, 5, 7] == pytest.approx(sky[5, 7, 2] - 104, abs=1e-4)
+    assert chw[2, 5, 7] == pytest.approx(sky[5, 7, 0] - 123, abs=1e-4)
+    assert np.abs(dd.deprocess(tiny, chw) - sky).max() < 1e-4
+
+
+FAILING = {  # Caffe finds these only when it computes
+    "an index": 'type: "Embed" bottom: "data" top: "x" embed_param { num_output: 4 input_dim: 10 bias_term: false }',
+    "a shape": 'type: "Reshape" bottom: "data" top: "x" reshape_param { shape { dim: 1 dim: 3 dim: 32 dim: 32 } }',
+    "no gradient": 'type: "Threshold" bottom: "data" top: "x"',
+}
+
+
+@pytest.mark.skipif(not hasattr(caffe, "Error"), reason="another pycaffe ends the process")
+@pytest.mark.parametrize("kind", FAILING)
+def test_what_caffe_finds_when_it_computes_is_the_networks_fault(tmp_path, sky, kind):
+    path = tmp_path / "failing.prototxt"
+    path.write_text(
+        TINY[: TINY.index('layer { name: "conv1"')] + 'layer { name: "x" ' + FAILING[kind] + " }", encoding="utf-8"
+    )
+    net = dd.Net(path, None, (0, 0, 0), "x")
+    with pytest.raises(dd.ModelError, match=r"Caffe cannot compute this network at this size: .*(failed|Not Impl)"):
+        dd.deepdream(net, sky, octave_n=1, iter_n=1)
+
+
+def test_an_unknown_layer_names_the_closest(tiny, tiny_prototxt):
+    with pytest.raises(dd.LayerError, match="did you mean pool1"):
+        tiny.check_layer("pool_1")
+    for not_dreamable in ("relu1", "data"):
+        with pytest.raises(dd.LayerError, match="no layer"):
+            tiny.check_layer(not_dreamable)
+    for not_a_name in (None, 3):
+        with pytest.raises(dd.ParameterError, match=f"end={not_a_name}: it must be a layer's name"):
+            tiny.check_layer(not_a_name)
+    with pytest.raises(dd.LayerError, match="no layer 'nowhere'"):
+        dd.Net(tiny_prototxt, None, (0, 0, 0), "nowhere")
+
+
+def test_a_network_without_anything_to_dream(tmp_path):
+    path = tmp_path / "input.prototxt"
+    path.write_text(TINY[: TINY.index('layer { name: "conv1"')], encoding="utf-8")
+    with pytest.raises(dd.LayerError, match="no layer that can be dreamt"):
+        dd.Net(path, None, (0, 0, 0), "data")
+
+
+@pytest.mark.parametrize("mean", [(1, 2), "abc", None, (1, 2, float("nan"))])
+def test_a_bad_mean_is_refused(tiny_prototxt, mean):
+    with pytest.raises(dd.ParameterError, match="three finite numbers"):
+        dd.Net(tiny_prototxt, None, mean, "both")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"prototxt": 1},
+        {"prototxt": None},
+        {"weights": 1},
+        {"labels": "abc"},
+        {"labels": [1]},
+        {"labels": 3},
+        {"fast": "yes"},
+        {"gpu": -1},
+        {"gpu": 1.5},
+        {"gpu": "first"},
+        {"end": None},
+    ],
+)
+def test_arguments_of_the_wrong_kind_are_refused(tiny_prototxt, wrong):
+    right = {"prototxt": tiny_prototxt, "weights": None, "mean": (0, 0, 0), "end": "both"}
+    with pytest.raises(dd.ParameterError, match=f"{next(iter(wrong))}="):
+        dd.Net(**{**right, **wrong})
+
+
+def test_what_is_not_a_net_is_refused(sky):
+    for call in (
+        lambda: dd.preprocess(None, sky),
+        lambda: dd.deprocess("net", sky),
+        lambda: dd.deepdream(3, sky),
+        lambda: dd.classify(None, sky),
+        lambda: dd.guided(None, sky),
+        lambda: dd.label(None, 1),
+    ):
+        with pytest.raises(dd.ParameterError, match=r"net=.*: it must be a deepdream\.Net"):
+            call()
+
+
+def test_import_is_quiet():
+    """Neither Caffe's chatter nor anything else is printed when a network is built."""
+    code = "import deepdream as dd; m = dd.find_model('squeezenet_v1.1');dd.Net(m.prototxt, None, m.mean, m.end)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == done.stderr == ""
+
+
+QUICK = {"iter_n": 2, "octave_n": 2}
+
+
+def test_release_gives_memory_back_and_changes_no_dream(squeezenet, sky):
+    before = dd.deepdream(squeezenet, sky, **QUICK, seed=2)
+    squeezenet.release()
+    assert np.array_equal(dd.deepdream(squeezenet, sky, **QUICK, seed=2), before)
+    assert "cat" in dd.classify(squeezenet, dd.picture("cat"))[0][0]

@@ -1,0 +1,243 @@
+"""The Caffe that pycaffe/ builds: what differs from upstream on purpose, and upstream's own Python tests."""
+
+import os
+import runpy
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import caffe
+import numpy as np
+import pytest
+from helpers import ROOT, skip_or_fail
+from PIL import Image
+
+PYCAFFE = ROOT / "pycaffe"
+
+ours = pytest.mark.skipif(not hasattr(caffe, "Error"), reason="another pycaffe than the one built by pycaffe/")
+
+
+def python(code, **environment):
+    """Run code in a fresh process; its stderr and stdout must be asked for."""
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, env={**os.environ, **environment}
+    )
+
+
+@pytest.fixture
+def tarball():
+    """Upstream's source; skips the test on a machine that only runs what another one built, or cannot fetch it."""
+    done = subprocess.run([sys.executable, str(PYCAFFE / "source.py")], capture_output=True, text=True)
+    if done.returncode and not shutil.which("c++"):
+        pytest.skip("Caffe's source is not here, nor a compiler for it")
+    if "Debian's archive of old packages: " in done.stderr:  # the last of the places that it was looked for in
+        skip_or_fail(" ".join(done.stderr.split()))
+    assert done.returncode == 0, done.stderr
+    return Path(done.stdout.strip())
+
+
+@ours
+def test_upstreams_python_tests_pass(tmp_path, tarball):
+    """They expect upstream's tree around them, so they run out of the source that Caffe was built from."""
+    with tarfile.open(tarball) as archive:
+        wanted = ("./models/", "./examples/", "./python/caffe/test/", "models/", "examples/", "python/caffe/test/")
+        members = [member for member in archive.getmembers() if member.name.startswith(wanted)]
+        archive.extractall(tmp_path, members=members)
+    tests = tmp_path / "python" / "caffe" / "test"
+    modules = sorted(path.stem for path in tests.glob("test_*.py"))
+    if not shutil.which("dot"):
+        modules.remove("test_draw")  # one test, which draws with Graphviz
+    done = subprocess.run(
+        [sys.executable, "-m", "unittest", *modules], cwd=tests, capture_output=True, text=True, timeout=600
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    ran = int(done.stderr.split("Ran ")[1].split()[0])
+    assert ran >= 51
+
+
+@ours
+def test_a_failed_check_raises_and_the_process_lives(tmp_path):
+    assert issubclass(caffe.Error, RuntimeError)
+    bad = tmp_path / "bad.prototxt"
+    bad.write_text("layer { name: 'x' typ", encoding="utf-8")
+    with pytest.raises(caffe.Error, match="no field named") as failure:
+        caffe.Net(str(bad), caffe.TEST)
+    assert str(failure.value).startswith("src/caffe/util/upgrade_proto.cpp:")
+    bad.write_bytes(b"\xff\xd8\xff\xe0")
+    with pytest.raises(caffe.Error, match="Failed to parse"):
+        caffe.Net(str(bad), caffe.TEST)
+    bad.write_text('layer { name: "x" type: "Nonsense" top: "x" }', encoding="utf-8")
+    with pytest.raises(caffe.Error, match="Unknown layer type"):
+        caffe.Net(str(bad), caffe.TEST)
+
+
+@ours
+def test_a_gpu_that_is_not_there_raises():
+    with pytest.raises(caffe.Error, match=r"CPU-only|cuda\w+\("):
+        caffe.set_mode_gpu()
+        caffe.set_device(99)
+    caffe.set_mode_cpu()
+
+
+@ours
+def test_an_impossible_size_raises(tiny):
+    before = tiny.input.data.copy()
+    with pytest.raises(caffe.Error, match=r"INT_MAX|2147483647"):
+        tiny.input.reshape(1, 3, 100000, 100000)
+    tiny.input.reshape(*before.shape)
+    tiny.forward()
+
+
+def test_caffe_says_what_it_builds_only_when_asked(tiny_prototxt):
+    code = f"import caffe; caffe.Net({str(tiny_prototxt)!r}, caffe.TEST)"
+    assert "Creating Layer conv1" in python(code, GLOG_minloglevel="0").stderr
+    if hasattr(caffe, "Error"):
+        environment = {name: value for name, value in os.environ.items() if name != "GLOG_minloglevel"}
+        quiet = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+        assert quiet.returncode == 0 and quiet.stderr == ""
+
+
+@ours
+def test_load_image_reads_colour_grey_and_alpha(tmp_path):
+    rgb = np.random.RandomState(0).randint(0, 256, (5, 7, 3)).astype(np.uint8)
+    kinds = {"RGB": rgb, "L": rgb[:, :, 0], "RGBA": np.dstack([rgb, rgb[:, :, :1]]), "LA": rgb[:, :, :2]}
+    for kind, pixels in kinds.items():
+        path = tmp_path / f"{kind}.png"
+        Image.fromarray(pixels).save(path)
+        colour = caffe.io.load_image(str(path))
+        assert colour.shape == (5, 7, 3) and colour.dtype == np.float32
+        expected = rgb if "RGB" in kind else np.repeat(rgb[:, :, :1], 3, axis=2)
+        assert np.abs(colour - expected / 255.0).max() < 1e-6
+    assert caffe.io.load_image(str(tmp_path / "RGB.png"), color=False).shape == (5, 7, 1)
+    assert caffe.io.load_image(str(tmp_path / "L.png"), color=False).shape == (5, 7, 1)
+
+
+@ours
+def test_datum_round_trip_with_todays_numpy():
+    array = np.random.RandomState(0).randint(0, 256, (3, 4, 5)).astype(np.uint8)
+    assert np.array_equal(caffe.io.datum_to_array(caffe.io.array_to_datum(array, 1)), array)
+
+
+@ours
+def test_kernels_are_chosen_by_the_processor():
+    from caffe._kernels import core_type
+
+    flags = "fma avx2 avx512f avx512dq avx512cd avx512bw avx512vl"
+    assert core_type(f"vendor_id\t: AuthenticAMD\nflags\t\t: {flags}\n") == "SkylakeX"
+    assert core_type(f"vendor_id\t: GenuineIntel\nflags\t\t: {flags}\n") is None
+    assert core_type("vendor_id\t: AuthenticAMD\nflags\t\t: fma avx2\n") is None
+    assert core_type("processor : 0\nFeatures : asimd\n") is None
+    code = "import os, caffe; print(os.environ.get('OPENBLAS_CORETYPE'))"
+    environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_CORETYPE"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert done.stdout.strip() == "None", "the choice must not leak to other libraries and children"
+
+
+class TestSource:
+    """source.py, run as the build runs it; the commands it would fetch with are stand-ins on PATH."""
+
+    def run(self, tmp_path, commands=None, **environment):
+        tools = tmp_path / "bin"
+        tools.mkdir(exist_ok=True)
+        for name in ("apt-get", "debsnap"):
+            body = (commands or {}).get(name, "echo nothing here; exit 100")
+            (tools / name).write_text(f"#!/bin/sh\n{body}\n", encoding="utf-8")
+            (tools / name).chmod(0o755)
+        return subprocess.run(
+            [sys.executable, str(PYCAFFE / "source.py")],
+            capture_output=True,
+            text=True,
+            env={
+                **os.environ,
+                "PATH": f"{tools}:/usr/bin:/bin",
+                "XDG_CACHE_HOME": str(tmp_path / "cache"),
+                **environment,
+            },
+        )
+
+    def test_a_copy_at_hand_is_taken_if_it_is_the_right_file(self, tmp_path, tarball):
+        assert self.run(tmp_path, PYCAFFE_SOURCE=str(tarball)).stdout.strip() == str(tarball)
+        other = tmp_path / "other.tar.gz"
+        other.write_bytes(b"something else")
+        done = self.run(tmp_path, PYCAFFE_SOURCE=str(other))
+        assert done.returncode == 1
+        assert str(other) in done.stderr and "expected e0eb3f06" in done.stderr
+        assert "is not a file" in self.run(tmp_path, PYCAFFE_SOURCE="/nonexistent").stderr
+
+    def test_the_mirror_is_read_from_aptss_own_configuration(self, tmp_path, tarball):
+        apt = f"""case "$*" in
+          *indextargets*) echo http://mirror.test/debian-security; echo http://mirror.test/debian ;;
+          *update*) cp "$(echo "$*" | sed 's/.*SourceList=\\([^ ]*\\).*/\\1/')" {tmp_path}/sources ;;
+          *source*) cp {tarball} . ;;
+        esac"""
+        done = self.run(tmp_path, {"apt-get": apt})
+        assert done.returncode == 0, done.stderr
+        assert Path(done.stdout.strip()).read_bytes() == tarball.read_bytes()
+        assert "http://mirror.test/debian bullseye main" in (tmp_path / "sources").read_text(encoding="utf-8")
+
+    def test_the_archive_of_old_packages_comes_next(self, tmp_path, tarball):
+        done = self.run(tmp_path, {"debsnap": f'mkdir -p "$2" && cp {tarball} "$2"'})
+        assert done.returncode == 0, done.stderr
+        assert Path(done.stdout.strip()).read_bytes() == tarball.read_bytes()
+
+    def test_a_wrong_file_is_refused_and_nothing_is_kept(self, tmp_path, tarball):
+        done = self.run(tmp_path, {"debsnap": f'mkdir -p "$2" && echo wrong > "$2/{tarball.name}"'})
+        assert done.returncode == 1
+        assert "nothing here" in done.stderr and "has sha256" in done.stderr
+        assert "set PYCAFFE_SOURCE to its path" in done.stderr and "Traceback" not in done.stderr
+        assert not list((tmp_path / "cache" / "deepdream").iterdir())
+
+
+def test_mends_must_fit(tmp_path):
+    mend = runpy.run_path(str(PYCAFFE / "mend.py"))["mend"]
+    (tmp_path / "io.py").write_text("another upstream", encoding="utf-8")
+    with pytest.raises(SystemExit, match="expected 1"):
+        mend(tmp_path)
+
+
+def test_the_recipe_decides_which_wheel_is_used(tmp_path):
+    """Another text in the recipe is another wheel; what is not in the recipe is not."""
+    copy = tmp_path / "pycaffe"
+    shutil.copytree(PYCAFFE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+
+    def recipe():
+        code = f"import sys; sys.path.insert(0, {str(copy)!r}); import wheel; print(wheel.recipe_hash())"
+        done = python(code)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    first = recipe()
+    assert recipe() == first
+    (copy / "README.md").write_text("other words", encoding="utf-8")
+    assert recipe() == first
+    with open(copy / "compat" / "glog" / "logging.h", "a", encoding="utf-8") as file:
+        file.write("\n")
+    assert recipe() != first
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="no C++ compiler")
+def test_what_stands_between_caffe_and_cuda(tmp_path):
+    """compat/cuda is compiled against a CUDA of the tests' own: errors, handles, the choice of algorithms."""
+    fakes = Path(__file__).resolve().parent / "fake_cuda"
+    program = tmp_path / "check"
+    subprocess.run(
+        [
+            "g++",
+            "-std=c++17",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            f"-I{PYCAFFE / 'compat' / 'cuda'}",
+            f"-I{PYCAFFE / 'compat'}",
+            f"-I{fakes}",
+            str(fakes / "check.cpp"),
+            "-o",
+            str(program),
+            "-pthread",
+        ],
+        check=True,
+    )
+    done = subprocess.run([str(program)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,115 @@
+"""Galleries as files: what a gallery.toml holds, and what is wrong with one."""
+
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from helpers import SMALL_RECIPE
+
+import deepdream as dd
+from deepdream import DreamError, Recipe
+from deepdream.data import cache
+from deepdream.recipes import gallery_file
+from deepdream.recipes.gallery_file import read_gallery
+from deepdream.zoo import registry
+
+
+def test_a_gallery_file(gallery_toml):
+    read = read_gallery(gallery_toml)
+    assert (read.title, read.about, len(read.entries)) == ("Two & more", "Small <ones>.", 3)
+    first, _, third = read.entries
+    assert (first.name, first.title, first.known, first.guess) == ("first", "The first", "All of it.", "Nothing.")
+    assert first.recipe == Recipe(**SMALL_RECIPE, seed=gallery_file.SEED)
+    assert third.recipe.end == {"fire2/concat": 1, "fire3/concat": 0.5}
+    assert [entry.recipe.max_size for entry in gallery_file.limit_gallery_size(read, 50).entries] == [50, 50, 50]
+    assert [entry.recipe.max_size for entry in gallery_file.limit_gallery_size(read, 500).entries] == [64, 500, 64]
+
+
+@pytest.mark.parametrize(
+    "text, says",
+    [
+        ("title = ", "is not TOML"),
+        ('title = "a"', r"no \[\[picture\]\] tables"),
+        ("picture = 3", r"no \[\[picture\]\] tables"),
+        ("[[picture]]", "picture 1 needs a name"),
+        ('[[picture]]\nname = "../a"', "picture 1 needs a name"),
+        ('[[picture]]\nname = ".a"', "picture 1 needs a name"),
+        ('[[picture]]\nname = "a"\n[[picture]]\nname = "a"', "two pictures are called a"),
+        ('[[picture]]\nname = "a"\ncolour = 1', "a has 'colour'"),
+        ('[[picture]]\nname = "a"\niter_n = "x"', "a: iter_n='x'"),
+        ('[[picture]]\nname = "a"\nlike = "b"\n[[picture]]\nname = "b"', "a is like 'b', but no picture above"),
+        ('[[picture]]\nname = "a"\nlike = ["a"]', r"a is like \['a'\], but no picture above"),
+        ("a=" + "[" * 100_000, "tables and lists go too deep"),
+        ('[[picture]]\nname = "a"\nmore' + ".a" * 2000 + "=1", "tables and lists go too deep|levels deep"),
+        ("x=1" + "0" * 5000, "cannot be used: .*digits"),
+        ('[[picture]]\nname = "a"\nseed = 0x' + "f" * 5000, "a: seed|cannot be used: .*digits"),
+        ('[[picture]]\nname = "a"\nmore = {day = 2015-06-17}', "a has a value that a recipe cannot hold, .*date"),
+        (f'[[picture]]\nname = "{"ä" * 126}"', "picture 1 has 252 bytes .* at most 251 before its .png; shorten"),
+    ],
+)
+def test_a_gallery_file_that_is_not_right(tmp_path, text, says):
+    path = tmp_path / "g.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(DreamError, match=says):
+        read_gallery(path)
+
+
+def test_a_picture_like_another(tmp_path):
+    path = tmp_path / "g.toml"
+    path.write_text(
+        '[[picture]]\nname = "a"\nalt = "an a"\nguess = "all"\niter_n = 3\njitter = 2\n'
+        '[[picture]]\nname = "b"\nlike = "a"\njitter = 4\nalt = "a b"\n',
+        encoding="utf-8",
+    )
+    first, second = read_gallery(path).entries
+    assert second == replace(first, name="b", alt="a b", recipe=replace(first.recipe, jitter=4))
+
+
+def test_the_picture_of_a_label_has_the_defaults_of_labels(tmp_path, squeezenet):
+    path = tmp_path / "g.toml"
+    path.write_text(
+        '[[picture]]\nname = "a"\nkind = "label"\nmodel = "squeezenet_v1.1"\nseed = 3\n'
+        'input = "noise:64x64"\niter_n = 2\nobjective = {objective = "label", label = "starfish"}\n',
+        encoding="utf-8",
+    )
+    recipe = read_gallery(path).entries[0].recipe
+    expected = dd.label_picture(squeezenet, "starfish", size=64, seed=3, iter_n=2)
+    np.testing.assert_array_equal(recipe.render(net=squeezenet), expected)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no FIFOs here")
+def test_a_gallery_file_that_is_no_file(tmp_path):
+    os.mkfifo(tmp_path / "g.toml")
+    (tmp_path / "loop.toml").symlink_to("loop.toml")
+    for path in (tmp_path / "g.toml", "/dev/zero"):
+        with pytest.raises(DreamError, match="is not a file but a device, a pipe"):
+            read_gallery(path)
+    with pytest.raises(DreamError, match="its symbolic links go round in a loop"):
+        read_gallery(tmp_path / "loop.toml")
+
+
+def test_a_gallery_file_that_is_not_there(tmp_path):
+    with pytest.raises(DreamError, match="No such file"):
+        read_gallery(tmp_path / "g.toml")
+
+
+def test_a_gallery_that_comes_along_is_found_by_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert (
+        read_gallery("original")
+        == read_gallery("gallery/original.toml")
+        == read_gallery(cache.package_data_folder("gallery") / "original.toml")
+    )
+
+
+@pytest.mark.parametrize(
+    "path", sorted(cache.package_data_folder("gallery").glob("*.toml")), ids=lambda path: path.name
+)
+def test_the_galleries_that_come_along(path):
+    for entry in read_gallery(path).entries:
+        assert entry.title
+        assert entry.alt
+        assert entry.known or entry.guess
+        assert entry.source
+        assert entry.recipe.model in registry.model_names()

