@@ -11,7 +11,7 @@ import numpy as np
 
 from .._types import Layers, ObjectiveOrMapping, Planes
 from .interface import NetInterface
-from .layers import objectives_at, weights_of
+from .layers import objectives_at, sum_values, weights_of
 
 
 def input_gradient(net: NetInterface, end: Layers, objective: ObjectiveOrMapping) -> tuple[Planes, float | None]:
@@ -45,8 +45,7 @@ def input_gradient(net: NetInterface, end: Layers, objective: ObjectiveOrMapping
         if names[stop] in kept:
             net.blobs[names[stop]].diff[...] += kept.pop(names[stop])
         net._backward(stop, start)
-    numbers = [value for value in values if value is not None]
-    return net.input.diff[0], sum(numbers) if len(numbers) == len(values) else None
+    return net.input.diff[0], sum_values(values)
 
 
 def _clear_unwritten(net: NetInterface, last: int) -> None:

@@ -110,7 +110,12 @@ class Net(caffe.Net):
         fast: bool | None = None,
         gpu: int | str | None = None,
     ) -> None:
-        _check_arguments(prototxt, weights, labels, fast)
+        _check_path("prototxt", prototxt)
+        if weights is not None:
+            _check_path("weights", weights)
+        self.mean = _checked_mean(mean)
+        self.labels = _checked_labels(labels)
+        use_fast = fast_layers_wanted(fast)
         self.gpu = choose_device(gpu)
         self._process = os.getpid()
         self.lock = ForkSafeLock()
@@ -119,7 +124,7 @@ class Net(caffe.Net):
             found = weight_shapes(weights)
             check_outputs(weights, found, parsed)
         self.definition = prepare(parsed)
-        if fast_layers_wanted(fast) and self.gpu is None:
+        if use_fast and self.gpu is None:
             self.definition = use_fast_layers(self.definition)
         self._use_device()
         with self._prepared() as prepared:
@@ -135,8 +140,6 @@ class Net(caffe.Net):
         self.fast = any(layer.type.startswith("Fast") for layer in self.definition.layer)
         if weights is not None:
             self._load(weights, found)
-        self.mean = _checked_mean(mean)
-        self.labels = list(labels)
         self.input_size = native_size(parsed)
         self.end = self.check_layer(end)
         self._pending_message = describe_choice(self.gpu) if gpu == AUTO else ""
@@ -160,7 +163,18 @@ class Net(caffe.Net):
         return [name for name in self._layer_names if name in self.blobs and name not in self.inputs]
 
     def check_layer(self, end: str) -> str:
-        """`end` if it names a layer that can be dreamt; else a `LayerError` that names the closest ones."""
+        """Check that `end` names a layer that can be dreamt.
+
+        Args:
+            end: the layer.
+
+        Returns:
+            `end`.
+
+        Raises:
+            LayerError: the network has no such layer; the message names the closest ones.
+            ParameterError: `end` is not a text.
+        """
         if not isinstance(end, str):
             raise ParameterError(f"end={short_repr(end)}: it must be a layer's name, such as 'inception_4c/output'")
         layers = self.dreamable
@@ -173,12 +187,28 @@ class Net(caffe.Net):
         raise LayerError(f"the network has no layer {short_repr(end)} to dream; {hint} (`deepdream layers` lists them)")
 
     def sizes(self, height: int, width: int, end: Layers) -> dict[str, tuple[int, int] | None]:
-        """{blob: (height, width) or None} for an image of this size, of every layer up to `end` (one or several)."""
+        """How large the blobs are for an image of this size, by the definition alone.
+
+        Args:
+            height: the image's, in pixels.
+            width: the image's.
+            end: a checked layer name or {layer: weight}.
+
+        Returns:
+            {blob: (height, width)} of every layer up to `end`; `None` for a blob that is not spatial.
+        """
         sizes = output_sizes(self.definition, height, width)
         return {top: sizes[top] for layer in self.layers_up_to(end) for top in layer.top}
 
     def layers_up_to(self, end: Layers) -> Sequence[caffe_pb2.LayerParameter]:
-        """The layers, as the definition has them, that a forward pass to `end`, or to the last of several, runs."""
+        """The layers that a forward pass to `end`, or to the last of several, runs.
+
+        Args:
+            end: a checked layer name or {layer: weight}.
+
+        Returns:
+            The layers as the definition has them, from the input upwards.
+        """
         names = [layer.name for layer in self.definition.layer]
         return self.definition.layer[: max(map(names.index, weights_of(end))) + 1]
 
@@ -186,7 +216,7 @@ class Net(caffe.Net):
     def _forward(self, start: int, end: int) -> Any:
         self._use_device()
         if self._pending_message:  # where it dreams is said when it does: until then something else may be wrong
-            log.info(self._pending_message)
+            log.info("%s", self._pending_message)
             self._pending_message = ""
         with self._translate_caffe_errors():
             return super()._forward(start, end)
@@ -207,7 +237,20 @@ class Net(caffe.Net):
             raise ModelError(f"Caffe cannot compute this network at this size: {error}") from None
 
     def input_gradient(self, end: Layers, objective: ObjectiveOrMapping) -> tuple[Planes, float | None]:
-        """The gradient of an objective with respect to the image in the input blob; see `gradient.input_gradient`."""
+        """The gradient of an objective with respect to the image in the input blob.
+
+        Args:
+            end: a checked layer name or {layer: weight}.
+            objective: see `deepdream.objectives`.
+
+        Returns:
+            (gradient, value): the input blob's diff, a live view (3, H, W), and the weighted sum of what the objectives
+            returned; `None` if one returned nothing.
+
+        Raises:
+            LayerError: an objective returned something that is not a number.
+            ModelError: Caffe cannot compute the network at this size.
+        """
         return input_gradient(self, end, objective)
 
     def release(self) -> None:
@@ -249,30 +292,27 @@ class Net(caffe.Net):
         use_device(self.gpu)
 
 
-def _check_arguments(prototxt: Any, weights: Any, labels: Any, fast: Any) -> None:
-    for name, path in (("prototxt", prototxt), ("weights", weights)):
-        if not isinstance(path, (str, os.PathLike)) and not (name == "weights" and path is None):
-            raise ParameterError(f"{name}={short_repr(path)}: it must be the path of a file")
-    if isinstance(labels, (str, bytes)) or not all(isinstance(label, str) for label in _listed(labels)):
-        raise ParameterError(f"labels={short_repr(labels)}: they must be a list of texts, the classifier's in order")
-    if fast not in (None, True, False):
-        raise ParameterError(f"fast={short_repr(fast)}: it must be True, False, or None for what DEEPDREAM_LAYERS says")
+def _check_path(name: str, path: Any) -> None:
+    if not isinstance(path, (str, os.PathLike)):
+        raise ParameterError(f"{name}={short_repr(path)}: it must be the path of a file")
 
 
-def _listed(labels: Any) -> list[Any]:
-    try:
-        return list(labels)
-    except TypeError:
-        return [None]
+def _checked_labels(labels: Any) -> list[str]:
+    with contextlib.suppress(TypeError):
+        checked = list(labels)  # an iterator can be read only once
+        if not isinstance(labels, (str, bytes)) and all(isinstance(label, str) for label in checked):
+            return checked
+    raise ParameterError(f"labels={short_repr(labels)}: they must be a list of texts, the classifier's in order")
 
 
 def _checked_mean(mean: Any) -> NDArray[np.float32]:
-    try:
-        checked = np.array(mean, np.float32).reshape(3, 1, 1)
-        if np.isfinite(checked).all():
-            return checked
-    except (TypeError, ValueError):
-        pass
+    with contextlib.suppress(TypeError, ValueError, OverflowError):
+        numbers = np.asarray(mean)
+        if numbers.dtype.kind in "iufO":  # NumPy would also read texts and truth values as numbers
+            with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite
+                checked = numbers.astype(np.float32).reshape(3, 1, 1)
+            if np.isfinite(checked).all():
+                return checked
     raise ParameterError(f"mean={short_repr(mean)}: the mean must be three finite numbers (blue, green, red)")
 
 

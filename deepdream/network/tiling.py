@@ -17,7 +17,7 @@ import numpy as np
 from .._types import Layers, ObjectiveOrMapping, Planes
 from ..errors import ImageError, ParameterError
 from ..validation import short_repr
-from .layers import format_layers
+from .layers import format_layers, sum_values
 from .memory import format_gib, free_bytes, gradient_bytes, image_bytes, is_out_of_memory
 
 if TYPE_CHECKING:
@@ -95,8 +95,7 @@ class InputGradient:
                 part, value = self._net.input_gradient(self._end, self._objective)
                 gradient[place] = part
                 values.append(value)
-        numbers = [value for value in values if value is not None]
-        return gradient, sum(numbers) if len(numbers) == len(values) else None
+        return gradient, sum_values(values)
 
     def _grid(self) -> np.ndarray:
         """How far the grid of tiles is shifted in this step: (y, x), up to a whole tile."""

@@ -35,7 +35,7 @@ def load(name: str | os.PathLike[str], gpu: int | str | None = None, fast: bool 
         'fire8/concat'
     """
     model = find_model(name)
-    if gpu != AUTO:
+    if not isinstance(gpu, str) or gpu != AUTO:
         choose_device(gpu)
     path = weights_path(model)
     return Net(model.prototxt, path, model.mean, model.end, labels=model.labels, fast=fast, gpu=gpu)

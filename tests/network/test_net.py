@@ -70,7 +70,10 @@ def test_a_network_without_anything_to_dream(tmp_path):
         dd.Net(path, None, (0, 0, 0), "data")
 
 
-@pytest.mark.parametrize("mean", [(1, 2), "abc", None, (1, 2, float("nan"))])
+@pytest.mark.parametrize(
+    "mean",
+    [(1, 2), "abc", None, (1, 2, float("nan")), (10**400, 1, 2), (1e39, 1, 2), ["1", "2", "3"], [True, False, True]],
+)
 def test_a_bad_mean_is_refused(tiny_prototxt, mean):
     with pytest.raises(dd.ParameterError, match="three finite numbers"):
         dd.Net(tiny_prototxt, None, mean, "both")
@@ -86,6 +89,8 @@ def test_a_bad_mean_is_refused(tiny_prototxt, mean):
         {"labels": [1]},
         {"labels": 3},
         {"fast": "yes"},
+        {"fast": np.ones(2)},
+        {"gpu": np.ones(2)},
         {"gpu": -1},
         {"gpu": 1.5},
         {"gpu": "first"},
@@ -96,6 +101,11 @@ def test_arguments_of_the_wrong_kind_are_refused(tiny_prototxt, wrong):
     right = {"prototxt": tiny_prototxt, "weights": None, "mean": (0, 0, 0), "end": "both"}
     with pytest.raises(dd.ParameterError, match=f"{next(iter(wrong))}="):
         dd.Net(**{**right, **wrong})
+
+
+def test_labels_may_come_from_an_iterator(tiny_prototxt):
+    net = dd.Net(tiny_prototxt, None, (0, 0, 0), "both", labels=iter("abcde"))
+    assert net.labels == ["a", "b", "c", "d", "e"]
 
 
 def test_what_is_not_a_net_is_refused(sky):
