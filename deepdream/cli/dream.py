@@ -77,7 +77,7 @@ def _dream_and_animate(video: Path, net: Net, img: Image, settings: dict[str, An
     return result
 
 
-def _dream(net: Net, img: Image, settings: dict[str, Any], on_step: Optional[Callable[[Step], None]] = None) -> Image:
+def _dream(net: Net, img: Image, settings: dict[str, Any], on_step: "Optional[Callable[[Step], None]]" = None) -> Image:
     """Dream on an image, float32 (H, W, 3), with a progress line; the settings are the arguments of `dream_steps`."""
     height, width = img.shape[:2]
     iter_n, octave_n = settings["iter_n"], settings["octave_n"]

@@ -43,10 +43,10 @@ def gallery(
     ),
     gpu: str = GPU,
 ) -> None:
-    """Make the missing images of a gallery, and a page that shows them all.
+    """Make the images of a gallery, and a page of them.
 
-    A gallery that was stopped goes on where it was when it is started again. An image that cannot be made is reported,
-    and the others are made.
+    Images that are already there are not made again: a gallery that was stopped goes on where it was when it is started
+    again. An image that cannot be made is reported, and the others are made.
     """
     check_range("--max-size", max_size, 1)
     check_range("--workers", workers, 1)

@@ -19,7 +19,10 @@ def layers(
     model: Optional[str] = MODEL,
     every: bool = typer.Option(False, "--all", help="List every layer that can be dreamt, not only the main ones."),
 ) -> None:
-    """List the layers to dream, from shallow to deep, with what each gives."""
+    """List the layers to dream, and what each gives.
+
+    The shallowest layer comes first.
+    """
     net, chosen = load_model(model)
     for layer in net.dreamable if every else chosen.ladder or net.dreamable:
         channels = net.blobs[net.check_layer(layer)].shape[1]

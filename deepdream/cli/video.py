@@ -53,10 +53,10 @@ def video(
         help="Dream on the workers of this Dask scheduler; needs --independent.",
     ),
 ) -> None:
-    """Dream on a video; its sound, length, frame rate and size stay the same.
+    """Dream on a video.
 
-    A run that was stopped goes on where it was when it is started again: the frames are kept in the folder OUT.frames
-    until the video is written.
+    Its sound, length, frame rate and size stay the same. A run that was stopped goes on where it was when it is started
+    again: the frames are kept in the folder OUT.frames until the video is written.
     """
     check_range("--carry", carry, 0, 1)
     check_range("--workers", workers, 1)

@@ -172,7 +172,10 @@ class RecipeFields:
             for what, here, recorded in pairs
             if None not in (here, recorded) and here != recorded
         ]
-        names = dict.fromkeys([*self.versions, *other.versions]) if self.versions else ()
+        # Recipes from before tiles had a version lack it, and their tiles added up in another order.
+        names = [*self.versions]
+        if self.versions and "tiling" in other.versions and "tiling" not in self.versions:
+            names.append("tiling")
         return found + [
             f"another {name}: {other.versions.get(name, 'none')} here, {self.versions.get(name, 'none')} in the recipe"
             for name in names

@@ -9,7 +9,6 @@ import pytest
 import deepdream as dd
 from deepdream import ParameterError, Recipe
 from deepdream.io.arrays import image_sha256
-from deepdream.recipes.render import versions
 
 SMALL = {"model": "squeezenet_v1.1", "input": "cat", "max_size": 72, "iter_n": 1, "octave_n": 2, "seed": 1}
 
@@ -42,7 +41,7 @@ def test_what_differs_is_said(squeezenet, caplog):
         Recipe(**SMALL),
         weights_sha256="0" * 64,
         input_sha256="1" * 64,
-        versions={**versions(squeezenet), "numpy": "0.1"},
+        versions={"numpy": "0.1"},
     )
     caplog.set_level(logging.WARNING, "deepdream")
     recipe.render(image="coffee", net=squeezenet)
@@ -52,6 +51,18 @@ def test_what_differs_is_said(squeezenet, caplog):
     assert said[0].endswith("… here, 11111111… in the recipe")
     assert said[1] == "other weights: sha256 dd48cbdc… here, 00000000… in the recipe"
     assert said[2] == f"another numpy: {np.__version__} here, 0.1 in the recipe"
+
+
+def test_tiles_of_before_they_had_a_version_are_said(squeezenet):
+    cat = dd.picture("cat")
+    whole = Recipe(**SMALL).complete(squeezenet, cat)
+    tiled = Recipe(**SMALL, tile=64).complete(squeezenet, cat)
+    assert "tiling" not in whole.versions
+    assert tiled.versions["tiling"] == "2"
+    before = replace(tiled, versions={name: value for name, value in tiled.versions.items() if name != "tiling"})
+    assert before.differences(tiled) == ["another tiling: 2 here, none in the recipe"]
+    assert whole.differences(whole) == tiled.differences(tiled) == []
+    assert replace(before, versions={}).differences(tiled) == []
 
 
 def test_other_kinds_are_refused(squeezenet):
