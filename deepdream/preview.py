@@ -6,6 +6,7 @@ enlarges it from one octave to the next, and added to the sharp image.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 from ._types import Image
@@ -21,9 +22,15 @@ class FullSizePreview:
     """
 
     def __init__(self, image: Image, shapes: Sequence[tuple[int, int]]) -> None:
-        self._bases = [image]  # the image at each octave's size, scaled down as the dream scales it
-        for shape in shapes[-2::-1]:
-            self._bases.insert(0, zoom_image_linear(self._bases[0], shape))
+        self._image, self._shapes = image, shapes
+
+    @functools.cached_property
+    def _bases(self) -> list[Image]:
+        """The image at each octave's size, scaled down as the dream scales it; a dream that ends needs none of them."""
+        bases = [self._image]
+        for shape in self._shapes[-2::-1]:
+            bases.insert(0, zoom_image_linear(bases[0], shape))
+        return bases
 
     def of(self, step_image: Image, octave: int) -> Image:
         """The preview of one step.
@@ -35,7 +42,6 @@ class FullSizePreview:
         Returns:
             float32 (H, W, 3); in the last octave `step_image` itself.
         """
-        image = self._bases[-1]
-        if step_image.shape == image.shape:
+        if step_image.shape == self._image.shape:
             return step_image
-        return image + zoom_image_linear(step_image - self._bases[octave], image.shape[:2])
+        return self._image + zoom_image_linear(step_image - self._bases[octave], self._image.shape[:2])
