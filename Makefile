@@ -63,7 +63,7 @@ playground: setup
 
 # What the tests of the page need: without it, make test skips them.
 browser: setup
-	@sh tests/chromium.sh
+	@command -v chromium >/dev/null || sh pycaffe/apt.sh chromium
 	@$(VENV)/bin/python -c "import playwright, voila" 2>/dev/null || $(PIP) install --quiet --editable '.[browser]'
 
 # Caffe as a file to hand on: dist/deepdream_pycaffe-*.whl needs no Debian packages where it is installed.

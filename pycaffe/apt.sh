@@ -1,14 +1,19 @@
 #!/bin/sh
-# Install the Debian packages that Caffe is built from and runs on, those of apt-packages.txt that are missing.
+# Install those of the Debian packages PACKAGE... that are missing; without arguments, those that Caffe is built from and
+# runs on (apt-packages.txt).
+#
+#     sh apt.sh [PACKAGE...]
+#
 # Without the right to install, print the one line that does it, and fail.
 set -eu
-list="$(dirname "$0")/apt-packages.txt"
+wanted="$*"
+[ -n "$wanted" ] || wanted="$(cat "$(dirname "$0")/apt-packages.txt")"
 command -v dpkg-query >/dev/null || {
-  echo "This is not Debian: install what $list names by your system's means, then see pycaffe/README.md." >&2
+  echo "This is not Debian: install what corresponds to these packages, then see pycaffe/README.md:" $wanted >&2
   exit 1
 }
 missing=""
-for package in $(cat "$list"); do
+for package in $wanted; do
   [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing="$missing $package"
 done
 [ -n "$missing" ] || exit 0

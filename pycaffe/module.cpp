@@ -63,7 +63,7 @@ BOOST_PYTHON_MODULE(_caffe) {
 #endif
   error_type = PyErr_NewExceptionWithDoc(
       "caffe.Error",
-      "A check inside Caffe failed: a bad definition, a shape that does not fit, memory that could not be had.",
+      "A check inside Caffe failed: a bad definition, a shape that does not fit, not enough memory.",
       PyExc_RuntimeError, nullptr);
   if (!error_type) bp::throw_error_already_set();
   bp::scope().attr("Error") = bp::object(bp::handle<>(bp::borrowed(error_type)));

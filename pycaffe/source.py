@@ -31,7 +31,7 @@ KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 
 class SourceError(Exception):
-    """The source could not be had, or is not the file it should be."""
+    """Caffe's source cannot be fetched, or is not the file it should be."""
 
 
 def cache_folder():
@@ -137,7 +137,7 @@ def tarball():
             except SourceError as error:
                 failures.append(f"  {name}: {error}")
     raise SourceError(
-        "Caffe's source could not be had:\n"
+        "could not get Caffe's source:\n"
         + "\n".join(failures)
         + f"\nBring {FILE_NAME} (sha256 {SHA256}) yourself and set PYCAFFE_SOURCE to its path."
     )

@@ -28,7 +28,7 @@ import variant
 
 HERE = Path(__file__).resolve().parent
 # What changes nothing in the wheel must not cause a build.
-NOT_IN_THE_RECIPE = {"wheel.py", "README.md", "apt-packages.txt"}
+NOT_IN_THE_RECIPE = {"wheel.py", "README.md", "apt-packages.txt", "apt.sh"}
 NVIDIA = ("libcublas.so.13", "libcublasLt.so.13", "libcudart.so.13", "libcudnn.so.9", "libcurand.so.10")
 ONLY_WITH_CUDA = {"compat/cuda", "cuda.cmake", "gpu.cpp", "gpu.hpp"}
 

@@ -135,7 +135,7 @@ def _prototxt(rng, whole):
         content = mutate.mutate_bytes(rng, text.encode(), [each.encode() for each in whole.definitions.values()])
     toml, weights = seeds.MODEL_TOML, rng.random() < 0.4 and name == "tiny"
     end = END[name]
-    # The weights are made by the definition's fillers where there is no file of them that fits.
+    # The weights are made by the definition's fillers where no file of weights fits.
     files = {
         **whole.model,
         "model/deploy.prototxt": content,
