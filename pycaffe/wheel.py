@@ -6,13 +6,15 @@
 
 A build takes minutes, so the wheel is kept in the user's cache under the hash of everything that decides what is
 built: the files of this folder, the variant, the Python ABI, the processor and the Debian release whose libraries it
-links to.
+links to. What it is built with comes from the package index by the hashes of ../locks, into a folder that lasts as long
+as the build.
 
 The wheel uses this system's libraries: Boost, HDF5, OpenBLAS, protobuf. A portable copy has them inside and installs on
 any Linux whose C library is as new. NVIDIA's are not inside; they come with the packages that the wheel depends on.
 """
 
 import argparse
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -27,6 +29,7 @@ import source
 import variant
 
 HERE = Path(__file__).resolve().parent
+LOCKS = HERE.parent / "locks" / "py{}.{}".format(*sys.version_info[:2])
 # What changes nothing in the wheel must not cause a build.
 NOT_IN_THE_RECIPE = {"wheel.py", "README.md", "apt-packages.txt", "apt.sh"}
 NVIDIA = ("libcublas.so.13", "libcublasLt.so.13", "libcudart.so.13", "libcudnn.so.9", "libcurand.so.10")
@@ -63,9 +66,23 @@ def wheel():
         return kept[0]
     shelf.mkdir(parents=True, exist_ok=True)
     with open(shelf / "lock", "w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # another process may be building the same: wait for it
+        with contextlib.suppress(OSError):  # a file system without locks: each builds, and one wheel replaces the other
+            fcntl.flock(lock, fcntl.LOCK_EX)  # another process may be building the same: wait for it
         kept = sorted(shelf.glob("*.whl"))
         return kept[0] if kept else build(shelf)
+
+
+def commands(folder, tools):
+    """The commands that build the wheel into `folder`, with what the build needs installed into the folder `tools`."""
+    pip = [sys.executable, "-m", "pip"]
+    build_wheel = [*pip, "wheel", "--no-deps", "--verbose", "--wheel-dir", str(folder), str(HERE)]
+    parts = ["caffe"] + ["cuda"] * variant.cuda() + ["cudnn"] * variant.cudnn()
+    lists = [LOCKS / f"{part}.txt" for part in parts]
+    if not all(each.is_file() for each in lists):
+        print(f"No {lists[0]}: what pip takes to build Caffe is held to no hash", file=sys.stderr)
+        return [build_wheel]  # pip brings what the build needs by itself
+    install = [*pip, "install", "--require-hashes", "--only-binary", ":all:", "--target", str(tools)]
+    return [[*install, *(f"--requirement={each}" for each in lists)], [*build_wheel, "--no-build-isolation"]]
 
 
 def build(shelf):
@@ -75,14 +92,19 @@ def build(shelf):
         print(
             f"Building Caffe, once: about {20 if variant.cuda() else 4} minutes on 2 cores. Log: {log}", file=sys.stderr
         )
+        tools = Path(folder) / "tools"
+        environment = {
+            **os.environ,
+            "CMAKE_BUILD_PARALLEL_LEVEL": str(len(os.sched_getaffinity(0))),
+            "PYTHONPATH": str(tools),
+        }
         with open(log, "w", encoding="utf-8") as output:
-            done = subprocess.run(
-                [sys.executable, "-m", "pip", "wheel", "--no-deps", "--verbose", "--wheel-dir", folder, str(HERE)],
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, "CMAKE_BUILD_PARALLEL_LEVEL": str(len(os.sched_getaffinity(0)))},
+            # The first that fails is the last.
+            failed = any(
+                subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, env=environment).returncode
+                for command in commands(folder, tools)
             )
-        if done.returncode:
+        if failed:
             tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-25:]
             sys.exit("\n".join(tail) + f"\nwheel.py: Caffe did not build; the whole log is {log}")
         built = next(Path(folder).glob("*.whl"))
