@@ -5,7 +5,7 @@ The central types are `Result`, what is left when the dream is over, and `EndRep
 
 from __future__ import annotations
 
-import io
+import math
 import tempfile
 import threading
 import time
@@ -15,21 +15,21 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import PIL.Image
 
 from .._types import Image
-from ..io.arrays import fit, to_uint8
+from ..io.arrays import to_uint8
 from ..io.image import write_image
 from ..octaves import octave_shapes
 from ..preview import FullSizePreview
 from ..recipes.recipe import Recipe
+from .images import MAX_SHOWN_SIDE, format_size, jpeg
 from .records import STOP, Begun, Ended, Failed, Job, LogLine, Pixels, Stepped
 from .uploads import next_name
 from .worker import Worker, stopped_recipe
 
-MAX_SHOWN_SIDE = 1200  # pixels: the longer side of an image that is sent to the page
 _MIN_INTERVAL_S = 0.12  # between two live images
 _MAX_SHARE = 0.25  # of the time that live images may take from the dream
+_STOP_TIMEOUT_S = 60  # for the step that is being dreamt when the dream is stopped
 
 
 class Emit(Protocol):
@@ -82,10 +82,11 @@ class ProgressWatcher:
         worker: which dreams it.
         emit: tells the page.
         stopped: is set when the visitor stops the dream.
+        seconds: that the dream may take; it is stopped then.
     """
 
-    def __init__(self, worker: Worker, emit: Emit, stopped: threading.Event) -> None:
-        self._worker, self._emit, self._stopped = worker, emit, stopped
+    def __init__(self, worker: Worker, emit: Emit, stopped: threading.Event, seconds: float) -> None:
+        self._worker, self._emit, self._stopped, self._seconds = worker, emit, stopped, seconds
         self._dream: _Progress | None = None
 
     def follow(self, job: Job) -> tuple[Result | None, EndReport]:
@@ -101,14 +102,22 @@ class ProgressWatcher:
             return self._keep_what_was_dreamt(self._worker.exit_reason())
 
     def _follow_records(self) -> tuple[Result | None, EndReport]:
-        stop_sent = False
+        end = time.monotonic() + self._seconds  # of fetching and loading the network, at first
+        kill_time = math.inf
+        text = ""  # why the dream was stopped, if it was not the visitor who did
         while True:
-            if self._stopped.is_set() and not stop_sent:
+            now = time.monotonic()
+            if (self._stopped.is_set() or now > end) and kill_time == math.inf:
+                if not self._stopped.is_set():
+                    text = f"A dream may take {self._seconds:g} s here."
                 if self._dream is None:  # it may be fetching weights, and there is nothing to keep
                     self._worker.end()
-                    return None, EndReport("stopped", "Stopped before it began.")
+                    return None, EndReport("stopped", text or "Stopped before it began.")
                 self._worker.send(STOP)
-                stop_sent = True
+                kill_time = now + _STOP_TIMEOUT_S
+            if now > kill_time:
+                self._worker.end()
+                return self._keep_what_was_dreamt(text or "The dream did not stop by itself")
             record = self._worker.receive(0.1)
             if isinstance(record, Failed):
                 if record.needs_restart:
@@ -116,17 +125,18 @@ class ProgressWatcher:
                 return None, EndReport("failed", record.text)
             if isinstance(record, Ended):
                 how = "done" if record.recipe.kind == "dream" else "stopped"
-                return _result(record.image, record.recipe, how)
+                return _result(record.image, record.recipe, how, text if how == "stopped" else "")
             if isinstance(record, LogLine):
                 self._emit("said", text=record.text)
             elif isinstance(record, Begun):
+                end = time.monotonic() + self._seconds
                 self._dream = _Progress(record, self._emit)
             elif isinstance(record, Stepped) and self._dream is not None:
                 self._dream.show(record)
 
     def _keep_what_was_dreamt(self, reason: str) -> tuple[Result | None, EndReport]:
         """The worker has ended: keep what it had dreamt by then."""
-        text = f"{reason}. The next dream starts a new one."
+        text = f"{reason.rstrip('.')}. The next dream starts a new one."
         if self._dream is None or self._dream.last is None:
             return None, EndReport("failed", text)
         image, recipe = self._dream.stopped_dream(self._dream.last)
@@ -150,7 +160,7 @@ class _Progress:
         emit(
             "begun",
             jpeg(begun.image, MAX_SHOWN_SIDE),
-            size=format_size(begun.image),
+            size=format_size(begun.image.shape),
             seed=self._recipe.seed,
             octaves=self._recipe.octave_n,
             iterations=self._recipe.iter_n,
@@ -202,17 +212,5 @@ class _Progress:
 
 def _result(image: Pixels, recipe: Recipe, how: str, text: str = "") -> tuple[Result, EndReport]:
     """A result, and the report that shows it."""
-    values = {"seed": recipe.seed, "size": format_size(image), "name": next_name(recipe.input)}
+    values = {"seed": recipe.seed, "size": format_size(image.shape), "name": next_name(recipe.input)}
     return Result(image, recipe), EndReport(how, text, (jpeg(image, MAX_SHOWN_SIDE, quality=90),), values)
-
-
-def jpeg(img: Image | Pixels, max_side: int, quality: int = 85) -> bytes:
-    """The bytes of a JPEG of an image, (H, W, 3), scaled down to this longer side."""
-    file = io.BytesIO()
-    PIL.Image.fromarray(to_uint8(fit(np.float32(img), max_side))).save(file, "JPEG", quality=quality)
-    return file.getvalue()
-
-
-def format_size(img: Image | Pixels) -> str:
-    """The size of an image for a person: width×height."""
-    return f"{img.shape[1]}×{img.shape[0]}"

@@ -6,7 +6,6 @@ is answered at once: what takes longer runs in a thread, which emits events.
 
 from __future__ import annotations
 
-import io
 import logging
 import threading
 from collections.abc import Callable, Sequence
@@ -14,11 +13,13 @@ from typing import Any
 
 from ..data.cache import cache_folder, make_folder
 from ..errors import DreamError, ImageError
-from ..io.arrays import fit
 from ..recipes.recipe import Recipe
+from .decoder import Decoded
 from .dream_queue import QueueSlot
 from .form import default_form, form_of, models_for_page, numbers_for_page, recipe_of
-from .progress import MAX_SHOWN_SIDE, EndReport, ProgressWatcher, Result, format_size, jpeg
+from .image_reader import ImageReader
+from .images import format_size
+from .progress import EndReport, ProgressWatcher, Result
 from .records import Job
 from .thumbnails import picture_choices
 from .uploads import Limits, Picture, built_in, check_size, chosen, clean_name, limits_for_page, next_name, uploaded
@@ -27,7 +28,6 @@ from .worker import Worker
 log = logging.getLogger(__name__)
 
 _REQUESTS = ("open", "choose", "upload", "unguide", "dream", "stop", "download", "leave")
-_MAX_GUIDE_SHOWN_SIDE = 240  # pixels
 Message = dict[str, Any]
 
 
@@ -51,7 +51,8 @@ class Session:
         self._worker: Worker | None = None
         self._uploads: dict[str, bytearray] = {}
         self._dreaming, self._stopped = threading.Lock(), threading.Event()
-        self._choices = {"picture": 0, "guide": 0}  # counted, so that of two choices the later one stays
+        self._downloading = threading.Lock()
+        self._reader = ImageReader(self.limits, self._show_picture, self._refuse)
 
     def emit(self, event: str, *buffers: bytes, **values: Any) -> None:
         """Tell the page about an event.
@@ -82,6 +83,9 @@ class Session:
     def close(self) -> None:
         """End the worker, and forget the visitor's images."""
         self._stopped.set()
+        self._uploads.clear()
+        for role in ("picture", "guide"):
+            self._reader.cancel(role)
         self._picture = self._guide = self._result = None
         if self._worker:
             self._worker.end()
@@ -105,7 +109,7 @@ class Session:
         self._set_picture(message.get("for"), chosen(message.get("name"), self.limits))
 
     def _unguide(self, message: Message, buffers: Sequence[Any]) -> None:
-        self._choices["guide"] += 1
+        self._reader.cancel("guide")
         self._guide = None
 
     def _upload(self, message: Message, buffers: Sequence[Any]) -> None:
@@ -129,41 +133,37 @@ class Session:
 
     def _set_picture(self, role: Any, picture: Picture) -> None:
         """Show an image, and dream on it or use it as the guide from now on."""
-        self._choices[_check_role(role)] += 1
-        self._in_thread(self._read_picture, role, picture, self._choices[role])
+        self._reader.read(_check_role(role), picture)
 
-    def _read_picture(self, role: str, picture: Picture, choice: int) -> None:
-        img = picture.read()
-        # Only a file can have a recipe, and only the image to dream on brings its settings, not the guide.
-        found = self._settings_in(picture.data) if role == "picture" and picture.data else {}
-        if self._choices[role] != choice:
-            return
-        small = fit(img, self.limits.side if role == "picture" else self.limits.guide_side)
-        note = f"scaled down to {format_size(small)}, the largest here" if small.shape != img.shape else ""
+    def _show_picture(self, role: str, picture: Picture, decoded: Decoded) -> None:
+        # Only the image to dream on brings its settings, not the guide.
+        found = self._settings_in(decoded.text) if role == "picture" and decoded.text else {}
+        height, width = decoded.fitted
+        scaled = decoded.fitted != decoded.shape
         if role == "picture":
             self._picture = picture
         else:
             self._guide = picture
         self.emit(
             "picture",
-            jpeg(small, MAX_SHOWN_SIDE if role == "picture" else _MAX_GUIDE_SHOWN_SIDE),
+            decoded.jpeg,
             name=picture.name,
-            size=format_size(img),
-            width=small.shape[1],
-            height=small.shape[0],
-            note=note,
+            size=format_size(decoded.shape),
+            width=width,
+            height=height,
+            note=f"scaled down to {format_size(decoded.fitted)}, the largest here" if scaled else "",
             uploaded=picture.data is not None,
             **found,
             **{"for": role},
         )
 
-    def _settings_in(self, data: bytes) -> Message:
-        """The form of a file's recipe and the notes about it; empty if there is none."""
+    def _settings_in(self, text: str) -> Message:
+        """The form of a file's recipe and the notes about it; empty if it is not a recipe."""
         try:
-            recipe = Recipe.from_image(io.BytesIO(data))
+            recipe = Recipe.from_json(text)
             form, notes = form_of(recipe, self.limits)
         except (DreamError, ArithmeticError, AttributeError, RecursionError, TypeError, ValueError):
-            return {}  # it has none, or an invented one
+            return {}  # an invented one
         origin = recipe.input if recipe.input in built_in() else None
         return {"form": form, "notes": notes, "origin": origin, "made_from": recipe.input[:80]}
 
@@ -213,7 +213,7 @@ class Session:
         self.emit("begins", text="Waking the network …")
         if self._worker is None or not self._worker.alive():
             self._worker = Worker()
-        result, report = ProgressWatcher(self._worker, self.emit, self._stopped).follow(job)
+        result, report = ProgressWatcher(self._worker, self.emit, self._stopped, self.limits.seconds).follow(job)
         self._result = result or self._result
         return report
 
@@ -223,7 +223,20 @@ class Session:
             raise DreamError("there is no dream to download yet")
         suffix = ".jpg" if message.get("kind") == "jpg" else ".png"
         name = next_name(result.recipe.input).removesuffix(".png") + suffix
-        self._in_thread(lambda: self.emit("download", result.file(suffix), name=name))
+        if not self._downloading.acquire(blocking=False):
+            raise DreamError("one download at a time: wait for the other one")
+
+        def send() -> None:
+            try:
+                self.emit("download", result.file(suffix), name=name)
+            finally:
+                self._downloading.release()
+
+        self._in_thread(send)
+
+    def _refuse(self, error: Exception) -> None:
+        """Tell the page of an error."""
+        self.emit("refused", text=_describe_error(error))
 
     def _in_thread(self, function: Callable[..., None], *arguments: Any) -> None:
         """Call a function in a thread; the page is told of any error."""
@@ -232,7 +245,7 @@ class Session:
             try:
                 function(*arguments)
             except Exception as error:
-                self.emit("refused", text=_describe_error(error))
+                self._refuse(error)
 
         threading.Thread(target=run, daemon=True).start()
 

@@ -16,10 +16,11 @@ from typing import Any
 import PIL.Image
 
 from .._types import Image
-from ..data.bundled import BUILT_IN, picture
+from ..data.bundled import BUILT_IN, open_picture
 from ..data.cache import cache_folder, user_folders
 from ..errors import ImageError
-from ..io.image import read_image
+from ..io.image import open_image
+from ..io.source import ImageSource
 
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "GIF", "BMP")
 _NOISE = re.compile(r"noise:([1-9]\d{0,4})x([1-9]\d{0,4})")
@@ -36,6 +37,7 @@ class Limits:
         guide_side: the same for a guide. Each place of the image is compared with each place of the guide.
         iterations: per octave.
         octaves: of one dream.
+        seconds: that one dream may take, without the time in the queue; it is stopped then, and kept as it is.
     """
 
     megabytes: int = 32
@@ -44,6 +46,7 @@ class Limits:
     guide_side: int = 448
     iterations: int = 50
     octaves: int = 8
+    seconds: int = 900
 
 
 @dataclass(frozen=True)
@@ -65,13 +68,24 @@ class Picture:
             float32 (H, W, 3), RGB, 0..255.
 
         Raises:
-            ImageError: it cannot be decoded.
+            ImageError: it cannot be decoded, or needs more memory than is free.
+        """
+        return self.open().full()
+
+    def open(self, max_size: int | None = None) -> ImageSource:
+        """Decode the image, without making a float32 array of it yet.
+
+        Args:
+            max_size: of the version that will be asked for, which must fit into memory as well; `None`: the whole.
+
+        Raises:
+            ImageError: it cannot be decoded, or needs more memory than is free.
         """
         if self.data is None:
-            return picture(self.name)
+            return open_picture(self.name, max_size)
         file = io.BytesIO(self.data)
         file.name = self.name  # for messages
-        return read_image(file)
+        return open_image(file, max_size)
 
 
 def built_in() -> list[str]:
@@ -140,8 +154,9 @@ def check_size(name: Any, size: Any, limits: Limits) -> None:
     Raises:
         ImageError: it is empty, larger than the limit, or not a whole number.
     """
-    if not isinstance(size, int) or not 0 < size <= limits.megabytes * 1_000_000:
-        problem = "is empty" if size == 0 else f"has {size / 1e6:.1f} MB" if isinstance(size, int) else "has no size"
+    if type(size) is not int or not 0 < size <= limits.megabytes * 1_000_000:  # True is an int, but not of this type
+        known = type(size) is int and size >= 0
+        problem = "has no size" if not known else f"has {size / 1e6:.1f} MB" if size else "is empty"
         raise ImageError(f"{clean_name(name)} {problem}; a file may have up to {limits.megabytes} MB here")
 
 

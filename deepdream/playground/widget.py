@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 from pathlib import Path
+from typing import Any
 
 import anywidget
 
@@ -29,6 +32,11 @@ class Playground(anywidget.AnyWidget):
         super().__init__()
         self.session = Session(self.send, limits)
         self.on_msg(lambda _, message, buffers: self.session.handle(message, buffers))
+        with contextlib.suppress(AttributeError, ValueError):  # not on Windows, and in the main thread alone
+            signal.signal(signal.SIGUSR1, self._stop_dream)  # the server's word that nobody is connected any more
+
+    def _stop_dream(self, *_: Any) -> None:
+        self.session.handle({"do": "stop"})
 
     def close(self) -> None:
         """Close the page, and end its worker."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import signal
 import socket
 import subprocess
@@ -29,6 +28,7 @@ from ..octaves import octave_shapes
 from ..preview import FullSizePreview
 from ..recipes.recipe import Recipe
 from ..zoo.loading import load
+from .decoder import child_environment
 from .records import STOP, Begun, Ended, Failed, Job, LogLine, Stepped
 
 IDLE_TIMEOUT_S = 180  # seconds without a job after which a worker ends, and gives its memory back
@@ -53,7 +53,7 @@ class Worker:
                 [sys.executable, "-c", code, str(theirs.fileno()), str(idle)],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
-                env=_worker_environment(),
+                env=child_environment(),
             )
         self._pipe = Connection(ours.detach())
         self.pid = self._process.pid
@@ -99,12 +99,6 @@ class Worker:
         """End the process now. `receive` then raises `EOFError`."""
         self._process.kill()
         self._process.wait()
-
-
-def _worker_environment() -> dict[str, str]:
-    """The environment of the new process, which finds this very package wherever it starts."""
-    here = str(Path(__file__).resolve().parents[2])
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([here, *filter(None, [os.environ.get("PYTHONPATH")])])}
 
 
 def main() -> None:
@@ -157,9 +151,11 @@ def dream(net: Net, job: Job, stopped: Callable[[], bool]) -> Iterator[Begun | S
     Yields:
         A `Begun`, a `Stepped` for each step, an `Ended`.
     """
-    full, guide = job.picture.read(), job.guide.read() if job.guide else None
+    full = job.picture.open(job.recipe.max_size)
+    guide = job.guide.open(job.recipe.more.get("guide_max_size")) if job.guide else None
     recipe = job.recipe.complete(net, full, guide)
     img = recipe.fit(full)
+    del full  # its memory is the dream's
     yield Begun(recipe, to_uint8(img))
     last = (recipe.octave_n - 1, recipe.iter_n - 1)
     height, width = img.shape[:2]

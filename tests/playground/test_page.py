@@ -6,22 +6,16 @@
 import os
 import shutil
 import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import ROOT, skip_or_fail
+from helpers import skip_or_fail
 from PIL import Image
 
 import deepdream as dd
 from deepdream import Recipe
 from deepdream.data import clouds
-from deepdream.data.cache import cache_folder
 from deepdream.playground.uploads import Limits, built_in
 
 pytestmark = pytest.mark.browser
@@ -37,7 +31,6 @@ FLAGS = [
     "--disable-sync",
     "--no-proxy-server",
 ]
-NOTEBOOK = ROOT / "notebooks" / "playground.ipynb"
 # Counts the different pictures that are shown in the place of the dream.
 COUNT = """
 window.seen = new Set();
@@ -64,35 +57,10 @@ def server(tmp_path_factory, squeezenet_file):
     """The address of a playground of its own, and its cache folder."""
     if reason := _missing():
         skip_or_fail(reason)
-    cache = tmp_path_factory.mktemp("cache")
-    (cache / "deepdream").mkdir()
-    (cache / "deepdream" / "models").symlink_to(cache_folder() / "models")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = {
-        **os.environ,
-        "XDG_CACHE_HOME": str(cache),
-        "JUPYTER_DATA_DIR": str(cache / "jupyter"),
-        "JUPYTER_PATH": str(NOTEBOOK.parent / "jupyter"),
-        "OMP_NUM_THREADS": "1",
-    }
-    log = open(cache / "voila.log", "w")  # noqa: SIM115  (as long as the process)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "voila", str(NOTEBOOK), "--template=deepdream", "--no-browser", f"--port={port}"],
-        env=environment,
-        stdout=log,
-        stderr=subprocess.STDOUT,
-    )
-    address = f"http://localhost:{port}/"
-    try:
-        _wait(lambda: _answers(f"{address}voila/static/voila.js") or process.poll() is not None, "no server")
-        assert process.poll() is None, (cache / "voila.log").read_text()
-        yield address, cache
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
-        log.close()
+    from wire import serve  # needs what `_missing` looks for
+
+    with serve(tmp_path_factory.mktemp("playground") / "cache") as running:
+        yield running.address, running.cache
 
 
 @pytest.fixture(scope="module")
@@ -132,21 +100,6 @@ def photo(tmp_path):
     path = tmp_path / "holiday.png"
     dd.write_image(path, clouds.clouds(160, 240, seed=3))
     return path
-
-
-def _answers(address):
-    try:
-        return urllib.request.build_opener(urllib.request.ProxyHandler({})).open(address, timeout=5)
-    except OSError:
-        return None
-
-
-def _wait(done, otherwise, seconds=60):
-    end = time.monotonic() + seconds
-    while not (value := done()):
-        assert time.monotonic() < end, otherwise
-        time.sleep(0.1)
-    return value
 
 
 def _open(browser, address):
@@ -286,6 +239,38 @@ def test_refused_uploads(page, tmp_path):
     _refused(page, "long.png has 32.0 MB; a file may have up to 32 MB here")
     page.get_by_role("button", name="cat", exact=True).click()
     page.wait_for_function("document.querySelector('.caption').textContent.startsWith('cat')")
+
+
+def test_names_and_recipes_are_text(page, tmp_path):
+    """What a file is called, and what its recipe says, is shown and never run."""
+    attack = "<img src=x onerror=window.attacked=1><script>window.attacked=1</script>"
+    page.evaluate("window.attacked = 0")
+    recipe = Recipe(input=attack, model=attack, guide=attack, kind="dream", end=attack, seed=1)
+    dd.write_image(tmp_path / "a.png", clouds.clouds(40, 60, seed=3), recipe)
+    name = "<img src=x onerror=window.attacked=1>.png"
+    page.locator("input[type=file][data-for=picture]").set_input_files(
+        {"name": name, "mimeType": "image/png", "buffer": (tmp_path / "a.png").read_bytes()}
+    )
+    page.wait_for_function("document.querySelector('.caption').textContent.includes('60×40')")
+    assert "onerror" in page.locator(".caption").text_content()
+    assert "onerror" in page.locator(".notice").text_content()
+    page.wait_for_timeout(300)
+    assert page.evaluate("[window.attacked, document.querySelectorAll('main [onerror], main script').length]") == [0, 0]
+    page.evaluate("document.querySelector('.notice').textContent = ''")
+    page.get_by_role("button", name="cat", exact=True).click()
+    page.wait_for_function("document.querySelector('.caption').textContent.startsWith('cat')")
+
+
+def test_a_link_from_another_site_asks_for_a_click(browser, server):
+    """A page of another site can lead here, but starts nothing."""
+    page = browser.new_page()
+    other_site = f"<a href={server[0]}>Look at this</a>"
+    page.route("http://other.example/", lambda route: route.fulfill(body=other_site, content_type="text/html"))
+    page.goto("http://other.example/")
+    page.get_by_role("link", name="Look at this").click()
+    page.get_by_role("link", name="Open the playground").click()
+    page.wait_for_selector("main[data-state=ready] img.after[src]")
+    page.close()
 
 
 def test_a_guide(page, photo, tmp_path):

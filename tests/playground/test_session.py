@@ -4,6 +4,8 @@ import io
 import os
 import signal
 import sys
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,12 @@ import deepdream as dd
 from deepdream import Recipe
 from deepdream.data import clouds
 from deepdream.io.arrays import to_uint8
+from deepdream.playground import progress
+from deepdream.playground.records import STOP
 from deepdream.playground.uploads import Limits
+from deepdream.playground.worker import Worker
+
+send = Worker.send
 
 
 class TestSession:
@@ -220,3 +227,42 @@ class TestSession:
             message = page.upload("made-up.png", png_bytes(np.zeros((40, 40, 3)), pnginfo=info))
             assert message["event"] == "picture", message
             assert message.get("origin") in (None, "sky")  # what a recipe names when it names none, where there is one
+
+    def test_a_dream_ends_when_its_time_is_over(self, visitor):
+        page = visitor(Limits(seconds=1))
+        began = time.monotonic()
+        message, buffers = page.dream(iter_n=50, octave_n=8, max_size=480, octave_scale=1.1)
+        assert time.monotonic() - began < 30
+        assert (message["how"], len(buffers)) == ("stopped", 1), message
+        assert message["text"] == "A dream may take 1 s here."
+        assert Recipe.from_image(io.BytesIO(page.download()[1])).kind == "stopped dream"
+
+    def test_a_worker_that_does_not_stop_is_ended_and_the_dream_kept(self, visitor, monkeypatch):
+        monkeypatch.setattr(progress, "_STOP_TIMEOUT_S", 0)
+        monkeypatch.setattr(Worker, "send", lambda self, what: None if what == STOP else send(self, what))
+        page = visitor()
+        page.ask("dream", form={**FORM, "iter_n": 50, "max_size": 480})
+        page.wait("step")
+        message, buffers = page.do("stop", until=("ended",))
+        assert (message["how"], len(buffers)) == ("died", 1), message
+        assert message["text"].startswith("The dream did not stop by itself. The next dream starts a new one.")
+        assert not page.session._worker.alive()
+
+    def test_one_download_at_a_time(self, visitor, monkeypatch):
+        page = visitor()
+        page.dream()
+        go = threading.Event()
+        monkeypatch.setattr(progress.Result, "file", lambda self, suffix: go.wait(30) and b"file")
+        page.ask("download", kind="png")
+        assert page.do("download", kind="png", until=("refused",))[0]["text"].startswith("one download at a time")
+        since = len(page.said)
+        go.set()
+        page.wait("download", since=since)
+        assert page.download() == ("sky-dream.png", b"file") or page.download() == ("clouds-dream.png", b"file")
+
+    def test_a_page_that_is_left_keeps_nothing(self, visitor, photo):
+        page = visitor()
+        page.do("upload", photo[:10], name="a.png", size=len(photo), first=True, until=("more",), **{"for": "guide"})
+        page.ask("leave")
+        assert not page.session._uploads
+        assert page.do("dream", form=FORM, until=("refused", "ended"))[0]["event"] == "refused"

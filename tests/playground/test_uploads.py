@@ -4,12 +4,12 @@ import io
 
 import numpy as np
 import pytest
-from helpers import png_bytes
+from helpers import png_bytes, write_png_header
 from PIL import Image
 
 from deepdream.data import bundled
 from deepdream.errors import ImageError
-from deepdream.io.arrays import to_uint8
+from deepdream.io.arrays import fit, image_sha256, to_uint8
 from deepdream.playground import uploads
 from deepdream.playground.uploads import Limits, Picture
 
@@ -50,12 +50,32 @@ class TestUploads:
         with pytest.raises(ImageError, match=r"half\.png"):
             picture.read()
 
+    def test_what_does_not_fit_into_memory_is_refused_by_its_header(self, tmp_path, little_memory):
+        picture = uploads.uploaded("a.png", write_png_header(tmp_path / "a.png", 3000, 2000).read_bytes(), LIMITS)
+        for read in (picture.read, picture.open, lambda: picture.open(64)):
+            with pytest.raises(ImageError, match=r"a\.png has 3000×2000 pixels and needs about"):
+                read()
+
+    def test_a_smaller_version_is_that_of_the_whole(self, photo):
+        picture = uploads.uploaded("holiday.png", photo, LIMITS)
+        whole = picture.read()
+        source = picture.open(20)
+        assert (source.shape, source.sha256) == (whole.shape, image_sha256(whole))
+        np.testing.assert_array_equal(source.fit(20), fit(whole, 20))
+        assert Picture("cat").open(20).fit(20).shape == (13, 20, 3)
+
     def test_too_many_bytes(self):
         with pytest.raises(ImageError, match=r"a\.png has 33\.0 MB; a file may have up to 32 MB here"):
             uploads.check_size("a.png", 33_000_000, LIMITS)
-        for size in (0, -1, "7", None, 1e3):
-            with pytest.raises(ImageError):
-                uploads.check_size("a.png", size, LIMITS)
+
+    @pytest.mark.parametrize("size", [True, False, -1, "7", None, 1e3, [1]])
+    def test_sizes_that_are_none(self, size):
+        with pytest.raises(ImageError, match=r"^a\.png has no size; a file may have up to 32 MB here$"):
+            uploads.check_size("a.png", size, LIMITS)
+
+    def test_an_empty_file(self):
+        with pytest.raises(ImageError, match=r"a\.png is empty"):
+            uploads.check_size("a.png", 0, LIMITS)
 
     @pytest.mark.parametrize(
         "given, clean",
