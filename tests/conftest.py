@@ -22,7 +22,7 @@ from helpers import (
 )
 
 import deepdream as dd
-from deepdream import cli
+from deepdream import cli, memory
 from deepdream.data import cache, clouds
 from deepdream.io.arrays import resize
 from deepdream.zoo import registry, weights
@@ -164,6 +164,12 @@ def sky():
 def scene():
     """An image to look around in, and one that moves before it: float32. See `helpers.view`."""
     return clouds.clouds(240, 320), resize(dd.picture("cat"), 40, 48).clip(0, 255)
+
+
+@pytest.fixture
+def little_memory(monkeypatch):
+    """As if 4 MiB of memory were free."""
+    monkeypatch.setattr(memory, "free_bytes", lambda: 4 * 2**20)
 
 
 # Where files are looked for and kept

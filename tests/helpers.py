@@ -6,15 +6,18 @@ An image is float32 (H, W, 3), RGB, 0..255, as everywhere; *planes* are an image
 
 import contextlib
 import hashlib
+import heapq
 import http.server
 import io
 import json
 import os
 import socket
+import struct
 import subprocess
 import sys
 import tarfile
 import threading
+import zlib
 from fractions import Fraction
 from pathlib import Path
 
@@ -192,7 +195,7 @@ SMALL_DREAM = ["--max-size", "120", "--iters", "1", "--octaves", "1"]
 # Imports the library once, then forks for each command.
 _FORKS = """
 import json, os, sys, tempfile
-from deepdream.cli import main
+from deepdream.cli import commands, main
 for arguments in json.load(sys.stdin):
     files = [tempfile.TemporaryFile() for _ in range(2)]
     child = os.fork()
@@ -247,7 +250,7 @@ def assert_refused(done, *says):
     assert done.stdout == ""
     assert done.stderr.count("\n") == len(done.stderr.splitlines()) == 1, done.stderr
     assert done.stderr.startswith("deepdream: ")
-    assert len(done.stderr) <= 1001
+    assert len(done.stderr) <= 301  # with the end of the line
     for text in says:
         assert text in done.stderr
 
@@ -405,6 +408,96 @@ FORM = {
 }
 
 
+# Images as files
+
+
+def gamma_profile(gamma, grey=False):
+    """An ICC profile of sRGB's primaries (or of grey) with a pure power as its curve, written from the ICC's text."""
+
+    def s15(value):
+        return struct.pack(">i", round(value * 65536))
+
+    curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, round(gamma * 256)) + b"\0\0"
+    tags = {
+        b"desc": b"desc\0\0\0\0" + struct.pack(">I", 5) + b"test\0" + bytes(78),
+        b"wtpt": b"XYZ \0\0\0\0" + s15(0.9642) + s15(1) + s15(0.8249),
+    }
+    if grey:
+        tags[b"kTRC"] = curve
+    else:
+        for tag, xyz in (
+            (b"r", (0.4361, 0.2225, 0.0139)),
+            (b"g", (0.3851, 0.7169, 0.0971)),
+            (b"b", (0.1431, 0.0606, 0.7141)),
+        ):
+            tags[tag + b"XYZ"] = b"XYZ \0\0\0\0" + b"".join(map(s15, xyz))
+            tags[tag + b"TRC"] = curve
+    table, content, at = struct.pack(">I", len(tags)), b"", 128 + 4 + 12 * len(tags)
+    for tag, value in tags.items():
+        value += bytes(-len(value) % 4)
+        table += tag + struct.pack(">II", at + len(content), len(value))
+        content += value
+    header = (
+        struct.pack(
+            ">I4sI4s4s4s", at + len(content), b"\0\0\0\0", 0x02100000, b"mntr", b"GRAY" if grey else b"RGB ", b"XYZ "
+        )
+        + bytes(12)
+        + b"acsp"
+        + bytes(28)
+    )
+    header += s15(0.9642) + s15(1) + s15(0.8249)
+    return header.ljust(128, b"\0") + table + content
+
+
+def png_file(width, height, depth, colour, rows):
+    """A PNG written by hand, for the kinds that Pillow does not write; `rows` are its bytes, row by row."""
+
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
+        + chunk(b"IDAT", zlib.compress(b"".join(b"\0" + row for row in rows)))
+        + chunk(b"IEND", b"")
+    )
+
+
+def write_black_png(path, side):
+    """A black image of one bit a pixel, a few kilobytes for any size."""
+    path.write_bytes(png_file(side, side, 1, 0, [bytes(-(-side // 8))] * side))
+    return path
+
+
+def resized_whole(img, height, width):
+    """An image in another size, (height, width, 3), by Pillow's bicubic filter, a channel at a time."""
+    planes = [Image.fromarray(np.ascontiguousarray(img[:, :, channel])) for channel in range(3)]
+    resized = [np.asarray(plane.resize((width, height), Image.Resampling.BICUBIC)) for plane in planes]
+    return np.stack(resized, axis=-1)
+
+
+def peak_bytes(before, code):
+    """How much memory a new process takes at most beyond what it has after the lines `before`, while it runs `code`."""
+    measure = """
+def peak():
+    return next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmHWM"))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", f"{measure}\n{before}\nstart = peak()\n{code}\nprint(peak() - start)"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=command_environment(),
+    )
+    return int(done.stdout.splitlines()[-1])
+
+
+def write_png_header(path, width, height):
+    """A PNG whose header promises this size and whose pixels are missing: decoding it would find it damaged."""
+    path.write_bytes(png_file(width, height, 8, 2, [b"\0\0\0"]))
+    return path
+
+
 # Videos
 
 
@@ -468,3 +561,93 @@ def probe(path):
     with av.open(str(path)) as container:
         sound = [bytes(packet) for packet in container.demux(audio=0) if packet.size] if len(tracks) > 1 else []
     return [frame.time for frame in frames], [frame.to_ndarray(format="rgb24") for frame in frames], tracks, sound
+
+
+def write_recording(
+    path,
+    codec="libvpx",
+    sound="libopus",
+    seconds=2.0,
+    rate=15,
+    sound_rate=48000,
+    sound_seconds=None,
+    gap=0.0,
+    begins=(0.0, 0.0),
+    size=(96, 64),
+    options=None,
+    **settings,
+):
+    """A video file that flashes and beeps for a tenth of each second, picture and sound interleaved as a recorder does.
+
+    `gap` seconds of sound are missing after the first; `begins` tells when picture and sound begin; `settings` are
+    the encoder's, `options` the container's.
+    """
+    import av
+
+    with av.open(str(path), "w", options=options or {}) as container:
+        picture = container.add_stream(codec, rate=rate, options={key: str(value) for key, value in settings.items()})
+        picture.width, picture.height = size
+        picture.pix_fmt = "yuv420p"
+        tone = None
+        if sound:
+            tone = container.add_stream(sound, rate=sound_rate, options={"strict": "experimental"})
+            tone.layout = "stereo"
+
+        def frames():
+            for index in range(round(seconds * rate)):
+                image = np.full((size[1], size[0], 3), 250 if index / rate % 1 < 0.1 else 40, np.uint8)
+                frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+                frame.pts, frame.time_base = index + round(begins[0] * rate), Fraction(1, rate)
+                yield picture, frame
+
+        def samples():
+            total = round((seconds if sound_seconds is None else sound_seconds) * sound_rate) if sound else 0
+            for first in range(0, total, 1024):
+                times = np.arange(first, min(first + 1024, total)) / sound_rate
+                wave = np.where(times % 1 < 0.1, 0.5, 0.02) * np.sin(times * 2 * np.pi * 880)
+                chunk = av.AudioFrame.from_ndarray(np.float32([wave, wave]), format="fltp", layout="stereo")
+                late = begins[1] + (gap if times[0] >= 1 else 0)
+                chunk.sample_rate, chunk.pts, chunk.time_base = (
+                    sound_rate,
+                    first + round(late * sound_rate),
+                    Fraction(1, sound_rate),
+                )
+                yield tone, chunk
+
+        for stream, frame in heapq.merge(frames(), samples(), key=lambda each: each[1].pts * each[1].time_base):
+            container.mux(stream.encode(frame))
+        for stream in filter(None, (picture, tone)):
+            container.mux(stream.encode(None))
+    return path
+
+
+def glue(path, *parts):
+    """A file of the bytes of others, one after the other."""
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    return path
+
+
+def flashes_and_beeps(path):
+    """When the flashes and the beeps of recordings begin, in seconds, and when picture and sound end."""
+    import av
+
+    with av.open(str(path)) as container:
+        frames = [(frame.time, frame.to_ndarray(format="gray").mean() > 150) for frame in container.decode(video=0)]
+        has_sound = bool(container.streams.audio)
+    ends = [2 * frames[-1][0] - frames[-2][0]]
+    flashes = [time for (time, on), (_, before) in zip(frames, [(0, False), *frames]) if on and not before]
+    beeps, loud_until = [], -1.0
+    if has_sound:
+        with av.open(str(path)) as container:
+            for frame in container.decode(audio=0):
+                wave = np.abs(frame.to_ndarray().astype(float))
+                wave = wave / 32768 if "s16" in frame.format.name else wave
+                wave = wave[0] if frame.format.is_planar else wave[0, :: frame.layout.nb_channels]
+                for position in np.flatnonzero(wave > 0.2):
+                    time = frame.time + position / frame.sample_rate
+                    if time > loud_until + 0.05:
+                        beeps.append(time)
+                    loud_until = time
+                end = frame.time + frame.samples / frame.sample_rate
+            ends.append(end)
+    return flashes, beeps, ends

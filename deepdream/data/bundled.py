@@ -16,8 +16,10 @@ import skimage.data
 
 from .._types import Image
 from ..errors import DreamError, ImageError
+from ..io.arrays import blocks
 from ..io.files import check_path, remove_leftovers
-from ..io.image import read_image
+from ..io.image import check_max_size, open_image
+from ..io.source import ArraySource, ImageSource, check_memory, full_bytes
 from ..validation import parse_int, short_repr
 from .cache import cache_folder, is_intact, make_folder, user_folders
 from .clouds import clouds
@@ -46,37 +48,59 @@ RELEASE_FILES = {
 }
 
 
-def picture(name: str | os.PathLike[str]) -> Image:
+def picture(name: str | os.PathLike[str], max_size: int | None = None) -> Image:
     """An image by name.
 
     Args:
         name: a bundled one, "sky", "clouds", "cat", "face", "coffee" or "rocket"; "flowers", the guide of the 2015
             release, which is fetched; "noise:WxH", grey noise of that size; else the path of a file.
+        max_size: the longer side in pixels to which a larger image is scaled down; `None`: it is not scaled.
 
     Returns:
         float32 (H, W, 3), RGB, 0..255.
 
     Raises:
-        ImageError: the file cannot be read or fetched, or the size of the noise is out of its range.
-        ParameterError: `name` is neither a name nor a path.
+        ImageError: the file cannot be read or fetched, the size of the noise is out of its range, or the image needs
+            more memory than is free.
+        ParameterError: `name` is neither a name nor a path, or `max_size` is not a whole number from 1.
 
     Example:
         >>> dd.picture("cat").shape, dd.picture("noise:64x48").shape
         ((300, 451, 3), (48, 64, 3))
+        >>> dd.picture("cat", max_size=100).shape
+        (67, 100, 3)
+    """
+    return open_picture(name, max_size).fit(max_size)
+
+
+def open_picture(name: str | os.PathLike[str], max_size: int | None = None) -> ImageSource:
+    """An image by name, as `picture`, of which a file's is not a float32 array yet.
+
+    Args:
+        name: see `picture`.
+        max_size: of the version that will be asked for, which must fit into memory as well; `None`: the whole.
+
+    Returns:
+        The image in full size.
+
+    Raises:
+        ImageError: as in `picture`.
+        ParameterError: as in `picture`.
     """
     check_path("name", name, "a name or a path")
+    check_max_size(max_size)
     name = os.fspath(name)
     if name.startswith("noise:"):
-        return _parse_noise(name)
+        return ArraySource(noise(*noise_size(name)))
     if name in _FROM_SKIMAGE:
-        return np.float32(getattr(skimage.data, _FROM_SKIMAGE[name][0])())
+        return ArraySource(getattr(skimage.data, _FROM_SKIMAGE[name][0])())
     if name == "sky":
-        return sky()
+        return _open_sky(max_size)
     if name == "flowers":
-        return read_image(release_file("flowers.jpg"))
+        return open_image(release_file("flowers.jpg"), max_size)
     if name == "clouds":
-        return clouds()
-    return read_image(name)
+        return ArraySource(clouds())
+    return open_image(name, max_size)
 
 
 def noise(height: int, width: int, seed: int = 0) -> Image:
@@ -89,12 +113,24 @@ def noise(height: int, width: int, seed: int = 0) -> Image:
 
     Returns:
         float32 (height, width, 3).
+
+    Raises:
+        ImageError: it needs more memory than is free.
     """
-    return np.float32(np.random.RandomState(seed).uniform(size=(height, width, 3)) + 100)
+    check_memory("the noise", height, width, full_bytes(height, width))
+    random = np.random.RandomState(seed)
+    image = np.empty((height, width, 3), np.float32)
+    for rows in blocks(height, width):
+        image[rows] = random.uniform(size=image[rows].shape) + 100
+    return image
 
 
-def _parse_noise(name: str) -> Image:
-    """The noise that a name such as noise:640x480 stands for."""
+def noise_size(name: str) -> tuple[int, int]:
+    """(height, width) of the noise that a name such as noise:640x480 stands for.
+
+    Raises:
+        ImageError: the name is none, or the size is out of its range.
+    """
     match = re.fullmatch(r"noise:(\d+)[xX×](\d+)", name)
     width, height = [parse_int(digits) or 0 for digits in match.groups()] if match else [0, 0]
     if not 1 <= min(width, height) <= max(width, height) <= MAX_NOISE_SIDE:
@@ -102,16 +138,16 @@ def _parse_noise(name: str) -> Image:
             f"{short_repr(name)}: write noise as noise:WIDTHxHEIGHT, such as noise:640x480, at most {MAX_NOISE_SIDE} "
             "a side"
         )
-    return noise(height, width)
+    return height, width
 
 
-def sky() -> Image:
+def _open_sky(max_size: int | None) -> ImageSource:
     """The sky of the 2015 release if it is on this machine or can be fetched, else generated clouds."""
     try:
-        return read_image(release_file("sky1024px.jpg"))
+        return open_image(release_file("sky1024px.jpg"), max_size)
     except DreamError as error:
         log.info("could not get Google's sky of 2015 (%s): using generated clouds", error)
-        return clouds()
+        return ArraySource(clouds())
 
 
 def release_file(name: str) -> Path:

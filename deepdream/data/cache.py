@@ -27,7 +27,11 @@ def cache_folder() -> Path:
 
     Raises:
         WeightsError: there is no home folder, as for a user that the system does not know.
+        DreamError: XDG_CACHE_HOME is not an absolute path.
     """
+    named = os.environ.get("XDG_CACHE_HOME", "")
+    if named.strip() and not os.path.isabs(named):
+        raise DreamError(f"XDG_CACHE_HOME is {named!r}, which is not an absolute path; write it from /, or unset it")
     try:
         return Path(pooch.os_cache("deepdream"))
     except RuntimeError:

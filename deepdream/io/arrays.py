@@ -7,14 +7,22 @@ and rounds them.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
+import PIL
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image as Pillow
 
 from .._types import Image
 from ..errors import ImageError, ParameterError
+from ..memory import describe_shortage
 from ..validation import check_count
+
+# What is done to an image is done to blocks of about as many pixels, so that what it takes besides stays small.
+BLOCK_PIXELS = 2**18
+BLOCK_BYTES = 60  # for each pixel of a block that is converted and resized
+_PILLOW_MAJOR = int(PIL.__version__.split(".")[0])
 
 
 def check_image(img: ArrayLike) -> Image:
@@ -41,24 +49,48 @@ def check_image(img: ArrayLike) -> Image:
         raise ImageError(f"an image must have the shape (H, W, 3), RGB; got {image.shape}")
     if 0 in image.shape:
         raise ImageError(f"the image has no pixels: its shape is {image.shape}")
-    if not np.isfinite(image).all():
+    height, width = image.shape[:2]
+    if not all(np.isfinite(image[rows]).all() for rows in blocks(height, width)):
         bad = int(np.count_nonzero(~np.isfinite(image)))
         raise ImageError(f"the image has {bad} values that are NaN or infinite; replace them, as numpy.nan_to_num does")
     return image
 
 
+def blocks(length: int, across: int) -> Iterator[slice]:
+    """The rows of an image, or its columns, as slices of at most `BLOCK_PIXELS`, but not less than one of them.
+
+    Args:
+        length: the number of rows.
+        across: the pixels of each.
+    """
+    count = max(1, BLOCK_PIXELS // max(1, across))
+    return (slice(start, min(start + count, length)) for start in range(0, length, count))
+
+
 def to_uint8(img: NDArray[np.generic]) -> NDArray[np.uint8]:
     """An image as a file holds it: uint8 of the same shape, clipped to 0..255 and rounded."""
-    return np.rint(np.clip(img, 0, 255)).astype(np.uint8)
+    result = np.empty(img.shape, np.uint8)
+    for rows in blocks(len(img), img[0].size // 3 if len(img) else 1):
+        result[rows] = np.rint(np.clip(img[rows], 0, 255))
+    return result
 
 
 def fit(img: Image, max_size: int | None) -> Image:
     """An image scaled down so that its longer side has at most `max_size` pixels; `None` leaves it as it is."""
     height, width = img.shape[:2]
-    if max_size is None or max(height, width) <= max_size:
+    size = fitted_size(height, width, max_size)
+    if size == (height, width):
         return img
+    smaller = resize(img, *size)
+    return smaller.clip(0, 255, out=smaller)
+
+
+def fitted_size(height: int, width: int, max_size: int | None) -> tuple[int, int]:
+    """(height, width) of an image after `fit`."""
+    if max_size is None or max(height, width) <= max_size:
+        return height, width
     factor = max_size / max(height, width)
-    return resize(img, max(1, round(height * factor)), max(1, round(width * factor))).clip(0, 255)
+    return max(1, round(height * factor)), max(1, round(width * factor))
 
 
 def resize(img: Image, height: int, width: int) -> Image:
@@ -85,17 +117,82 @@ def resize(img: Image, height: int, width: int) -> Image:
     img = check_image(img)
     check_count("height", height, 1, "the height in pixels")
     check_count("width", width, 1, "the width in pixels")
+    shortage = describe_shortage(resizing_bytes(img.shape[:2], (height, width)))
+    if shortage is not None:
+        raise ParameterError(f"{width}×{height} pixels need {shortage}; choose a smaller size")
     try:
-        channels = [
-            Pillow.fromarray(np.ascontiguousarray(img[:, :, c])).resize((width, height), Pillow.Resampling.BICUBIC)
-            for c in range(3)
-        ]
-        return np.stack([np.asarray(channel) for channel in channels], axis=-1)
-    except (MemoryError, OverflowError):
+        return resize_blocks(lambda rows, columns: img[rows, columns], img.shape[:2], (height, width))
+    except (MemoryError, OverflowError, ValueError):  # NumPy refuses what no machine could hold with the last of these
         raise ParameterError(f"{width}×{height} pixels do not fit into memory; choose a smaller size") from None
+
+
+def resize_blocks(block: Callable[[slice, slice], Image], size: tuple[int, int], new_size: tuple[int, int]) -> Image:
+    """As `resize`, of an image that is made block by block and need not be in memory.
+
+    Pillow's filter takes two passes, one along the rows and one along the columns, each value of which depends on its
+    row or column alone. So the first pass is made block by block, and the values are those of the whole to the bit.
+
+    Args:
+        block: a function that returns these rows and columns of the image, float32 (h, w, 3).
+        size: (height, width) of the image.
+        new_size: the same of the result.
+
+    Returns:
+        float32 (*new_size, 3).
+    """
+    (height, width), (new_height, new_width) = size, new_size
+    if _is_resized_vertically_first(size, new_size):
+        between = np.empty((3, new_height, width), np.float32)
+        for columns in blocks(width, height):
+            _resize_planes(block(slice(None), columns), between[:, :, columns])
+    else:
+        between = np.empty((3, height, new_width), np.float32)
+        for rows in blocks(height, width):
+            _resize_planes(block(rows, slice(None)), between[:, rows])
+    result = np.empty((new_height, new_width, 3), np.float32)
+    _resize_planes(between.transpose(1, 2, 0), result.transpose(2, 0, 1))
+    return result
+
+
+def resizing_bytes(size: tuple[int, int], new_size: tuple[int, int]) -> int:
+    """What `resize_blocks` takes, its result included; the arguments are the same."""
+    (height, width), (new_height, new_width) = size, new_size
+    vertically_first = _is_resized_vertically_first(size, new_size)
+    between = new_height * width if vertically_first else height * new_width
+    block = max(BLOCK_PIXELS, height if vertically_first else width)
+    # In the second pass Pillow has a copy of a plane, and makes two of the result's. A block has copies on its way.
+    return 16 * between + 20 * new_height * new_width + BLOCK_BYTES * min(block, height * width)
+
+
+def _is_resized_vertically_first(size: tuple[int, int], new_size: tuple[int, int]) -> bool:
+    """Whether Pillow's own `resize` makes the pass along the columns first.
+
+    It does so from Pillow 13 on where the height shrinks by more than twice the pixels that the width does. The order
+    shows in the last bits.
+    """
+    (height, width), (new_height, new_width) = size, new_size
+    loss = height - new_height
+    return _PILLOW_MAJOR >= 13 and loss > 0 and loss > 2 * (width - new_width)
+
+
+def _resize_planes(img: Image, planes: NDArray[np.float32]) -> None:
+    """Resize an image, (H, W, 3), with Pillow, into planes, (3, h, w)."""
+    height, width = planes.shape[1:]
+    for channel, plane in enumerate(planes):
+        whole = Pillow.fromarray(np.ascontiguousarray(img[:, :, channel]))
+        plane[:] = np.asarray(whole.resize((width, height), Pillow.Resampling.BICUBIC))
 
 
 def image_sha256(img: ArrayLike) -> str:
     """The sha256 of an image's size and pixels, hexadecimal: the same for every kind of file that holds them."""
-    pixels = np.ascontiguousarray(check_image(img), "<f4")
-    return hashlib.sha256(f"{pixels.shape[1]}x{pixels.shape[0]}:".encode() + pixels.tobytes()).hexdigest()
+    image = check_image(img)
+    height, width = image.shape[:2]
+    return sha256_of_rows((image[rows] for rows in blocks(height, width)), height, width)
+
+
+def sha256_of_rows(strips: Iterable[Image], height: int, width: int) -> str:
+    """As `image_sha256`, of an image that comes in strips, float32 (h, width, 3), from top to bottom."""
+    digest = hashlib.sha256(f"{width}x{height}:".encode())
+    for strip in strips:
+        digest.update(np.ascontiguousarray(strip, "<f4").tobytes())
+    return digest.hexdigest()

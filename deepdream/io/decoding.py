@@ -1,19 +1,25 @@
 """An opened Pillow image -> RGB values, as a viewer shows them.
 
-What goes in is a `PIL.Image.Image` of any mode; what comes out is float32 (H, W, 3), red, green, blue, 0..255.
+What goes in is a `PIL.Image.Image` of any mode; what comes out is a `DecodedImage`, whose values are float32 (H, W, 3),
+red, green, blue, 0..255.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
-from PIL import ImageCms
+from PIL import ImageCms, UnidentifiedImageError
 
 from .._types import Image
+from ..errors import DreamError, ImageError
+from .arrays import blocks
+from .source import ImageSource, check_memory, fitting_bytes
 
 log = logging.getLogger(__name__)
 
@@ -29,25 +35,125 @@ _UPRIGHT = {
     8: Pillow.Transpose.ROTATE_90,
 }
 _SIXTEEN_BIT_MODES = {"I;16", "I;16L", "I;16B", "I;16N"}
+_ALPHA_MODES = {"RGBA", "LA", "PA", "La", "RGBa"}
+_BYTES_OF_MODES = {"1": 1, "L": 1, "P": 1, **dict.fromkeys(_SIXTEEN_BIT_MODES, 2)}  # per pixel in Pillow; others: 4
+_PLAIN_FORMATS = {"BMP", "GIF", "PNG", "PPM", "TGA"}  # are decoded row by row
+_DECODERS_THAT_STAY = {"AVIF", "WEBP"}  # with buffers of their own, as long as the opened image is there
 
 
-def decode(opened: Pillow.Image) -> Image:
-    """Decode an opened image: upright, on white, in sRGB.
+class DecodedImage(ImageSource):
+    """A decoded image: upright, on white, in sRGB.
 
     Args:
         opened: of any mode. Of an animation the current frame is decoded.
-
-    Returns:
-        float32 (H, W, 3).
+        name: for messages.
+        max_size: of the version that will be asked for, as in `fit`; `None`: the whole.
 
     Raises:
+        ImageError: there is not enough memory for it and for that version, as far as the header tells.
         Exception: whatever Pillow raises for damaged files, or `ValueError` for values that are not numbers.
     """
-    opened.load()
-    return _to_rgb(_upright(opened))
+
+    def __init__(self, opened: Pillow.Image, name: str, max_size: int | None) -> None:
+        self.name = name
+        height, width = opened.height, opened.width
+        other_fix = ", or take a smaller version (max_size)" if max_size is None else ""
+        check_decoding_memory(opened, name, fitting_bytes(height, width, max_size), other_fix)
+        # A JPEG could be decoded at an eighth of its size (Pillow's `draft`), but to other values than the whole one's.
+        opened.load()
+        if opened.format in _DECODERS_THAT_STAY:
+            opened = opened.copy()
+        self._decoded = _upright(opened, name)
+        self.shape = (self._decoded.height, self._decoded.width, 3)
+        self._grey_factor = _grey_factor(self._decoded)
+        self._to_srgb = _srgb_transform(self._decoded)
+        self.block(slice(0, 1), slice(0, 1))  # raises where Pillow does not know how to convert the mode
+
+    def block(self, rows: slice, columns: slice) -> Image:
+        """These rows and columns, float32 (h, w, 3)."""
+        top, bottom, _ = rows.indices(self.shape[0])
+        left, right, _ = columns.indices(self.shape[1])
+        with image_errors(self.name):
+            return self._to_rgb(self._decoded.crop((left, top, right, bottom)))
+
+    def _to_rgb(self, decoded: Pillow.Image) -> Image:
+        """A part of the decoded image as float32 (H, W, 3)."""
+        if decoded.mode in _SIXTEEN_BIT_MODES:
+            return _from_grey(np.asarray(decoded).astype(np.float32) / np.float32(257))
+        if decoded.mode == "I":
+            return _from_grey((np.asarray(decoded).astype(np.float64) * self._grey_factor).astype(np.float32))
+        if decoded.mode == "F":
+            return _from_grey(np.asarray(decoded).astype(np.float32) * self._grey_factor)
+        alpha: Image | None = None
+        mode = _opaque_mode(decoded)
+        if _has_alpha(decoded):
+            decoded = decoded.convert("RGBA")
+            alpha = np.asarray(decoded.getchannel("A")).astype(np.float32)[:, :, None] / np.float32(255)
+        decoded = decoded.convert(mode)
+        if self._to_srgb is not None:
+            decoded = self._to_srgb.apply(decoded)
+        rgb = np.asarray(decoded.convert("RGB")).astype(np.float32)
+        return rgb if alpha is None else rgb * alpha + 255 * (1 - alpha)
 
 
-def _upright(decoded: Pillow.Image) -> Pillow.Image:
+@contextlib.contextmanager
+def image_errors(name: str) -> Iterator[None]:
+    """A context in which whatever Pillow raises becomes an `ImageError` about the image of this name."""
+    try:
+        yield
+    except DreamError:
+        raise
+    except FileNotFoundError:
+        raise ImageError(f"{name}: no such file") from None
+    except IsADirectoryError:
+        raise ImageError(f"{name} is a folder, not an image") from None
+    except PermissionError:
+        raise ImageError(f"{name} cannot be read: permission denied") from None
+    except UnidentifiedImageError:
+        raise ImageError(f"{name} is not an image that can be read; use a PNG, JPEG, TIFF, WebP, GIF or BMP") from None
+    except Pillow.DecompressionBombError:
+        limit = 2 * (Pillow.MAX_IMAGE_PIXELS or 0) // 1_000_000
+        raise ImageError(f"{name} has more than {limit} megapixels; scale it down first") from None
+    except MemoryError:
+        raise ImageError(f"{name} does not fit into memory; scale it down first") from None
+    except Exception as error:  # Pillow's decoders raise anything that the damage leads to
+        if getattr(error, "errno", None) or "null byte" in str(error):  # the system refused; no decoder was asked
+            raise ImageError(f"{name} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        raise ImageError(f"{name} is damaged or cut short ({error}); export it again as PNG or JPEG") from None
+
+
+def check_decoding_memory(opened: Pillow.Image, name: str, then: int = 0, other_fix: str = "") -> None:
+    """Raise `ImageError` unless an opened image, of which only the header was read, can be decoded and used.
+
+    Args:
+        opened: the image.
+        name: for the message.
+        then: what its use takes once it is decoded, in bytes.
+        other_fix: see `check_memory`.
+    """
+    width, height = opened.size
+    needed = _decoded_bytes(opened) + max(_decoder_bytes(opened) * width * height, then)
+    check_memory(name, height, width, needed, other_fix)
+
+
+def _decoded_bytes(image: Pillow.Image) -> int:
+    """What Pillow's image takes when it is decoded."""
+    return _BYTES_OF_MODES.get(image.mode, 4) * image.width * image.height
+
+
+def _decoder_bytes(opened: Pillow.Image) -> int:
+    """What the decoder of an opened image takes besides while it decodes, for each pixel. Measured."""
+    bands = len(opened.getbands())
+    if opened.format in ("JPEG", "MPO"):  # a progressive one's coefficients
+        return 2 * bands if opened.info.get("progressive") else 0
+    if opened.format == "JPEG2000":
+        return 6 * bands
+    if opened.format in _DECODERS_THAT_STAY:
+        return 12
+    return 0 if opened.format in _PLAIN_FORMATS else 4  # in a TIFF all may be one strip
+
+
+def _upright(decoded: Pillow.Image, name: str) -> Pillow.Image:
     """The image turned as its EXIF data says.
 
     `ImageOps.exif_transpose` does this too, but writes the EXIF data anew and fails if any other entry is damaged.
@@ -57,31 +163,37 @@ def _upright(decoded: Pillow.Image) -> Pillow.Image:
     except Exception as error:  # Pillow's reader raises anything that the damage leads to
         log.warning("the image's EXIF data cannot be read (%s): it is taken as it is stored", error)
         return decoded
-    return decoded.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else decoded
+    if orientation not in _UPRIGHT:
+        return decoded
+    check_memory(name, decoded.height, decoded.width, _decoded_bytes(decoded))
+    return decoded.transpose(_UPRIGHT[orientation])
 
 
-def _to_rgb(decoded: Pillow.Image) -> Image:
-    """A decoded image of any mode as float32 (H, W, 3)."""
-    if decoded.mode in _SIXTEEN_BIT_MODES:
-        return _from_grey(np.asarray(decoded).astype(np.float32) / np.float32(257))
+def _has_alpha(decoded: Pillow.Image) -> bool:
+    return decoded.mode in _ALPHA_MODES or "transparency" in decoded.info
+
+
+def _opaque_mode(decoded: Pillow.Image) -> str:
+    """The mode of an image's colours, without its transparency and its palette."""
+    if _has_alpha(decoded):
+        return "L" if decoded.mode[0] == "L" else "RGB"
+    return "RGB" if decoded.mode == "P" else decoded.mode
+
+
+def _grey_factor(decoded: Pillow.Image) -> np.float32 | float:
+    """What the values of an image of 32 bits are multiplied by; it depends on the largest of them."""
+    if decoded.mode not in ("I", "F"):
+        return 1
+    width, height = decoded.size
+    parts = (np.asarray(decoded.crop((0, rows.start, width, rows.stop))) for rows in blocks(height, width))
     if decoded.mode == "I":  # older Pillow's mode for 16-bit grey PNGs; or a genuine 32-bit image
-        integers = np.asarray(decoded).astype(np.float64)
-        largest = 65535 if integers.max() <= 65535 else 2**31 - 1
-        return _from_grey((integers * (255 / largest)).astype(np.float32))
-    if decoded.mode == "F":
-        grey = np.asarray(decoded).astype(np.float32)
-        if not np.isfinite(grey).all():
+        return 255 / (65535 if max(part.max() for part in parts) <= 65535 else 2**31 - 1)
+    top = np.float32(-np.inf)
+    for part in parts:
+        if not np.isfinite(part).all():
             raise ValueError("it has pixels that are not numbers")
-        top = grey.max()
-        return _from_grey(grey * (255 if top <= 1 else 1 if top <= 255 else 255 / top))
-    alpha: Image | None = None
-    if decoded.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in decoded.info:
-        is_grey = decoded.mode[0] == "L"
-        decoded = decoded.convert("RGBA")
-        alpha = np.asarray(decoded.getchannel("A")).astype(np.float32)[:, :, None] / np.float32(255)
-        decoded = decoded.convert("L" if is_grey else "RGB")
-    rgb = np.asarray(_to_srgb(decoded).convert("RGB")).astype(np.float32)
-    return rgb if alpha is None else rgb * alpha + 255 * (1 - alpha)
+        top = max(top, part.max())
+    return 255 if top <= 1 else 1 if top <= 255 else 255 / top
 
 
 def _from_grey(grey: NDArray[np.float32]) -> Image:
@@ -89,18 +201,18 @@ def _from_grey(grey: NDArray[np.float32]) -> Image:
     return np.repeat(np.clip(grey, 0, 255)[:, :, None], 3, axis=2)
 
 
-def _to_srgb(decoded: Pillow.Image) -> Pillow.Image:
-    """The image with its embedded colour profile, if any, converted to sRGB."""
-    embedded = decoded.info.get("icc_profile")
-    if decoded.mode == "P":
-        decoded = decoded.convert("RGB")
-    if not embedded or decoded.mode not in ("L", "RGB", "CMYK"):
-        return decoded
+def _srgb_transform(decoded: Pillow.Image) -> ImageCms.ImageCmsTransform | None:
+    """What converts the colours of an image to sRGB; `None` if it has no colour profile, or a useless one."""
+    embedded, mode = decoded.info.get("icc_profile"), _opaque_mode(decoded)
+    if not embedded or mode not in ("L", "RGB", "CMYK"):
+        return None
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(embedded))
         if "sRGB" in ImageCms.getProfileDescription(profile):
-            return decoded  # converting would only round the values once more
-        return ImageCms.profileToProfile(decoded, profile, ImageCms.createProfile("sRGB"), outputMode="RGB") or decoded
+            return None  # converting would only round the values once more
+        transform = ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), mode, "RGB")
+        transform.apply(Pillow.new(mode, (1, 1)))
+        return transform
     except (ImageCms.PyCMSError, OSError, TypeError, ValueError) as error:
         log.warning("the image's colour profile cannot be used (%s): its colours are taken as sRGB", error)
-        return decoded
+        return None

@@ -17,15 +17,15 @@ from typing import Any, BinaryIO, NamedTuple, Protocol
 
 from numpy.typing import ArrayLike
 from PIL import Image as Pillow
-from PIL import UnidentifiedImageError
 
 from .._types import Image
 from ..errors import ImageError, ParameterError
-from ..validation import short_repr
+from ..validation import check_count, short_repr
 from .arrays import check_image, to_uint8
-from .decoding import decode
+from .decoding import DecodedImage, check_decoding_memory, image_errors
 from .files import atomic_path, check_path, check_regular_file, why_not_a_folder
-from .metadata import embedded_text, text_options
+from .metadata import embedded_text, needs_decoding, text_options
+from .source import ImageSource
 
 
 class OutputFormat(NamedTuple):
@@ -61,7 +61,7 @@ _OUTPUT_FORMATS = {
 }
 
 
-def read_image(path: str | os.PathLike[str] | BinaryIO) -> Image:
+def read_image(path: str | os.PathLike[str] | BinaryIO, max_size: int | None = None) -> Image:
     """Read an image file.
 
     Every common kind comes in as it looks in a viewer: a camera's rotation (EXIF) is applied, transparency is laid on
@@ -70,22 +70,44 @@ def read_image(path: str | os.PathLike[str] | BinaryIO) -> Image:
 
     Args:
         path: a path, or a binary file object.
+        max_size: the longer side in pixels to which a larger image is scaled down, which takes a fraction of the memory
+            of the whole; `None`: it is not scaled.
 
     Returns:
         float32 (H, W, 3), RGB, 0..255.
 
     Raises:
-        ImageError: the file does not exist, or cannot be decoded whole.
-        ParameterError: `path` is neither a path nor a file object.
+        ImageError: the file does not exist, cannot be decoded whole, or needs more memory than is free.
+        ParameterError: `path` is neither a path nor a file object, or `max_size` is not a whole number from 1.
 
     Example:
         >>> dd.write_image("clouds.png", dd.picture("clouds"))
         >>> img = dd.read_image("clouds.png")
         >>> img.shape, img.dtype
         ((575, 1024, 3), dtype('float32'))
+        >>> dd.read_image("clouds.png", max_size=512).shape
+        (288, 512, 3)
     """
-    with _open_image(path) as opened:
-        return decode(opened)
+    return open_image(path, max_size).fit(max_size)
+
+
+def open_image(path: str | os.PathLike[str] | BinaryIO, max_size: int | None = None) -> ImageSource:
+    """Decode an image file, as `read_image` does, without making a float32 array of it yet.
+
+    Args:
+        path: a path, or a binary file object.
+        max_size: of the version that will be asked for, which must fit into memory as well; `None`: the whole.
+
+    Returns:
+        The image in full size.
+
+    Raises:
+        ImageError: as in `read_image`.
+        ParameterError: as in `read_image`.
+    """
+    check_max_size(max_size)
+    with _open_image(path) as (opened, name):
+        return DecodedImage(opened, name, max_size)
 
 
 def read_embedded_text(path: str | os.PathLike[str] | BinaryIO) -> str | None:
@@ -101,43 +123,42 @@ def read_embedded_text(path: str | os.PathLike[str] | BinaryIO) -> str | None:
         ImageError: the file does not exist, or is not an image.
         ParameterError: `path` is neither a path nor a file object.
     """
-    with _open_image(path) as opened:
+    with _open_image(path) as (opened, name):
+        if needs_decoding(opened):
+            check_decoding_memory(opened, name)
         return embedded_text(opened)
 
 
+def check_max_size(max_size: int | None) -> None:
+    """Raise `ParameterError` unless `max_size` is a number of pixels or `None`."""
+    if max_size is not None:
+        check_count("max_size", max_size, 1, "the longer side in pixels")
+
+
 @contextlib.contextmanager
-def _open_image(path: str | os.PathLike[str] | BinaryIO) -> Iterator[Pillow.Image]:
-    """Open an image with Pillow; whatever is wrong with it, here or while it is used, is an `ImageError`."""
-    if isinstance(path, (str, os.PathLike)):
-        name = os.fspath(path)
-        check_regular_file(path, math.inf, ImageError)
-    elif hasattr(path, "read"):
-        name = getattr(path, "name", "the image")
-    else:
-        raise ParameterError(f"path={short_repr(path)}: it must be a path or a binary file object")
-    try:
-        with warnings.catch_warnings():
-            # Pillow warns from 89 megapixels on and refuses twice as many; only the refusal is a limit here.
-            warnings.simplefilter("ignore")
-            with Pillow.open(path) as opened:
-                yield opened
-    except FileNotFoundError:
-        raise ImageError(f"{name}: no such file") from None
-    except IsADirectoryError:
-        raise ImageError(f"{name} is a folder, not an image") from None
-    except PermissionError:
-        raise ImageError(f"{name} cannot be read: permission denied") from None
-    except UnidentifiedImageError:
-        raise ImageError(f"{name} is not an image that can be read; use a PNG, JPEG, TIFF, WebP, GIF or BMP") from None
-    except Pillow.DecompressionBombError:
-        limit = 2 * (Pillow.MAX_IMAGE_PIXELS or 0) // 1_000_000
-        raise ImageError(f"{name} has more than {limit} megapixels; scale it down first") from None
-    except MemoryError:
-        raise ImageError(f"{name} does not fit into memory; scale it down first") from None
-    except Exception as error:  # Pillow's decoders raise anything that the damage leads to
-        if getattr(error, "errno", None) or "null byte" in str(error):  # the system refused; no decoder was asked
-            raise ImageError(f"{name} cannot be read: {getattr(error, 'strerror', None) or error}") from None
-        raise ImageError(f"{name} is damaged or cut short ({error}); export it again as PNG or JPEG") from None
+def _open_image(path: str | os.PathLike[str] | BinaryIO) -> Iterator[tuple[Pillow.Image, str]]:
+    """Open an image with Pillow; whatever is wrong with it, here or while it is used, is an `ImageError`.
+
+    Yields:
+        (image, name for messages).
+    """
+    with contextlib.ExitStack() as stack:
+        if isinstance(path, (str, os.PathLike)):
+            name = os.fspath(path)
+            check_regular_file(path, math.inf, ImageError)
+            stack.enter_context(image_errors(name))
+            # Pillow would map a file of this name into memory, and the process would die if it was cut short later.
+            file: Any = stack.enter_context(open(path, "rb"))
+        elif hasattr(path, "read"):
+            name = getattr(path, "name", "the image")
+            stack.enter_context(image_errors(name))
+            file = path
+        else:
+            raise ParameterError(f"path={short_repr(path)}: it must be a path or a binary file object")
+        # Pillow warns from 89 megapixels on and refuses twice as many; only the refusal is a limit here.
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")
+        yield stack.enter_context(Pillow.open(file)), name
 
 
 def output_format(path: str | os.PathLike[str]) -> OutputFormat:
@@ -161,6 +182,16 @@ def output_format(path: str | os.PathLike[str]) -> OutputFormat:
     return _OUTPUT_FORMATS[suffix]
 
 
+def check_output_size(path: str | os.PathLike[str], height: int, width: int) -> None:
+    """Raise `ImageError` if the format that a path's suffix stands for cannot hold an image of this size."""
+    format_name, _, max_side = output_format(path)
+    if max_side and max(height, width) > max_side:
+        raise ImageError(
+            f"{path}: {format_name} holds at most {max_side} pixels a side, the image has {max(height, width)}; "
+            "write a PNG"
+        )
+
+
 def write_image(path: str | os.PathLike[str], img: ArrayLike, recipe: SupportsJson | None = None) -> None:
     """Write an image as PNG, TIFF (lossless), JPEG or WebP (quality 95), by the path's suffix.
 
@@ -180,18 +211,13 @@ def write_image(path: str | os.PathLike[str], img: ArrayLike, recipe: SupportsJs
         >>> dd.read_image("cat.jpg").shape
         (300, 451, 3)
     """
-    format_name, options, max_side = output_format(path)
+    format_name, options, _ = output_format(path)
     if recipe is not None:
         if isinstance(recipe, type) or not callable(getattr(recipe, "to_json", None)):
             raise ParameterError(f"recipe={short_repr(recipe)}: it must be a deepdream.Recipe, or None")
         options = {**options, **text_options(format_name, recipe.to_json())}
     image = check_image(img)
-    height, width = image.shape[:2]
-    if max_side and max(height, width) > max_side:
-        raise ImageError(
-            f"{path}: {format_name} holds at most {max_side} pixels a side, the image has {max(height, width)}; "
-            "write a PNG"
-        )
+    check_output_size(path, *image.shape[:2])
     encoded = io.BytesIO()
     try:
         # In memory first: on a full disk an encoder that writes itself may print lines of its own, or stay silent.

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from .._types import Image, Planes
 from ..errors import ImageError
-from .memory import format_gib, free_bytes, gradient_bytes
+from ..memory import format_gib
+from .memory import free_bytes, gradient_bytes
 from .net import Net, preprocess
 from .shapes import kernel_stride_pad
 

@@ -1,28 +1,19 @@
-"""How much memory a dream needs, and how much there is, in bytes.
-
-Linux ends a process that takes too much instead of refusing it the memory, so a dream is measured before it begins.
-"""
+"""How much memory a dream needs, in bytes."""
 
 from __future__ import annotations
 
-import contextlib
 import math
-import os
-import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 
 from caffe.proto import caffe_pb2
 
+from .. import memory
 from .._types import Layers
 from .device import free_gpu_bytes, has_cudnn
 from .interface import NetInterface
 from .layers import weights_of
 from .shapes import Pair
-
-if sys.platform != "win32":
-    import resource
 
 # What does not grow with the image: BLAS buffers, packed weights, Python's own. Measured.
 FIXED_BYTES = 60 * 2**20
@@ -105,76 +96,13 @@ def image_bytes(height: int, width: int) -> int:
 def free_bytes(gpu: int | None = None) -> int | None:
     """How much memory this process may still take.
 
-    That is what the system has available, within the limits of the process's control groups and its own (`ulimit -v`,
-    `ulimit -d`).
-
     Args:
         gpu: the number of a GPU, to measure its memory instead.
 
     Returns:
         Bytes; `None` where the system does not tell.
     """
-    if gpu is not None:
-        return free_gpu_bytes(gpu)
-    limits = (_available_bytes(), *_cgroup_headroom(), *_rlimit_headroom())
-    return min((limit for limit in limits if limit is not None), default=None)
-
-
-def _available_bytes() -> int | None:
-    """What the system has available."""
-    with contextlib.suppress(OSError, ValueError):
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    return None
-
-
-def _cgroup_headroom() -> Iterator[int]:
-    """What the limits of this process's control groups (version 2, then 1) leave."""
-    with contextlib.suppress(OSError, ValueError):
-        for line in Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines():
-            number, controllers, path = line.split(":", 2)
-            if number == "0":
-                root, limit, used, cache = "/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"
-            elif "memory" in controllers.split(","):
-                root, limit, used, cache = (
-                    "/sys/fs/cgroup/memory",
-                    "memory.limit_in_bytes",
-                    "memory.usage_in_bytes",
-                    "total_inactive_file",
-                )
-            else:
-                continue
-            group = Path(root + os.path.normpath("/" + path))
-            # A limit may stand at any group above; in a container the path shown may not exist, and the root is ours.
-            for folder in dict.fromkeys((group, *group.parents, Path(root))):
-                if not folder.as_posix().startswith(root):
-                    continue
-                with contextlib.suppress(OSError, ValueError):
-                    limit_bytes = int((folder / limit).read_text(encoding="ascii"))
-                    used_bytes = int((folder / used).read_text(encoding="ascii"))
-                    lines = (folder / "memory.stat").read_text(encoding="ascii").splitlines()
-                    statistics = dict(entry.split() for entry in lines)
-                    # The page cache counts as used, but the system drops it when memory is needed.
-                    yield limit_bytes - used_bytes + int(statistics.get(cache, 0))
-
-
-def _rlimit_headroom() -> Iterator[int]:
-    """What the limits of this process itself leave."""
-    if sys.platform == "win32":
-        return
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        pages = Path("/proc/self/statm").read_text(encoding="ascii").split()
-        sizes = [int(count) * resource.getpagesize() for count in pages]
-        for limit, used_bytes in ((resource.RLIMIT_AS, sizes[0]), (resource.RLIMIT_DATA, sizes[5])):
-            limit_bytes = resource.getrlimit(limit)[0]
-            if limit_bytes != resource.RLIM_INFINITY:
-                yield max(0, limit_bytes - used_bytes)
-
-
-def format_gib(count: int) -> str:
-    """A number of bytes as a person reads it, as in '1.2 GiB'."""
-    return f"{count / 2**30:.1f} GiB"
+    return memory.free_bytes() if gpu is None else free_gpu_bytes(gpu)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -16,9 +16,10 @@ import numpy as np
 
 from .._types import Layers, ObjectiveOrMapping, Planes
 from ..errors import ImageError, ParameterError
+from ..memory import format_gib
 from ..validation import short_repr
 from .layers import format_layers, sum_values
-from .memory import format_gib, free_bytes, gradient_bytes, image_bytes, is_out_of_memory
+from .memory import free_bytes, gradient_bytes, image_bytes, is_out_of_memory
 
 if TYPE_CHECKING:
     from .net import Net

@@ -6,8 +6,10 @@ one that exists from the same recipe is not made again: a gallery can be stopped
 
 from __future__ import annotations
 
+import errno
 import functools
 import logging
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +18,7 @@ from typing import Any
 from .._types import Image
 from ..data.cache import file_sha256
 from ..errors import DreamError, ImageError, WeightsError
-from ..io.arrays import image_sha256
+from ..io.files import why_not_replaceable
 from ..io.image import write_image
 from ..zoo.registry import Model, find_model
 from ..zoo.weights import local_weights
@@ -24,7 +26,7 @@ from .cluster import make_on_cluster
 from .gallery_file import Entry, Gallery, Outcome
 from .gallery_page import write_gallery_page
 from .recipe import Recipe
-from .render import make_with_cached_net
+from .render import find_inputs, make_with_cached_net
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +72,9 @@ def make_gallery(
         path = folder / f"{entry.name}.png"
         if is_made(entry.recipe, path):
             yield record(Outcome(entry, path))
+        elif obstacle := _why_not_written(path):  # it need not be dreamt to find that out
+            log.warning("%s could not be made: %s", entry.name, obstacle)
+            yield record(Outcome(entry, path, error=obstacle))
         else:
             waiting.append((entry, path))
     results: Iterator[Result]
@@ -114,6 +119,21 @@ def _make_here(
             yield entry, path, error
 
 
+def _why_not_written(path: Path) -> str:
+    """Why an image could not be written to a path in the end; empty if it could."""
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        folder = Path(os.path.realpath(path)).parent
+        return "" if folder.is_dir() else f"{path} leads into the folder {folder}, which does not exist"
+    except OSError as error:  # the name is too long, or its links go round in a loop
+        return f"{path} cannot be written: {error.strerror}"
+    if path.is_dir():
+        return f"{path} cannot be written: {os.strerror(errno.EISDIR)}; choose another name"
+    reason = why_not_replaceable(path)
+    return reason and f"{path} cannot be written: it {reason}"
+
+
 def is_made(recipe: Recipe, path: Path) -> bool:
     """Whether an image was made from this recipe, with the inputs and weights of this machine.
 
@@ -138,12 +158,12 @@ def is_made(recipe: Recipe, path: Path) -> bool:
     if weights and made.weights_sha256 not in (None, file_sha256(weights)):
         return False
     try:
-        images = recipe.pictures()
+        sources = find_inputs(recipe)
     except ImageError:
         return True  # it could not be made again anyway
     return all(
-        image is None or sha256 in (None, image_sha256(image))
-        for image, sha256 in zip(images, (made.input_sha256, made.guide_sha256))
+        source is None or sha256 in (None, source.sha256)
+        for source, sha256 in zip(sources, (made.input_sha256, made.guide_sha256))
     )
 
 

@@ -6,17 +6,20 @@ import os
 from pathlib import Path
 from typing import Any
 
-from .._types import Image
-from ..data.bundled import BUILT_IN, picture
+from ..data.bundled import BUILT_IN, open_picture
 from ..data.cache import user_folders
 from ..errors import ImageError
-from ..io.arrays import check_image, image_sha256
+from ..io.source import ImageSource, NotEnoughMemoryError, source_of
 from ..validation import truncate
 
 
 def find_image(
-    name: str, sha256: str | None = None, search_dir: str | Path | None = None, option: str = "image"
-) -> Image:
+    name: str,
+    sha256: str | None = None,
+    search_dir: str | Path | None = None,
+    option: str = "image",
+    max_size: int | None = None,
+) -> ImageSource:
     """Find the image that a recipe names.
 
     A built-in image or noise is made; a file is searched for under its name, in the folder `search_dir`, and in the
@@ -27,21 +30,25 @@ def find_image(
         sha256: of its pixels; `None`: any.
         search_dir: a folder; `None`: no other one.
         option: where another image can be given, for the message.
+        max_size: of the version that will be asked for; see `open_picture`.
 
     Returns:
-        float32 (H, W, 3), RGB.
+        The image in full size.
 
     Raises:
-        ImageError: it was not found; the message says where it was searched for.
+        ImageError: it was not found, and the message says where it was searched for; or it needs more memory than is
+            free.
     """
     failures = []
     for candidate in _candidates(name, search_dir):
         try:
-            img = picture(candidate)
+            img = open_picture(candidate, max_size)
+        except NotEnoughMemoryError:
+            raise
         except ImageError as error:
             failures.append(str(error))
             continue
-        if sha256 is None or image_sha256(img) == sha256:
+        if sha256 is None or img.sha256 == sha256:
             return img
         failures.append(f"{candidate} has other pixels")
     raise ImageError(
@@ -73,16 +80,17 @@ def abbreviate_home(path: str) -> str:
     return "~" + path[len(home) :] if path.startswith(home + "/") and home != "/" else path
 
 
-def given_image(image: Any) -> Image:
+def given_image(image: Any, max_size: int | None = None) -> ImageSource:
     """The image that a caller gave: read where it is a name or a path, else checked.
 
     Args:
         image: an array (H, W, 3), or a name as `deepdream.picture` takes it.
+        max_size: of the version that will be asked for; see `open_picture`.
 
     Returns:
-        float32 (H, W, 3), RGB.
+        The image in full size.
 
     Raises:
         ImageError: it cannot be read, or is not an image.
     """
-    return picture(image) if isinstance(image, (str, Path)) else check_image(image)
+    return open_picture(image, max_size) if isinstance(image, (str, Path)) else source_of(image)

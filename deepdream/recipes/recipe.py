@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .._types import Image
+from ..io.source import ImageSource
 from ..network.net import Net
 from . import render
 from .fields import RecipeFields
@@ -106,12 +107,12 @@ class Recipe(RecipeFields):
         """
         return render.make(self, image, guide, net, search_dir, progress, gpu)
 
-    def complete(self, net: Net, image: Image, guide: Image | None = None) -> Recipe:
+    def complete(self, net: Net, image: Image | ImageSource, guide: Image | ImageSource | None = None) -> Recipe:
         """The recipe with what decides the pixels filled in.
 
         Args:
             net: the network.
-            image: the input in full size, (H, W, 3).
+            image: the input in full size, (H, W, 3), or an `ImageSource` of it.
             guide: the same, of a guided dream.
 
         Returns:
@@ -120,11 +121,11 @@ class Recipe(RecipeFields):
         """
         return render.complete(self, net, image, guide)
 
-    def settings(self, net: Net, guide: Image | None = None) -> dict[str, Any]:
+    def settings(self, net: Net, guide: Image | ImageSource | None = None) -> dict[str, Any]:
         """The keyword arguments of `deepdream` and `dream_steps`; the image for them comes from `fit`."""
         return render.settings(self, net, guide)
 
-    def fit(self, image: Image) -> Image:
+    def fit(self, image: Image | ImageSource) -> Image:
         """The input as it is dreamt on, no larger than `max_size`."""
         return render.fit_input(self, image)
 
@@ -143,4 +144,5 @@ class Recipe(RecipeFields):
         search_dir: str | Path | None = None,
     ) -> tuple[Image, Image | None]:
         """(input, guide): the arrays that the recipe is made from, given or found; see `render`."""
-        return render.find_inputs(self, image, guide, search_dir)
+        source, guide_source = render.find_inputs(self, image, guide, search_dir)
+        return source.full(), None if guide_source is None else guide_source.full()

@@ -23,12 +23,13 @@ from .._version import __version__
 from ..data.cache import file_sha256
 from ..dream import dream_steps
 from ..errors import ParameterError
-from ..io.arrays import check_image, fit, image_sha256
+from ..io.arrays import fitted_size
+from ..io.source import ImageSource, source_of
 from ..label_images import label_steps
 from ..network.layers import resolve_end
 from ..network.net import Net, check_net
 from ..network.tiling import plan_tiles
-from ..octaves import octave_shapes
+from ..octaves import check_sizes, octave_shapes
 from ..preview import FullSizePreview
 from ..validation import short_repr
 from ..zoo.loading import load
@@ -64,15 +65,18 @@ def make(
         )
     if progress is not None and not callable(progress):
         raise ParameterError(f"progress={short_repr(progress)}: it must be a function of the share that is done")
-    image, guide = find_inputs(recipe, image, guide, search_dir)
+    source, guide_source = find_inputs(recipe, image, guide, search_dir)
     net = load_net(recipe, gpu) if net is None else net
     check_net(net)
-    done = complete(recipe, net, image, guide)
+    done = complete(recipe, net, source, guide_source)
     for difference in recipe.differences(done):
         log.warning("%s", difference)
     renderer = RENDERERS[recipe.kind]
+    image = fit_input(done, source)
+    guide = None if guide_source is None else fit_guide(done, guide_source)
+    del source, guide_source  # their memory is the dream's
     try:
-        return renderer(done, net, fit_input(done, image), guide, progress or (lambda share: None)), done
+        return renderer(done, net, image, guide, progress or (lambda share: None)), done
     except KeyError as error:
         raise ParameterError(f"a recipe of the kind {recipe.kind!r} needs {error.args[0]!r} in its more") from None
 
@@ -96,21 +100,31 @@ def load_net(recipe: RecipeFields, gpu: Any = None) -> Net:
 
 def find_inputs(
     recipe: RecipeFields, image: Any = None, guide: Any = None, search_dir: Any = None
-) -> tuple[Image, Image | None]:
-    """(input, guide) as arrays: those that are given, else those that the recipe names."""
+) -> tuple[ImageSource, ImageSource | None]:
+    """(input, guide) in full size: those that are given, else those that the recipe names."""
     if image is None:
-        image = find_image(recipe.input, recipe.input_sha256, search_dir, "image (replay --input)")
-    image = given_image(image)
+        image = find_image(
+            recipe.input, recipe.input_sha256, search_dir, "image (replay --input)", max_size=recipe.max_size
+        )
+    image = given_image(image, recipe.max_size)
+    guide_max_size = recipe.more.get("guide_max_size")
     if guide is not None:
-        return image, given_image(guide)
+        return image, given_image(guide, guide_max_size)
     if not recipe.guide:
         return image, None
-    return image, find_image(recipe.guide, recipe.guide_sha256, search_dir, "guide (replay --guide)")
+    return image, find_image(
+        recipe.guide, recipe.guide_sha256, search_dir, "guide (replay --guide)", max_size=guide_max_size
+    )
 
 
-def fit_input(recipe: RecipeFields, image: Image) -> Image:
+def fit_input(recipe: RecipeFields, image: Image | ImageSource) -> Image:
     """The input as it is dreamt on, no larger than the recipe's `max_size`."""
-    return fit(check_image(image), recipe.max_size)
+    return source_of(image).fit(recipe.max_size)
+
+
+def fit_guide(recipe: RecipeFields, guide: Image | ImageSource) -> Image:
+    """The guide as it is used; the playground scales guides down."""
+    return source_of(guide).fit(recipe.more.get("guide_max_size"))
 
 
 def blend(recipe: RecipeFields, image: Image, dream: Image) -> Image:
@@ -118,34 +132,38 @@ def blend(recipe: RecipeFields, image: Image, dream: Image) -> Image:
     return dream if recipe.strength == 1 else image + np.float32(recipe.strength) * (dream - image)
 
 
-def settings(recipe: RecipeFields, net: Net, guide: Image | None = None) -> dict[str, Any]:
+def settings(recipe: RecipeFields, net: Net, guide: Image | ImageSource | None = None) -> dict[str, Any]:
     """The keyword arguments of `dream_steps`; the image for them comes from `fit_input`."""
-    if guide is not None:  # the playground scales guides down
-        guide = fit(guide, recipe.more.get("guide_max_size"))
+    fitted = None if guide is None else fit_guide(recipe, guide)
     return {
         "end": recipe.end,
-        "objective": objective_from_spec(net, recipe.objective, recipe.end, guide),
+        "objective": objective_from_spec(net, recipe.objective, recipe.end, fitted),
         **{name: getattr(recipe, name) for name in _DREAM_ARGUMENTS},
     }
 
 
-def complete(recipe: _Recipe, net: Net, image: Image, guide: Image | None = None) -> _Recipe:
+def complete(
+    recipe: _Recipe, net: Net, image: Image | ImageSource, guide: Image | ImageSource | None = None
+) -> _Recipe:
     """The recipe with what decides the pixels filled in; see `Recipe.complete`."""
     check_net(net)
-    image = check_image(image)
+    source = source_of(image)
     # A guided objective takes a pass through the network, and stands where the recipe says or at the network's end.
     objective = None if guide is not None else objective_from_spec(net, recipe.objective, recipe.end)
     end = resolve_end(net, recipe.end, objective)
     tile = recipe.tile
     if tile is not None:
-        tile = plan_tiles(net, end, _octave_shapes(recipe, fit_input(recipe, image)), tile)
+        height, width = source.shape[:2]
+        shapes = _octave_shapes(recipe, *fitted_size(height, width, recipe.max_size))
+        check_sizes(net, end, shapes, recipe.octave_scale)
+        tile = plan_tiles(net, end, shapes, tile)
     return replace(
         recipe,
         end=end,
         tile=tile,
-        input_sha256=image_sha256(image),
+        input_sha256=source.sha256,
         versions=versions(net, tile),
-        guide_sha256=None if guide is None else image_sha256(check_image(guide)),
+        guide_sha256=None if guide is None else source_of(guide).sha256,
         weights_sha256=None if net.weights is None else file_sha256(net.weights),
     )
 
@@ -165,7 +183,7 @@ def versions(net: Net, tile: int | None = None) -> dict[str, str]:
 
 
 def _render_dream(recipe: RecipeFields, net: Net, image: Image, guide: Image | None, progress: Progress) -> Image:
-    areas = [height * width for height, width in _octave_shapes(recipe, image)]
+    areas = [height * width for height, width in _octave_shapes(recipe, *image.shape[:2])]
     work, worked = sum(areas) * recipe.iter_n, 0
     for step in dream_steps(net, image, **settings(recipe, net, guide)):
         worked += areas[step.octave]
@@ -180,7 +198,7 @@ def _render_stopped(recipe: RecipeFields, net: Net, image: Image, guide: Image |
     for number, step in enumerate(steps):
         progress((number + 1) / count)
         last = step
-    preview = FullSizePreview(image, _octave_shapes(recipe, image))
+    preview = FullSizePreview(image, _octave_shapes(recipe, *image.shape[:2]))
     return blend(recipe, image, preview.of(last.image, last.octave))
 
 
@@ -203,8 +221,7 @@ def _render_label(recipe: RecipeFields, net: Net, image: Image, guide: Image | N
     return step.image
 
 
-def _octave_shapes(recipe: RecipeFields, image: Image) -> list[tuple[int, int]]:
-    height, width = image.shape[:2]
+def _octave_shapes(recipe: RecipeFields, height: int, width: int) -> list[tuple[int, int]]:
     return octave_shapes(height, width, recipe.octave_n, recipe.octave_scale)
 
 

@@ -5,8 +5,10 @@ import pytest
 from helpers import CONTENT, CONTENT_SHA256, closed_port, files_below
 
 import deepdream
-from deepdream import ImageError
+from deepdream import ImageError, ParameterError
 from deepdream.data import bundled, clouds
+from deepdream.io import arrays
+from deepdream.io.arrays import fit
 
 pytestmark = pytest.mark.usefixtures("no_user_data")
 
@@ -70,3 +72,22 @@ def test_without_googles_sky_there_are_clouds(empty_cache, monkeypatch, log_line
     np.testing.assert_array_equal(bundled.picture("sky"), clouds.clouds())
     assert len(log_lines()) == 1
     assert "connection refused" in log_lines()[0]
+
+
+def test_a_picture_in_a_smaller_size():
+    cat = deepdream.picture("cat")
+    np.testing.assert_array_equal(deepdream.picture("cat", 100), fit(cat, 100))
+    np.testing.assert_array_equal(deepdream.picture("cat", max_size=1000), cat)
+    with pytest.raises(ParameterError, match="max_size=0: the longer side in pixels"):
+        deepdream.picture("cat", 0)
+
+
+def test_noise_is_made_in_parts(monkeypatch):
+    expected = deepdream.picture("noise:40x30")
+    monkeypatch.setattr(arrays, "BLOCK_PIXELS", 90)
+    np.testing.assert_array_equal(deepdream.picture("noise:40x30"), expected)
+
+
+def test_noise_too_large_for_the_memory(little_memory):
+    with pytest.raises(ImageError, match=r"the noise has 4000×3000 pixels and needs about 0\.1 GiB .* scale it down"):
+        deepdream.picture("noise:4000x3000")

@@ -2,11 +2,10 @@
 
 import os
 import struct
-import zlib
 
 import numpy as np
 import pytest
-from helpers import assert_rgb, image_error
+from helpers import assert_rgb, gamma_profile, image_error, png_file
 from PIL import Image, ImageCms
 
 from deepdream import ImageError, read_image, write_image
@@ -19,20 +18,6 @@ def ramp(height=24, width=32):
     y, x = np.mgrid[0:height, 0:width]
     return np.stack([x * 255 // (width - 1), y * 255 // (height - 1), (x + y) * 128 // (height + width)], -1).astype(
         np.uint8
-    )
-
-
-def png(width, height, depth, colour, rows):
-    """A PNG written by hand, for the kinds that Pillow does not write; `rows` are its bytes, row by row."""
-
-    def chunk(kind, content):
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
-        + chunk(b"IDAT", zlib.compress(b"".join(b"\0" + row for row in rows)))
-        + chunk(b"IEND", b"")
     )
 
 
@@ -155,7 +140,7 @@ def test_sixteen_bit_grey_tiff_of_the_other_byte_order(tmp_path):
 @pytest.mark.parametrize("colour, samples", [(2, 3), (6, 4)])
 def test_sixteen_bit_colour(tmp_path, colour, samples):
     values = np.uint16([[[0, 32768, 65535, 65535], [1000, 60000, 258, 65535]]])[:, :, :samples]
-    (tmp_path / "a.png").write_bytes(png(2, 1, 16, colour, [row.astype(">u2").tobytes() for row in values]))
+    (tmp_path / "a.png").write_bytes(png_file(2, 1, 16, colour, [row.astype(">u2").tobytes() for row in values]))
     assert_rgb(read_image(tmp_path / "a.png"), values[:, :, :3] / 65535 * 255, 1)  # Pillow keeps eight bits of them
 
 
@@ -243,44 +228,6 @@ def test_a_damaged_entry_beside_the_rotation_does_no_harm(tmp_path):
     assert_rgb(read_image(tmp_path / "a.jpg"), ramp(), 6)
 
 
-def gamma_profile(gamma, grey=False):
-    """An ICC profile of sRGB's primaries (or of grey) with a pure power as its curve, written from the ICC's text."""
-
-    def s15(value):
-        return struct.pack(">i", round(value * 65536))
-
-    curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, round(gamma * 256)) + b"\0\0"
-    tags = {
-        b"desc": b"desc\0\0\0\0" + struct.pack(">I", 5) + b"test\0" + bytes(78),
-        b"wtpt": b"XYZ \0\0\0\0" + s15(0.9642) + s15(1) + s15(0.8249),
-    }
-    if grey:
-        tags[b"kTRC"] = curve
-    else:
-        for tag, xyz in (
-            (b"r", (0.4361, 0.2225, 0.0139)),
-            (b"g", (0.3851, 0.7169, 0.0971)),
-            (b"b", (0.1431, 0.0606, 0.7141)),
-        ):
-            tags[tag + b"XYZ"] = b"XYZ \0\0\0\0" + b"".join(map(s15, xyz))
-            tags[tag + b"TRC"] = curve
-    table, content, at = struct.pack(">I", len(tags)), b"", 128 + 4 + 12 * len(tags)
-    for tag, value in tags.items():
-        value += bytes(-len(value) % 4)
-        table += tag + struct.pack(">II", at + len(content), len(value))
-        content += value
-    header = (
-        struct.pack(
-            ">I4sI4s4s4s", at + len(content), b"\0\0\0\0", 0x02100000, b"mntr", b"GRAY" if grey else b"RGB ", b"XYZ "
-        )
-        + bytes(12)
-        + b"acsp"
-        + bytes(28)
-    )
-    header += s15(0.9642) + s15(1) + s15(0.8249)
-    return header.ljust(128, b"\0") + table + content
-
-
 def srgb_of_linear(light):
     """The sRGB standard's curve, 0..1 -> 0..255."""
     return 255 * np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
@@ -351,7 +298,7 @@ def test_cut_short(tmp_path, suffix, part):
 
 def test_a_decompression_bomb_is_refused_before_it_is_unpacked(tmp_path):
     path = tmp_path / "bomb.png"
-    path.write_bytes(png(30000, 30000, 8, 2, [b"\0\0\0"]))
+    path.write_bytes(png_file(30000, 30000, 8, 2, [b"\0\0\0"]))
     text = image_error(read_image, path)
     assert str(path) in text
     assert "megapixels; scale it down" in text
@@ -467,13 +414,14 @@ def test_a_folder_that_does_not_exist(tmp_path):
 
 def test_a_folder_in_the_place_of_the_picture(tmp_path):
     (tmp_path / "a.png").mkdir()
-    assert "Is a directory" in image_error(write_image, tmp_path / "a.png", ramp())
+    assert "it is a folder; choose another name" in image_error(write_image, tmp_path / "a.png", ramp())
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 
 def test_a_folder_one_may_not_write(tmp_path, unprivileged):
     write_image(tmp_path / "a.png", ramp())
     before = (tmp_path / "a.png").read_bytes()
+    (tmp_path / "a.png").chmod(0o666)  # so that it is the folder's fault
     tmp_path.chmod(0o555)
     with unprivileged():
         assert "Permission denied" in image_error(write_image, tmp_path / "a.png", 255 - ramp())

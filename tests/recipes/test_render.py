@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import deepdream as dd
-from deepdream import ParameterError, Recipe
+from deepdream import ImageError, ParameterError, Recipe
 from deepdream.io.arrays import image_sha256
 
 SMALL = {"model": "squeezenet_v1.1", "input": "cat", "max_size": 72, "iter_n": 1, "octave_n": 2, "seed": 1}
@@ -26,6 +26,12 @@ def test_complete_records_what_decides_the_pixels(squeezenet, squeezenet_file):
     assert not done.differences(done)
     changed = {"input_sha256", "weights_sha256", "end", "versions"}
     assert {key for key, value in asdict(done).items() if value != asdict(recipe)[key]} == changed
+
+
+def test_tiles_of_octaves_that_are_nothing_are_refused(squeezenet):
+    recipe = Recipe(**{**SMALL, "octave_n": 3}, octave_scale=1e300, tile=64)
+    with pytest.raises(ImageError, match="0×0 pixels are too few"):
+        recipe.complete(squeezenet, dd.picture("cat"))
 
 
 def test_render_is_the_dream_that_deepdream_makes(squeezenet):

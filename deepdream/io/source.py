@@ -1,0 +1,165 @@
+"""An image of which its user takes what is needed: the whole, a smaller one, or its hash.
+
+The central type is `ImageSource`. What comes from a file stays as compact as the decoder leaves it (one to four bytes a
+pixel, and not the twelve of float32), and is converted block by block.
+"""
+
+from __future__ import annotations
+
+import abc
+import functools
+from typing import Any
+
+import numpy as np
+
+from .._types import Image
+from ..errors import ImageError
+from ..memory import describe_shortage
+from .arrays import (
+    BLOCK_BYTES,
+    BLOCK_PIXELS,
+    blocks,
+    check_image,
+    fitted_size,
+    resize_blocks,
+    resizing_bytes,
+    sha256_of_rows,
+)
+
+_PIXEL_BYTES = 3 * 4  # float32
+
+
+class NotEnoughMemoryError(ImageError):
+    """An image that needs more memory than is free."""
+
+
+class ImageSource(abc.ABC):
+    """An image in full size.
+
+    Attributes:
+        shape: (height, width, 3), as of an array.
+        name: for messages.
+    """
+
+    shape: tuple[int, int, int]
+    name: str
+
+    @abc.abstractmethod
+    def block(self, rows: slice, columns: slice) -> Image:
+        """These rows and columns, float32 (h, w, 3)."""
+
+    def full(self) -> Image:
+        """The whole image, float32 (H, W, 3).
+
+        Raises:
+            ImageError: it does not fit into memory, or cannot be converted.
+        """
+        self._check_memory(full_bytes(*self.shape[:2]), ", or take a smaller version (max_size)")
+        height, width = self.shape[:2]
+        image = np.empty(self.shape, np.float32)
+        for rows in blocks(height, width):
+            image[rows] = self.block(rows, slice(None))
+        return image
+
+    def fit(self, max_size: int | None) -> Image:
+        """The image scaled down so that its longer side has at most `max_size` pixels; `None`: the whole.
+
+        The pixels are those of `deepdream.io.arrays.fit` of the whole.
+
+        Raises:
+            ImageError: it does not fit into memory, or cannot be converted.
+        """
+        size = fitted_size(*self.shape[:2], max_size)
+        if size == self.shape[:2]:
+            return self.full()
+        smaller = self.resize(*size)
+        return smaller.clip(0, 255, out=smaller)
+
+    def resize(self, height: int, width: int) -> Image:
+        """The image in another size, as `deepdream.resize` gives it of the whole.
+
+        Raises:
+            ImageError: it does not fit into memory, or cannot be converted.
+        """
+        size, new_size = self.shape[:2], (height, width)
+        self._check_memory(resizing_bytes(size, new_size))
+        return resize_blocks(self.block, size, new_size)
+
+    def reduced(self, max_size: int | None) -> ArraySource:
+        """The version of `fit`, which goes on having the hash of the whole: it is what travels to another process."""
+        return ArraySource(self.fit(max_size), self.sha256)
+
+    @functools.cached_property
+    def sha256(self) -> str:
+        """What `image_sha256` gives of the whole."""
+        height, width = self.shape[:2]
+        return sha256_of_rows((self.block(rows, slice(None)) for rows in blocks(height, width)), height, width)
+
+    def _check_memory(self, needed: int, other_fix: str = "") -> None:
+        check_memory(self.name, *self.shape[:2], needed, other_fix)
+
+
+class ArraySource(ImageSource):
+    """An array as an `ImageSource`.
+
+    Args:
+        image: (H, W, 3) RGB 0..255.
+        sha256: the hash of the image in full size, where `image` is a smaller version; `None`: the hash of `image`.
+
+    Raises:
+        ImageError: `image` is not an image.
+    """
+
+    name = "the image"
+
+    def __init__(self, image: Any, sha256: str | None = None) -> None:
+        self._image = check_image(image)
+        height, width = self._image.shape[:2]
+        self.shape = (height, width, 3)
+        if sha256 is not None:
+            self.sha256 = sha256
+
+    def block(self, rows: slice, columns: slice) -> Image:
+        """These rows and columns, float32 (h, w, 3): a view."""
+        return self._image[rows, columns]
+
+    def full(self) -> Image:
+        """The array itself, as float32."""
+        return self._image
+
+
+def source_of(image: Any) -> ImageSource:
+    """An `ImageSource` as it is, or an array, (H, W, 3), as one.
+
+    Raises:
+        ImageError: `image` is neither.
+    """
+    return image if isinstance(image, ImageSource) else ArraySource(image)
+
+
+def full_bytes(height: int, width: int) -> int:
+    """What `ImageSource.full` takes, for an image of this size."""
+    return _PIXEL_BYTES * height * width + BLOCK_BYTES * min(max(BLOCK_PIXELS, width), height * width)
+
+
+def fitting_bytes(height: int, width: int, max_size: int | None) -> int:
+    """What `ImageSource.fit` takes, for an image of this size."""
+    size = fitted_size(height, width, max_size)
+    return full_bytes(height, width) if size == (height, width) else resizing_bytes((height, width), size)
+
+
+def check_memory(name: str, height: int, width: int, needed: int, other_fix: str = "") -> None:
+    """Raise `NotEnoughMemoryError` unless an image can be used with the memory that is free.
+
+    Args:
+        name: of the image.
+        height: in pixels.
+        width: in pixels.
+        needed: what its use takes, in bytes.
+        other_fix: what else can be done than to scale the image down.
+    """
+    shortage = describe_shortage(needed)
+    if shortage is not None:
+        raise NotEnoughMemoryError(
+            f"{name} has {width}×{height} pixels and needs {shortage}; scale it down first{other_fix}"
+        )
