@@ -10,6 +10,7 @@ import errno
 import functools
 import os
 import re
+import shutil
 import stat
 import sys
 import uuid
@@ -32,21 +33,29 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
     """A temporary path in the target's folder that becomes `target` when the block ends well.
 
     When the block raises, the temporary file is removed and an older `target` stays as it was. Where `target` is a
-    symbolic link, the file that it points to is replaced. Files that a killed process has left in the folder are
-    removed by the next process that writes there.
+    symbolic link, the file that it points to is replaced. The new file has the permissions of the one that it replaces,
+    and its group and owner where we may give it those; its other names (hard links) keep the old content. Files that a
+    killed process has left in the folder are removed by the next process that writes there.
 
     Args:
         target: the path to write; its folder must exist.
 
     Yields:
         The path of an empty file with the target's suffix; it must be written to, not replaced.
+
+    Raises:
+        OSError: the file cannot be written; `strerror` says why.
     """
     target = Path(os.path.realpath(target))
+    reason = why_not_replaceable(target)
+    if reason:
+        raise OSError(errno.EACCES, f"it {reason}", str(target))
     _remove_leftovers_once(target.parent)
     temporary, file = _create_temporary(target)
     try:
+        _copy_permissions(target, temporary)
         yield temporary
-        os.replace(temporary, target)
+        _move(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
         file.close()
@@ -113,6 +122,21 @@ def why_not_a_folder(path: str | os.PathLike[str]) -> str:
     return "is a file; name a folder" if os.path.exists(path) else "does not exist; create it first"
 
 
+def why_not_replaceable(path: str | os.PathLike[str]) -> str:
+    """Why a file that is to be written would not be replaced: words to put after its path, empty if it would."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):  # there is none; or opening another tells
+        return ""
+    if stat.S_ISDIR(mode):
+        return "is a folder; choose another name"
+    if not stat.S_ISREG(mode):
+        return "is a device, a pipe or the like; choose another name"
+    if not os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
+        return "is read-only; change its permissions, or choose another name"
+    return ""
+
+
 def _is_loop(path: str | bytes | os.PathLike[str]) -> bool:
     """Whether the symbolic links at a path go round in a loop."""
     try:
@@ -141,6 +165,41 @@ def _create_temporary(target: Path) -> tuple[Path, BinaryIO]:
         if _locked(file) is not False and path.exists():
             return path, file
         file.close()
+
+
+def _copy_permissions(old: Path, new: Path) -> None:
+    """Give a new, empty file the permissions, the owner and the group of an older one, as far as we may."""
+    try:
+        status = os.stat(old)
+    except OSError:  # there is none
+        return
+    mode = status.st_mode & 0o777  # without the bits that let a program run as another user
+    with contextlib.suppress(OSError):  # its extended attributes, access lists among them; its times change as we write
+        shutil.copystat(old, new)
+    if hasattr(os, "chown"):
+        with contextlib.suppress(OSError):
+            os.chown(new, status.st_uid, -1)
+        try:
+            os.chown(new, -1, status.st_gid)
+        except OSError:  # what its group might do, another group may only if everyone might
+            mode = (mode & 0o707) | (mode & 0o007) << 3
+    with contextlib.suppress(OSError):  # a file system without permissions
+        os.chmod(new, mode)
+
+
+def _move(temporary: Path, target: Path) -> None:
+    """Move a finished file to where it belongs; where the file system cannot move it there, copy it."""
+    try:
+        os.replace(temporary, target)
+    except OSError as error:
+        if os.path.lexists(target):  # a copy that fails midway would lose it
+            raise OSError(error.errno, f"the older file cannot be replaced: {error.strerror}", str(target)) from None
+        with open(temporary, "rb") as content, open(target, "xb") as file:
+            try:
+                shutil.copyfileobj(content, file)
+            except BaseException:
+                target.unlink(missing_ok=True)
+                raise
 
 
 def _locked(file: BinaryIO) -> bool | None:

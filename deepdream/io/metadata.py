@@ -46,8 +46,13 @@ def text_options(format_name: str, text: str) -> dict[str, Any]:
     return {"exif": exif}
 
 
+def needs_decoding(opened: Pillow.Image) -> bool:
+    """Whether `embedded_text` decodes the pixels: those of a PNG whose EXIF data, if any, comes after them."""
+    return opened.format == "PNG" and KEY not in opened.info and "exif" not in opened.info
+
+
 def embedded_text(opened: Pillow.Image) -> str | None:
-    """The text inside an opened Pillow image, or `None`. The pixels are not decoded."""
+    """The text inside an opened Pillow image, or `None`. The pixels are decoded only where `needs_decoding` says so."""
     text = opened.info.get(KEY)
     if isinstance(text, str):
         return text

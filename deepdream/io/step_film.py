@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 
@@ -32,6 +33,16 @@ class StepFilm:
     def __exit__(self, *_: object) -> None:
         with contextlib.suppress(OSError):  # it would write what did not fit before
             self._file.close()
+
+    def check_room(self, count: int, shape: tuple[int, ...]) -> None:
+        """Raise `ImageError` if there is no room in the temporary folder for so many images of a shape."""
+        needed, folder = count * math.prod(shape), tempfile.gettempdir()
+        free = shutil.disk_usage(folder).free
+        if needed > free:
+            raise ImageError(
+                f"{count} steps of the dream take {needed:,} bytes and {folder} has {free:,} left; set TMPDIR to a "
+                "folder with more room, or use a smaller image (--max-size)"
+            )
 
     def add(self, image: Image) -> None:
         """Add an image, (H, W, 3).

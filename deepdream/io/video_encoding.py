@@ -6,7 +6,9 @@ What comes in are `av.VideoFrame`s of one size, RGB, with their times; `write_mp
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+import io
+import os
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..errors import VideoError
 from .filters import filter_graph
 from .sound import SoundTracks
 
@@ -29,6 +32,8 @@ _H264_OPTIONS = {"crf": "17", "preset": "medium", "bf": "0", "mbtree": "0"}
 _BT709, _LIMITED_RANGE = 1, 1  # FFmpeg's numbers for the matrix, primaries and transfer, and for 16..235
 _GIF_TICK = Fraction(1, 100)  # seconds; the unit of time in a GIF
 _MIN_GIF_TICKS = 2  # browsers slow down frames that are shorter
+_MAX_H264_SIDE, _MAX_GIF_SIDE = 16384, 65535  # pixels
+_NO_IMAGE = b"\x00\x00\x00\x01\x0c\x80"  # a unit of H.264 that fills space
 
 
 def write_mp4(
@@ -67,14 +72,59 @@ def write_mp4(
             sound.mux(container, None)
 
 
+def rehearse_mp4(
+    av: ModuleType,
+    frame: VideoFrame,
+    times: Sequence[int],
+    time_base: Fraction,
+    rate: Fraction,
+    aspect: Fraction | None,
+    sound: SoundTracks | None,
+) -> None:
+    """Do what `write_mp4` does, into nowhere and with one frame encoded alone, to raise what it would raise.
+
+    The times are all of the video's, and the sound is the whole; of what has to be encoded, only its beginning. An hour
+    takes two seconds.
+
+    Args:
+        av: PyAV.
+        frame: any, RGB, of the frames' size.
+        times: when each frame begins and finally when the last one ends.
+        time_base: see `write_mp4`.
+        rate: see `write_mp4`.
+        aspect: see `write_mp4`.
+        sound: see `write_mp4`.
+    """
+    with av.open(_Nowhere(), "w", format="mp4") as container:
+        stream = _add_h264_stream(container, frame, time_base, rate, aspect)
+        if sound:
+            sound.open(container, rehearsal=True)
+        frame.pts, frame.duration, frame.time_base = times[0], times[1] - times[0], time_base
+        stream.encode(_YuvConverter(av)(frame))
+        stream.encode(None)
+        for begin, end in zip(times, times[1:]):
+            if sound:
+                sound.mux(container, float(begin * time_base))
+            packet = av.Packet(_NO_IMAGE)
+            packet.stream, packet.is_keyframe = stream, begin == times[0]
+            packet.pts, packet.dts, packet.duration, packet.time_base = begin, begin, end - begin, time_base
+            container.mux(packet)
+        if sound:
+            sound.mux(container, None)
+
+
 def write_gif(
-    av: ModuleType, path: Path, coarse: Iterable[VideoFrame], frames: Iterable[VideoFrame], time_base: Fraction
+    av: ModuleType,
+    path: Path | io.RawIOBase,
+    coarse: Iterable[VideoFrame],
+    frames: Iterable[VideoFrame],
+    time_base: Fraction,
 ) -> None:
     """Write frames as a GIF, with FFmpeg's own filters in two passes: one palette for all, then each in its colours.
 
     Args:
         av: PyAV.
-        path: the file to write.
+        path: the file to write, or an open one.
         coarse: the frames with few colours, to choose the palette from.
         frames: RGB; their times are in units of `time_base`.
         time_base: in seconds.
@@ -85,13 +135,14 @@ def write_gif(
     # The filter counts how often it meets each colour; of those that are not coarse there are 16 million.
     for frame in coarse:
         if graph is None:
+            _check_size(frame, "a GIF", _MAX_GIF_SIDE)
             graph, (source,) = filter_graph(av, [frame], ("palettegen", None))
         source.push(frame)
         with contextlib.suppress(av.BlockingIOError):  # it has no palette yet, but now it takes the frame in
             graph.pull()
     source.push(None)
     palette = graph.pull()
-    with av.open(str(path), "w", format="gif") as container:
+    with av.open(path if isinstance(path, io.RawIOBase) else str(path), "w", format="gif") as container:
         stream = container.add_stream("gif", rate=round(1 / _GIF_TICK))
         stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, "pal8"
         stream.codec_context.time_base = _GIF_TICK
@@ -112,6 +163,46 @@ def write_gif(
             coloured.duration = max(_MIN_GIF_TICKS, round(frame.duration * time_base / _GIF_TICK))
             encoder.write(coloured)
         encoder.write(None)
+
+
+def rehearse_gif(av: ModuleType, frame: VideoFrame, time_base: Fraction) -> None:
+    """Do what `write_gif` does, into nowhere and with one frame alone, to raise what it would raise."""
+    frame.pts, frame.duration, frame.time_base = 0, 1, time_base
+    write_gif(av, _Nowhere(), [frame], [frame], time_base)
+
+
+class _Nowhere(io.RawIOBase):
+    """A file that forgets what is written into it."""
+
+    def __init__(self) -> None:
+        self._position = self._size = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._position += len(data)
+        self._size = max(self._size, self._position)
+        return len(data)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._position = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+
+def _check_size(frame: VideoFrame, what: str, max_side: int) -> None:
+    """Raise `VideoError` if a format cannot hold frames as large as this one."""
+    if max(frame.width, frame.height) > max_side:
+        raise VideoError(
+            f"{what} holds at most {max_side} pixels a side, these frames are {frame.width}×{frame.height}; "
+            "scale them down first (--max-size)"
+        )
 
 
 class _Encoder:
@@ -138,6 +229,7 @@ def _add_h264_stream(
     container: OutputContainer, frame: VideoFrame, time_base: Fraction, rate: Fraction, aspect: Fraction | None
 ) -> Any:
     """A stream for frames like `frame`."""
+    _check_size(frame, "an MP4", _MAX_H264_SIDE)
     stream: Any = container.add_stream("libx264", rate=rate, options=_H264_OPTIONS)
     stream.width, stream.height = (n + n % 2 for n in (frame.width, frame.height))
     stream.pix_fmt = "yuv420p"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import logging
 import math
+import mmap
 import os
 from array import array
 from collections.abc import Callable, Collection, Iterator
@@ -22,8 +23,10 @@ from numpy.typing import NDArray
 from .._types import Image
 from ..errors import VideoError
 from ..extras import require_extra
+from ..memory import describe_shortage, free_bytes
 from .files import check_path, check_regular_file
 from .filters import filter_graph
+from .packet_clock import PacketClock
 from .sound import SoundTracks, is_copied
 
 if TYPE_CHECKING:
@@ -37,6 +40,10 @@ _MIN_HD_ROWS = 720  # from here on players take a video that does not say so to 
 _MATRICES = {1: "bt709", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}  # by FFmpeg's numbers
 _FULL_RANGE = 2  # FFmpeg's number for 0..255
 _OUT_OF_HANDLES = (errno.EMFILE, errno.ENFILE)
+_BEGINNINGS = {"matroska": b"\x1aE\xdf\xa3", "mp4": b"ftyp", "flv": b"FLV\x01"}  # of a file, by FFmpeg's format
+_PIXEL_BYTES = 40  # what a frame takes for each pixel: a few of FFmpeg's, and two of ours as float32. Measured.
+_FRAME_BYTES = 4  # for each pixel of one of FFmpeg's
+_MAX_PIXELS = 2**31 - 1  # FFmpeg's own limit
 _TICKS_PER_SECOND = 1_000_000  # FFmpeg's own unit of a file's start
 
 
@@ -104,6 +111,7 @@ class Video:
     def __iter__(self) -> Iterator[Image]:
         with self._open() as container:
             stream = container.streams[self._index]
+            self._check_memory(stream)
             stream.thread_type = "AUTO"
             to_rgb = self._rgb_converter()
             for frame in self._decode(container, [stream]):
@@ -111,7 +119,7 @@ class Video:
 
     def sound(self) -> SoundTracks:
         """The sound, for `write_video`: every track, copied where an MP4 can hold it, else as AAC."""
-        return SoundTracks(self._open, self._tracks, self._start)
+        return SoundTracks(self._open, self._packets, self._tracks, self._start)
 
     def _open(self) -> Any:
         """The file as PyAV's container, to be closed."""
@@ -130,14 +138,21 @@ class Video:
                 "it to an MP4 first"
             ) from None
 
+    def _packets(self, container: InputContainer) -> Iterator[Any]:
+        """The packets of this file, of all streams, with times that go on where its own begin anew."""
+        self._clock = PacketClock(container, self._index)
+        return self._clock.packets()
+
     def _decode(self, container: InputContainer, streams: Collection[Stream]) -> Iterator[Any]:
         """Decode a container: its video frames; frames of other `streams` are decoded too, to see whether they can be.
 
-        Sets `self._end` to when the last of all packets ends, in seconds.
+        Sets `self._end` to when the last of all packets ends, in seconds, and `self._read_to` to where in the file the
+        last one is.
         """
-        seen, self._end = 0, 0.0
+        seen, self._end, self._read_to = 0, 0.0, 0
         try:
-            for packet in container.demux():
+            for packet in self._packets(container):
+                self._read_to = max(self._read_to, packet.pos or 0)
                 if packet.pts is not None:
                     self._end = max(self._end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
                 for frame in packet.decode() if packet.stream in streams else ():
@@ -158,8 +173,9 @@ class Video:
             raise VideoError(f"{self.path} holds {what}; name a video")
         self._index = moving[0]
         stream = container.streams[self._index]
+        self._check_memory(stream)
         stream.thread_type = "AUTO"
-        tracks = [track for track in container.streams.audio if track.codec_context is not None]
+        tracks = [track for track in container.streams.audio if track.codec_context and track.codec_context.sample_rate]
         self._tracks = [track.index for track in tracks]
         if len(tracks) < len(container.streams.audio):
             log.warning("%s: a track of sound in an unknown format is left out", self.path)
@@ -177,9 +193,24 @@ class Video:
         length = last.duration or round(1 / (self.rate * self.time_base))
         self.times.append(self.times[-1] + max(1, length))
         self._check_whole(container, stream)
+        self._check_nothing_follows(container)
         self.width, self.height = self._size[::-1] if self._turn.transposed else self._size
         aspect = stream.sample_aspect_ratio or Fraction(1)
         self.aspect = 1 / aspect if self._turn.transposed else aspect
+
+    def _check_memory(self, stream: Any) -> None:
+        """Raise `VideoError` unless frames of the size that the header tells fit into memory."""
+        if stream.codec_context is None:  # in an unknown format, so that nothing is decoded
+            return
+        shortage = describe_shortage(_PIXEL_BYTES * stream.width * stream.height)
+        if shortage is not None:
+            raise VideoError(
+                f"{self.path} has frames of {stream.width}×{stream.height} pixels and needs {shortage}; scale it down "
+                "first"
+            )
+        free = free_bytes()
+        if free is not None:  # a larger frame in the midst of the file counts as damage
+            stream.codec_context.options = {"max_pixels": str(min(free // _FRAME_BYTES, _MAX_PIXELS))}
 
     def _add_time(self, frame: VideoFrame) -> None:
         """Note when a frame begins: as the file says, and if it does not, after the frame before."""
@@ -192,6 +223,8 @@ class Video:
 
     def _check_whole(self, container: InputContainer, stream: Stream) -> None:
         """Raise `VideoError` if the index promises much more than there is: the file was cut short on its way."""
+        if self._clock.recordings > 1:  # what is promised is the first one's, or counted from one clock to another
+            return
         if stream.duration:
             there = float((self.times[-1] - self.times[0]) * self.time_base)
             promised = float(stream.duration * self.time_base)
@@ -199,6 +232,19 @@ class Video:
             there, promised = self._end - float(self._start), (container.duration or 0) / _TICKS_PER_SECOND
         if promised > 1.05 * there + 0.5:
             raise VideoError(f"{self.path} is cut short: {there:.1f} of {promised:.1f} seconds are there; get it again")
+
+    def _check_nothing_follows(self, container: InputContainer) -> None:
+        """Raise `VideoError` if another recording is glued to those that FFmpeg reads."""
+        for name, begins in _BEGINNINGS.items():
+            if name not in container.format.name or not self._read_to:  # not every format tells where a packet is
+                continue
+            with open(self.path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                place = data.find(begins, self._read_to)
+            if place >= 0:
+                raise VideoError(
+                    f"{self.path} goes on with another recording at byte {place:,}, which would be left out; join them "
+                    "with ffmpeg's concat, or cut the file there"
+                )
 
     def _rgb_converter(self) -> Callable[[Any], NDArray[np.uint8]]:
         """A function that gives a frame's pixels, uint8 (h, w, 3), as they are stored."""

@@ -22,7 +22,7 @@ from ..validation import short_repr
 from .arrays import check_image, to_uint8
 from .files import atomic_path, check_path
 from .sound import SoundTracks
-from .video_encoding import write_gif, write_mp4
+from .video_encoding import rehearse_gif, rehearse_mp4, write_gif, write_mp4
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -77,19 +77,23 @@ def write_animation(
         10
     """
     check_video_path(path)
-    known = isinstance(rate, (int, float, Fraction)) and not isinstance(rate, bool)
-    if not known or not MIN_FPS <= rate <= MAX_FPS:
-        raise ParameterError(
-            f"rate={short_repr(rate)}: images per second must be a number from {float(MIN_FPS):.5f} to {MAX_FPS}"
-        )
+    rate = _check_rate(rate)
     try:
         only_once = iter(images) is images
     except TypeError:
         raise ParameterError(f"images={short_repr(images)}: it must be a list of images, or another iterable") from None
     if Path(path).suffix.lower() == ".gif" and only_once:
         raise VideoError(f"{path}: the images of a GIF are iterated over twice; give a list")
-    rate = Fraction(rate).limit_denominator(100_000)
     write_video(path, images, None, 1 / rate, rate)
+
+
+def _check_rate(rate: float | Fraction) -> Fraction:
+    known = isinstance(rate, (int, float, Fraction)) and not isinstance(rate, bool)
+    if not known or not MIN_FPS <= rate <= MAX_FPS:
+        raise ParameterError(
+            f"rate={short_repr(rate)}: images per second must be a number from {float(MIN_FPS):.5f} to {MAX_FPS}"
+        )
+    return Fraction(rate).limit_denominator(100_000)
 
 
 def write_video(
@@ -126,8 +130,78 @@ def write_video(
                 write_gif(av, temporary, frames.coarse(), frames, time_base)
             else:
                 write_mp4(av, temporary, frames, time_base, rate, aspect, sound)
-    except (OSError, av.FFmpegError) as error:
-        raise VideoError(f"{path} cannot be written: {error.strerror or error}") from None
+    except (OSError, av.FFmpegError, OverflowError) as error:
+        raise VideoError(f"{path} cannot be written: {getattr(error, 'strerror', None) or error}") from None
+
+
+def rehearse_animation(
+    path: str | os.PathLike[str], size: tuple[int, int], count: int, rate: float | Fraction = DEFAULT_FPS
+) -> None:
+    """Raise what `write_animation` would raise in the end, before its images are made; nothing is written.
+
+    Args:
+        path: as in `write_animation`; only its suffix counts.
+        size: (height, width) of the images.
+        count: of the images.
+        rate: see `write_animation`.
+
+    Raises:
+        DreamError: PyAV, of the extra `video`, is not installed.
+        ParameterError: `rate` is out of its range.
+        VideoError: the video cannot be written.
+    """
+    rate = _check_rate(rate)
+    rehearse_video(path, size, range(count + 1), 1 / rate, rate)
+
+
+def rehearse_video(
+    path: str | os.PathLike[str],
+    size: tuple[int, int],
+    times: Sequence[int],
+    time_base: Fraction,
+    rate: Fraction,
+    aspect: Fraction | None = None,
+    sound: SoundTracks | None = None,
+) -> None:
+    """Raise what `write_video` would raise in the end, before its images are made; nothing is written.
+
+    Args:
+        path: as in `write_video`; only its suffix counts.
+        size: (height, width) of the images.
+        times: see `write_video`.
+        time_base: see `write_video`.
+        rate: see `write_video`.
+        aspect: see `write_video`.
+        sound: see `write_video`.
+
+    Raises:
+        DreamError: PyAV, of the extra `video`, is not installed.
+        VideoError: the video cannot be written.
+    """
+    av = require_extra("av", f"{path}: writing videos")
+
+    def rehearse(tracks: SoundTracks | None) -> str | None:
+        """What goes wrong, if anything."""
+        frame = av.VideoFrame.from_ndarray(np.zeros((*size, 3), np.uint8), format="rgb24")
+        try:
+            if Path(path).suffix.lower() == ".gif":
+                rehearse_gif(av, frame, time_base)
+            else:
+                rehearse_mp4(av, frame, times, time_base, rate, aspect, tracks)
+        except VideoError as error:
+            raise VideoError(f"{path} cannot be written: {error}") from None
+        except (OSError, av.FFmpegError, ValueError, OverflowError) as error:
+            return getattr(error, "strerror", None) or str(error)
+        return None
+
+    reason = rehearse(sound)
+    if reason is not None and sound is not None and rehearse(None) is None:
+        raise VideoError(
+            f"{path} cannot hold the sound of this video ({reason}); convert the video to an MP4 first, or write a "
+            "GIF, which has no sound"
+        )
+    if reason is not None:
+        raise VideoError(f"{path} cannot be written ({reason}); convert the video to an MP4 of even times first")
 
 
 class _Frames:

@@ -6,20 +6,26 @@ this machine; each worker loads its networks by itself.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
+import signal
 import socket
+import sys
 import threading
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from .._types import Image
 from ..errors import DreamError, VideoError
+from ..io.source import ImageSource
 from .recipe import Recipe
-from .render import make_with_cached_net
+from .render import find_inputs, make_with_cached_net
 
 if TYPE_CHECKING:
     from .frame_folder import FrameFolder
@@ -29,6 +35,8 @@ log = logging.getLogger(__name__)
 
 TIMEOUT_S = 10  # for a scheduler to answer
 TASKS_PER_WORKER = 2  # enough that no worker waits, not so many that their images fill the memory
+SIGTERM_EXIT_CODE = 128 + signal.SIGTERM  # as a shell gives it
+_QUIET = {"DASK_LOGGING__DISTRIBUTED": "critical"}  # or workers report each connection that ends before they do
 _MAX_GREETING_PARTS = 2**20
 # A worker may have several threads, but a network has one image in it.
 _net_lock = threading.Lock()
@@ -57,14 +65,16 @@ def make_on_cluster(
     """
     lacking: list[tuple[Entry, Path, Exception]] = []  # entries whose images were not found
 
-    def jobs() -> Iterator[tuple[tuple[Entry, Path], Recipe, Image, Image | None]]:
+    def jobs() -> Iterator[tuple[tuple[Entry, Path], Recipe, ImageSource, ImageSource | None]]:
         for entry, path in waiting:
             try:
-                image, guide = entry.recipe.pictures()
+                image, guide = find_inputs(entry.recipe)
+                small = image.reduced(entry.recipe.max_size)
+                small_guide = None if guide is None else guide.reduced(entry.recipe.more.get("guide_max_size"))
             except DreamError as error:
                 lacking.append((entry, path, error))
             else:
-                yield (entry, path), entry.recipe, image, guide
+                yield (entry, path), entry.recipe, small, small_guide
 
     for (entry, path), result in render_on_cluster(jobs(), scheduler, workers, gpu):
         yield entry, path, result
@@ -109,7 +119,7 @@ def video_on_cluster(
 
 
 def render_on_cluster(
-    jobs: Iterable[tuple[_Key, Recipe, Image, Image | None]],
+    jobs: Iterable[tuple[_Key, Recipe, Image | ImageSource, Image | ImageSource | None]],
     scheduler: str | None = None,
     workers: int | None = None,
     gpu: int | str | None = None,
@@ -133,50 +143,91 @@ def render_on_cluster(
     """
     try:
         import dask
-        from distributed import Client, LocalCluster, as_completed
+        from distributed import Client, as_completed
     except ImportError:
         raise DreamError("dreaming on a cluster needs Dask: pip install 'deepdream-caffe[cluster]'") from None
     for name in ("distributed", "distributed.scheduler", "distributed.nanny", "distributed.core"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # they report every connection
     # Dask would warn of an image in a task.
-    with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 GiB"}):
-        cluster = None
-        if not scheduler:
-            cluster = LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=":0")
+    with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 GiB"}), contextlib.ExitStack() as stack:
+        cluster = None if scheduler else stack.enter_context(_local_cluster(workers))
         try:
             if scheduler and scheduler.startswith("tcp://") and not _speaks_dask(scheduler):
                 raise ValueError("another program is listening there")
             client = Client(scheduler or cluster, timeout=TIMEOUT_S)
+            stack.callback(client.close)
         except Exception as error:  # Dask takes another program's answer for lengths, and fails in many ways
             reason = error if isinstance(error, (OSError, ValueError)) else "another program is listening there"
             raise DreamError(
                 f"no Dask scheduler answers at {scheduler} ({reason}); start one with `dask scheduler`"
             ) from None
+        worker_count = len(client.scheduler_info()["workers"])
+        if not worker_count:
+            log.info("the scheduler at %s has no workers yet; start some with `dask worker`", scheduler)
+        keys: dict[Any, _Key] = {}
+        remaining = iter(jobs)
+
+        def submit_next() -> Iterator[Any]:
+            """Submit the next job, if there is one."""
+            for key, recipe, image, guide in itertools.islice(remaining, 1):
+                future = client.submit(_render_on_worker, recipe, image, guide, gpu, pure=False)
+                keys[future] = key
+                yield future
+
+        ahead = TASKS_PER_WORKER * max(worker_count, 8)
+        futures = as_completed([future for _ in range(ahead) for future in submit_next()])
+        for future in futures:
+            yield keys.pop(future), future.exception() or future.result()  # either may be an exception
+            future.release()
+            for another in submit_next():
+                futures.add(another)
+
+
+@contextlib.contextmanager
+def _local_cluster(workers: int | None) -> Iterator[Any]:
+    """A Dask cluster of processes on this machine, all of which have ended afterwards.
+
+    A terminal sends Ctrl-C to every process, and a worker that is being started would answer with a traceback. So it is
+    blocked in the thread that starts them, from which they inherit that, and only this process is interrupted: where it
+    waits for that thread, and not in the midst of the start. SIGTERM, which would leave the workers behind, does as
+    Ctrl-C does.
+    """
+    import dask
+    from distributed import LocalCluster
+
+    environment = {**dask.config.get("distributed.nanny.pre-spawn-environ", {}), **_QUIET}
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(dask.config.set({"distributed.nanny.pre-spawn-environ": environment}))
+        stack.enter_context(_exit_on_sigterm())
+        thread = stack.enter_context(ThreadPoolExecutor(1, initializer=_block_interrupts))
+        start = thread.submit(
+            LocalCluster, n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=":0"
+        )
         try:
-            worker_count = len(client.scheduler_info()["workers"])
-            if not worker_count:
-                log.info("the scheduler at %s has no workers yet; start some with `dask worker`", scheduler)
-            keys: dict[Any, _Key] = {}
-            remaining = iter(jobs)
-
-            def submit_next() -> Iterator[Any]:
-                """Submit the next job, if there is one."""
-                for key, recipe, image, guide in itertools.islice(remaining, 1):
-                    future = client.submit(_render_on_worker, recipe, image, guide, gpu, pure=False)
-                    keys[future] = key
-                    yield future
-
-            ahead = TASKS_PER_WORKER * max(worker_count, 8)
-            futures = as_completed([future for _ in range(ahead) for future in submit_next()])
-            for future in futures:
-                yield keys.pop(future), future.exception() or future.result()  # either may be an exception
-                future.release()
-                for another in submit_next():
-                    futures.add(another)
+            yield start.result()
         finally:
-            client.close()
-            if cluster is not None:
-                cluster.close()
+            start.result().close()
+
+
+def _block_interrupts() -> None:
+    """Block Ctrl-C in this thread, and so in the threads and processes that it starts."""
+    if sys.platform != "win32":
+        resource_tracker.ensure_running()  # or it would be started with the first process, and unblock it again
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+
+
+@contextlib.contextmanager
+def _exit_on_sigterm() -> Iterator[None]:
+    """Within, SIGTERM raises `SystemExit` in the main thread where it would end the process at once."""
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(SIGTERM_EXIT_CODE))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _speaks_dask(address: str) -> bool:
@@ -191,7 +242,7 @@ def _speaks_dask(address: str) -> bool:
 
 
 def _render_on_worker(
-    recipe: Recipe, image: Image, guide: Image | None, gpu: int | str | None
+    recipe: Recipe, image: Image | ImageSource, guide: Image | ImageSource | None, gpu: int | str | None
 ) -> tuple[Image, Recipe] | DreamError:
     with _net_lock:
         try:

@@ -15,15 +15,18 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image as Pillow
 
 from .._types import Image
 from ..errors import DreamError
+from ..io.arrays import to_uint8
 from ..io.files import atomic_path, check_regular_file, why_not_a_folder
 from ..io.image import write_image
 from ..validation import short_repr
@@ -63,10 +66,9 @@ class FrameFolder:
         self._kind = kind
         self._lock: int | None = None  # a file descriptor
         self._wrote_recipe = False
-        self._created_folder = not self.folder.exists()
+        self._created_folder = False
         try:
-            self.folder.mkdir(exist_ok=True)
-            self._lock_folder()
+            self._open_folder()
             for name in os.listdir(self.folder):
                 if _LEFTOVER_NAME.fullmatch(name):
                     (self.folder / name).unlink()
@@ -74,8 +76,9 @@ class FrameFolder:
             raise DreamError(f"{folder} {why_not_a_folder(folder)} for the frames") from None
         except FileNotFoundError:
             raise DreamError(f"{folder}: the folder {self.folder.parent} does not exist; create it first") from None
-        except OSError as error:
-            raise DreamError(f"{folder} cannot be written ({error.strerror}); choose another folder") from None
+        except (OSError, ValueError) as error:  # a null byte is a ValueError
+            reason = getattr(error, "strerror", None) or error
+            raise DreamError(f"{folder} cannot be written ({reason}); choose another folder") from None
         try:
             self.recipe = self._read_recipe()
             self.done, self.state = self._read_state()
@@ -137,6 +140,35 @@ class FrameFolder:
                 raise DreamError(f"{path} is missing: without it the video has a gap; begin again in another folder")
         return paths
 
+    def check_room(self, frame_n: int, image: Image) -> None:
+        """Check that the frames which are missing may fit onto the disk.
+
+        A frame is taken to be half as large as the last one, or as `image`: only what surely does not fit is refused.
+
+        Args:
+            frame_n: how many frames the run is to have.
+            image: what the first frame begins with, (H, W, 3).
+
+        Raises:
+            DreamError: they do not fit.
+        """
+        missing = frame_n - self.done
+        if missing < 1:
+            return
+        last = self.path(self.done - 1)
+        if self.done and last.exists():
+            size = last.stat().st_size
+        else:
+            encoded = io.BytesIO()
+            Pillow.fromarray(to_uint8(image)).save(encoded, "PNG")
+            size = len(encoded.getbuffer())
+        needed, free = missing * size // 2, shutil.disk_usage(self.folder).free
+        if needed > free:
+            raise DreamError(
+                f"{self.folder}: {missing} more frames take {needed:,} bytes or more and {free:,} are free; make room, "
+                "choose another disk, or scale down (--max-size)"
+            )
+
     def begin(self, recipe: Recipe) -> None:
         """Begin the run of a complete recipe, or go on with it.
 
@@ -144,8 +176,11 @@ class FrameFolder:
             recipe: with everything that decides the pixels filled in.
 
         Raises:
-            DreamError: the folder holds the run of another recipe; the message names a difference.
+            DreamError: the folder holds the run of another recipe, and the message names a difference; or it cannot be
+                written.
         """
+        with self._writing(self.folder), tempfile.TemporaryFile(dir=self.folder):
+            pass
         if self.recipe is None:
             self._write(self._record_path("json"), lambda path: path.write_text(recipe.to_json(), encoding="utf-8"))
             self.recipe, self._wrote_recipe = recipe, True
@@ -189,25 +224,44 @@ class FrameFolder:
         return self.folder / f"{self._kind}.{suffix}"
 
     def _write(self, path: Path, write: Callable[[Path], Any]) -> None:
+        with self._writing(path), atomic_path(path) as temporary:
+            write(temporary)
+
+    @contextlib.contextmanager
+    def _writing(self, path: Path) -> Iterator[None]:
         try:
-            with atomic_path(path) as temporary:
-                write(temporary)
+            yield
         except OSError as error:
             raise DreamError(f"{path} cannot be written: {error.strerror or error}") from None
 
-    def _lock_folder(self) -> None:
-        if sys.platform == "win32":
-            return
-        self._lock = os.open(self.folder, os.O_RDONLY)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self.close()
-            raise DreamError(
-                f"{self.folder}: another process is at work in this folder; wait for it, or choose another folder"
-            ) from None
-        except OSError:
-            pass  # a file system without locks, somewhere on a network
+    def _open_folder(self) -> None:
+        """Create the folder if need be, and lock it for this process."""
+        while self._lock is None:
+            self._created_folder = not self.folder.exists()
+            self.folder.mkdir(exist_ok=True)
+            if sys.platform == "win32":
+                return
+            self._lock = os.open(self.folder, os.O_RDONLY)
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self._created_folder = False  # it is the other's, empty as it may be
+                self.close()
+                raise DreamError(
+                    f"{self.folder}: another process is at work in this folder; wait for it, or choose another folder"
+                ) from None
+            except OSError:
+                return  # a file system without locks, somewhere on a network
+            if not self._is_locked_folder():  # another process removed it before it was locked
+                os.close(self._lock)
+                self._lock = None
+
+    def _is_locked_folder(self) -> bool:
+        """Whether the folder of this name is the one that is locked."""
+        assert self._lock is not None
+        with contextlib.suppress(FileNotFoundError):
+            return os.path.samestat(os.fstat(self._lock), os.stat(self.folder))
+        return False
 
     def _read_recipe(self) -> Recipe | None:
         path = self._record_path("json")

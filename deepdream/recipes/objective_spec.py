@@ -13,7 +13,7 @@ from typing import Any
 
 from .._types import Image, Layers, Objective, ObjectiveOrMapping
 from ..errors import ParameterError
-from ..guided import guided
+from ..guide import guided
 from ..network.net import Net
 from ..objectives import channels, label, objective_L2
 from ..validation import short_repr

@@ -7,9 +7,10 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
-from helpers import view, write_clip
+from helpers import glue, view, write_clip
 
 import deepdream as dd
+from deepdream import VideoError, memory
 from deepdream.io.video_reader import Video
 
 
@@ -134,3 +135,27 @@ def test_few_file_handles_are_not_the_video_s_fault(tmp_path, scene):
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
     assert "in.mp4 cannot be opened: Too many open files; close other programs" in str(refusal.value)
     assert "convert" not in str(refusal.value)
+
+
+def test_frames_too_large_for_the_memory_are_refused_by_the_header(tmp_path, monkeypatch):
+    path = write_clip(tmp_path / "clip.mp4", [np.zeros((480, 640, 3), np.float32)] * 2)
+    video = Video(path)
+    monkeypatch.setattr(memory, "free_bytes", lambda: 10 * 2**20)
+    says = r"frames of 640×480 pixels and needs about 0\.0 GiB of memory, and 0\.0 GiB are free; scale it down first"
+    monkeypatch.setattr(Video, "_packets", lambda self, container: pytest.fail("decoded"))
+    for read in (lambda: Video(path), lambda: next(iter(video))):
+        with pytest.raises(VideoError, match=says):
+            read()
+
+
+def test_a_frame_larger_than_the_header_says_is_bounded(tmp_path):
+    small, large = (
+        write_clip(tmp_path / f"{size}.mpg", [np.full((size, size, 3), 99.0)] * 3, 25, "", codec="mpeg1video")
+        for size in (64, 512)
+    )
+    path = glue(tmp_path / "both.mpg", small, large)
+    assert len(Video(path)) > 3
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("deepdream.io.video_reader._MAX_PIXELS", 100_000)
+        with pytest.raises(VideoError, match=r"damaged behind frame \d"):
+            Video(path)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from fractions import Fraction
 
 import av
@@ -11,7 +12,7 @@ from helpers import command_environment
 from PIL import Image
 
 import deepdream as dd
-from deepdream.io.video_writer import write_animation, write_video
+from deepdream.io.video_writer import rehearse_animation, rehearse_video, write_animation, write_video
 
 
 def discs(count, height=50, width=64):
@@ -185,3 +186,65 @@ def test_a_film_made_again_is_the_same_on_a_busy_machine(tmp_path):
     assert len(films) == 180
     assert len(set(films)) == 1
     assert b" mbtree=0 " in (tmp_path / "0.mp4").read_bytes()
+
+
+REHEARSED = [  # (what differs from 8×8 pixels at 25 frames a second, what is said; nothing if it can be written)
+    ({"size": (1, 1)}, ""),
+    ({"size": (1, 1), "name": "a.gif"}, ""),
+    ({"size": (8, 16384)}, ""),
+    ({"size": (8, 16385)}, "at most 16384 pixels a side, these frames are 16385×8"),
+    ({"size": (16386, 8)}, "at most 16384 pixels a side, these frames are 8×16386"),
+    ({"size": (4, 65535), "name": "a.gif"}, ""),
+    ({"size": (4, 65536), "name": "a.gif"}, "at most 65535 pixels a side, these frames are 65536×4"),
+    ({"times": [-3, 1, 2]}, ""),
+    ({"times": [0, 1, 1, 2]}, "Invalid argument"),
+    ({"times": [0, 5, 4, 6]}, "Invalid argument"),
+    ({"times": [0, 40, 2**33, 2**33 + 40]}, "Invalid argument|too large"),
+    ({"time_base": Fraction(1, 2**40)}, "too large"),
+    ({"rate": Fraction(2**40)}, "too large"),
+    ({"aspect": Fraction(2**40)}, "too large"),
+]
+
+
+@pytest.mark.parametrize(("changes", "says"), REHEARSED, ids=lambda each: str(each)[:40])
+def test_a_rehearsal_finds_what_would_fail_in_the_end(tmp_path, changes, says):
+    """It says so of the very arguments that cannot be written, and of no others; and it writes nothing."""
+    path, size = tmp_path / changes.pop("name", "a.mp4"), changes.pop("size", (8, 8))
+    given = {"times": [0, 1, 2], "time_base": Fraction(1, 25), "rate": Fraction(25), **changes}
+    for attempt, what in ((rehearse_video, size), (write_video, [np.zeros((*size, 3))] * (len(given["times"]) - 1))):
+        if says:
+            with pytest.raises(dd.VideoError, match=says) as error:
+                attempt(path, what, **given)
+            assert "\n" not in str(error.value) and len(str(error.value)) < 300 + len(str(tmp_path))
+            assert str(path) in str(error.value) or "scale them down" in str(error.value)
+        else:
+            attempt(path, what, **given)
+        assert list(tmp_path.iterdir()) == ([path] if not says and attempt is write_video else [])
+
+
+def test_a_rehearsal_tells_whether_it_is_the_sound(tmp_path):
+    class Refused:
+        def open(self, container, rehearsal=False):
+            container.add_stream("aac", rate=44100)
+
+        def mux(self, container, until):
+            raise ValueError("no such sound")
+
+    with pytest.raises(dd.VideoError, match=r"cannot hold the sound of this video \(no such sound\)"):
+        rehearse_video(tmp_path / "a.mp4", (8, 8), [0, 1, 2], Fraction(1, 25), Fraction(25), None, Refused())
+
+
+def test_a_rehearsal_of_an_animation(tmp_path):
+    rehearse_animation(tmp_path / "a.mp4", (48, 64), 30, 1000)
+    rehearse_animation(tmp_path / "a.gif", (48, 64), 30, 0.00001)
+    with pytest.raises(dd.VideoError, match="at most 16384"):
+        rehearse_animation(tmp_path / "a.mp4", (8, 20000), 30)
+    with pytest.raises(dd.ParameterError, match="rate=0"):
+        rehearse_animation(tmp_path / "a.mp4", (48, 64), 30, 0)
+
+
+def test_a_rehearsal_is_quick(tmp_path):
+    """Four hours of full HD: what is encoded is one frame."""
+    before = time.process_time()
+    rehearse_video(tmp_path / "a.mp4", (1080, 1920), range(25 * 3600 * 4), Fraction(1, 25), Fraction(25))
+    assert time.process_time() - before < 20

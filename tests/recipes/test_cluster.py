@@ -3,14 +3,18 @@
 import http.server
 import os
 import signal
+import subprocess
 import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import SMALL_RECIPE, read_folder, serving, small_gallery
+from helpers import SMALL_RECIPE, command_environment, read_folder, serving, small_gallery
 
 import deepdream as dd
 from deepdream import DreamError, Recipe
+from deepdream.recipes import cluster as cluster_module
 from deepdream.recipes.gallery import make_gallery
 from deepdream.recipes.gallery_file import Entry, Gallery
 
@@ -99,3 +103,73 @@ def test_without_dask(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(DreamError, match=r"pip install 'deepdream-caffe\[cluster\]'"):
         list(make_gallery(small_gallery(1), tmp_path, workers=2))
+
+
+# The command, interrupted and ended
+
+PICTURE = """
+[[picture]]
+name = "n{}"
+input = "cat"
+model = "squeezenet_v1.1"
+max_size = 400
+"""
+LONG_GALLERY = "".join(map(PICTURE.format, range(9)))
+
+
+def session(leader):
+    """The numbers of the processes of a session that have not ended."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, _, of = stat.read_text().rpartition(")")[2].split()[:4]
+        except OSError:  # it has ended meanwhile
+            continue
+        if int(of) == leader and state != "Z":
+            found.append(int(stat.parent.name))
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="this system does not list its processes")
+@pytest.mark.usefixtures("squeezenet_file")
+@pytest.mark.parametrize("wait_s", [0, 1, 3])
+@pytest.mark.parametrize("number, send, code", [("SIGINT", os.killpg, 130), ("SIGTERM", os.kill, 143)])
+def test_a_command_with_workers_ends_quietly_and_leaves_none(tmp_path, number, send, code, wait_s):
+    """Ctrl-C goes to every process of a terminal, SIGTERM to the one that is named; while workers start, and later."""
+    pytest.importorskip("distributed")
+    (tmp_path / "many.toml").write_text(LONG_GALLERY)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "deepdream", "gallery", "many.toml", "-o", "out", "--workers", "2", "--gpu", "none"],
+        cwd=tmp_path,
+        env=command_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a background job ignores it
+    )
+    try:
+        end = time.monotonic() + 60
+        while len(session(process.pid)) < 3 and time.monotonic() < end:  # multiprocessing's tracker is one of them
+            time.sleep(0.02)
+        time.sleep(wait_s)
+        send(process.pid, getattr(signal, number))
+        _, said = process.communicate(timeout=60)
+        assert (process.returncode, said) == (code, "deepdream: interrupted\n" if number == "SIGINT" else "")
+        end = time.monotonic() + 10
+        while session(process.pid) and time.monotonic() < end:
+            time.sleep(0.05)
+        assert session(process.pid) == []
+    finally:
+        for each in session(process.pid):
+            os.kill(each, signal.SIGKILL)
+        process.communicate()
+
+
+def test_sigterm_is_as_before_afterwards():
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as end, cluster_module._exit_on_sigterm():
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(10)
+    assert end.value.code == 143
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from helpers import SMALL_RECIPE, small_gallery
+from helpers import SMALL_RECIPE, small_gallery, write_black_png, write_png_header
 
 import deepdream as dd
-from deepdream import Recipe
+from deepdream import Recipe, memory
+from deepdream.io.decoding import DecodedImage
+from deepdream.recipes import gallery
 from deepdream.recipes.gallery import is_made, make_gallery
 from deepdream.recipes.gallery_file import Entry, Gallery, read_gallery
 
@@ -63,3 +65,42 @@ def test_the_model_s_own_layer_is_the_same_as_naming_it(tmp_path):
     list(make_gallery(Gallery("", "", (Entry("a", recipe),)), tmp_path))
     assert is_made(recipe, tmp_path / "a.png")
     assert is_made(replace(recipe, end="fire8/concat"), tmp_path / "a.png")
+
+
+def test_an_image_too_large_for_the_memory_does_not_stop_the_others(tmp_path, monkeypatch, squeezenet):
+    large = write_png_header(tmp_path / "large.png", 30_000, 5_000)
+    monkeypatch.setattr(memory, "free_bytes", lambda: 500 * 2**20)
+    for change, needed in (({"input": str(large)}, "0.6"), ({"guide": str(large)}, "2.2")):  # a guide is not scaled
+        first, second = small_gallery(2).entries
+        gallery = Gallery("", "", (replace(first, recipe=replace(first.recipe, **change)), second))
+        (tmp_path / "n01.png").unlink(missing_ok=True)
+        first_outcome, second_outcome = make_gallery(gallery, tmp_path)
+        assert f"30000×5000 pixels and needs about {needed} GiB of memory, and 0.5 GiB are free" in first_outcome.error
+        assert (second_outcome.made, second_outcome.error) == (True, None)
+
+
+def test_a_small_version_is_made_of_a_compact_image(tmp_path, monkeypatch, squeezenet):
+    """Neither the input nor what is already there is ever an array in full size."""
+    write_black_png(tmp_path / "large.png", 600)
+    entry = replace(small_gallery(1).entries[0], recipe=replace(small_gallery(1).entries[0].recipe, input="large.png"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(DecodedImage, "full", lambda self: pytest.fail("an array in full size"))
+    for made in (True, False):
+        [outcome] = make_gallery(Gallery("", "", (entry,)), tmp_path)
+        assert (outcome.made, outcome.error) == (made, None)
+
+
+def test_what_cannot_be_written_is_not_dreamt_first(tmp_path, monkeypatch):
+    """A folder, a link into nowhere, a loop, a name that no file can have."""
+    made = []
+    monkeypatch.setattr(gallery, "make_with_cached_net", lambda recipe, **_: made.append(recipe.seed))
+    images = small_gallery(4)
+    images = replace(images, entries=(*images.entries, replace(images.entries[0], name="a" * 252)))
+    (tmp_path / "n00.png").mkdir()
+    (tmp_path / "n01.png").symlink_to("missing/n01.png")
+    (tmp_path / "n02.png").symlink_to("n02.png")
+    outcomes = {outcome.entry.name: outcome.error or "" for outcome in make_gallery(images, tmp_path)}
+    assert made == [3]
+    for name, says in (("n00", "Is a directory"), ("n01", "missing, which does not exist"), ("n02", "symbolic links")):
+        assert says in outcomes[name]
+    assert outcomes["a" * 252].endswith("cannot be written: File name too long")

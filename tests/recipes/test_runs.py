@@ -1,7 +1,9 @@
 """The folder of a run, which is stopped and gone on with."""
 
+import os
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -59,6 +61,39 @@ def test_a_folder_is_used_by_one_process_at_a_time(tmp_path, recipe):
     with FrameFolder(tmp_path, "zoom"), pytest.raises(dd.DreamError, match="another process is at work"):
         FrameFolder(tmp_path, "zoom")
     FrameFolder(tmp_path, "zoom").close()
+
+
+def test_a_folder_that_two_processes_create_at_once_stays(tmp_path, img, recipe, monkeypatch):
+    """Whoever comes second must not remove the folder, which is still empty, from under the first."""
+    first, mkdir = [], Path.mkdir
+
+    def while_the_other_creates_it(self, *arguments, **options):
+        monkeypatch.undo()
+        first.append(FrameFolder(tmp_path / "run", "zoom"))
+        mkdir(self, *arguments, **options)
+
+    monkeypatch.setattr(Path, "mkdir", while_the_other_creates_it)
+    with pytest.raises(dd.DreamError, match="another process is at work"):
+        FrameFolder(tmp_path / "run", "zoom")
+    with first[0] as run:
+        run.begin(recipe)
+        assert run.save(0, img).exists()
+
+
+def test_a_folder_that_another_process_removes_meanwhile_is_made_again(tmp_path, img, recipe, monkeypatch):
+    other, opened = FrameFolder(tmp_path / "run", "zoom"), os.open
+
+    def while_the_other_leaves(*arguments):
+        monkeypatch.undo()
+        descriptor = opened(*arguments)
+        other.close()
+        assert not (tmp_path / "run").exists()
+        return descriptor
+
+    monkeypatch.setattr(os, "open", while_the_other_leaves)
+    with FrameFolder(tmp_path / "run", "zoom") as run:
+        run.begin(recipe)
+        assert run.save(0, img).exists()
 
 
 def test_a_folder_of_other_things_is_left_alone(tmp_path):
