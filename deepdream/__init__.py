@@ -28,25 +28,36 @@ Errors
 `deepdream.notebook` shows images in notebooks, `deepdream.playground` is the page.
 """
 
+from __future__ import annotations
+
+import importlib
+import os
+
 from ._version import __version__
-from .classify import classify
-from .data.bundled import picture
-from .dream import Step, deepdream, dream_steps, make_step
-from .errors import DreamError, ImageError, LayerError, ModelError, ParameterError, VideoError, WeightsError
-from .frame import Frame
-from .guided import guided
-from .io.arrays import resize
-from .io.image import read_image, write_image
-from .io.video_reader import Video
-from .io.video_writer import write_animation
-from .label_images import label_picture, label_steps
-from .network.net import Net, deprocess, preprocess
-from .objectives import Objectives, channels, label, objective_L2
-from .recipes.recipe import Recipe
-from .video import video_frames
-from .zoo.loading import load
-from .zoo.registry import find_model, model_names
-from .zoom import zoom_frames
+from .fork_lock import ForkSafeLock
+
+TYPE_CHECKING = False  # `typing` would have to be imported, too
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .classification import classify
+    from .data.bundled import picture
+    from .dream import Step, deepdream, dream_steps, make_step
+    from .errors import DreamError, ImageError, LayerError, ModelError, ParameterError, VideoError, WeightsError
+    from .frame import Frame
+    from .guide import guided
+    from .io.arrays import resize
+    from .io.image import read_image, write_image
+    from .io.video_reader import Video
+    from .io.video_writer import write_animation
+    from .label_images import label_picture, label_steps
+    from .network.net import Net, deprocess, preprocess
+    from .objectives import Objectives, channels, label, objective_L2
+    from .recipes.recipe import Recipe
+    from .video import video_frames
+    from .zoo.loading import load
+    from .zoo.registry import find_model, model_names
+    from .zoom import zoom_frames
 
 __all__ = [
     "DreamError",
@@ -86,6 +97,62 @@ __all__ = [
     "write_image",
     "zoom_frames",
 ]
+
+# Where each name is defined. It is imported when it is first used: what a dream needs takes half a second to load. (No
+# module of this package may be called like one of the names, because its import would put it in the name's place.)
+_HOMES = {
+    "DreamError": "errors",
+    "Frame": "frame",
+    "ImageError": "errors",
+    "LayerError": "errors",
+    "ModelError": "errors",
+    "Net": "network.net",
+    "Objectives": "objectives",
+    "ParameterError": "errors",
+    "Recipe": "recipes.recipe",
+    "Step": "dream",
+    "Video": "io.video_reader",
+    "VideoError": "errors",
+    "WeightsError": "errors",
+    "channels": "objectives",
+    "classify": "classification",
+    "deepdream": "dream",
+    "deprocess": "network.net",
+    "dream_steps": "dream",
+    "find_model": "zoo.registry",
+    "guided": "guide",
+    "label": "objectives",
+    "label_picture": "label_images",
+    "label_steps": "label_images",
+    "load": "zoo.loading",
+    "make_step": "dream",
+    "model_names": "zoo.registry",
+    "objective_L2": "objectives",
+    "picture": "data.bundled",
+    "preprocess": "network.net",
+    "read_image": "io.image",
+    "resize": "io.arrays",
+    "video_frames": "video",
+    "write_animation": "io.video_writer",
+    "write_image": "io.image",
+    "zoom_frames": "zoom",
+}
+
+# NumPy and SciPy, whose modules import each other in circles, cannot be imported by two threads at once.
+_import_lock = ForkSafeLock()
+
+# Caffe describes at length what it builds, unless this is set before it is imported.
+os.environ.setdefault("GLOG_minloglevel", "1")
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from where it is defined."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    with _import_lock:
+        value = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:

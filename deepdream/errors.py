@@ -1,5 +1,8 @@
 """What can go wrong, as exceptions. Each message names the value, the limit and the fix, in one line.
 
+A message may quote names and values of any length and content: the middle of what is long is left out, and control
+characters are shown as Python writes them.
+
 DreamError
 ├── ImageError
 ├── LayerError
@@ -9,9 +12,14 @@ DreamError
 └── WeightsError
 """
 
+from .text import shorten
+
 
 class DreamError(Exception):
     """Anything that deepdream refuses or cannot do; its subclasses say which part of the work it concerns."""
+
+    def __str__(self) -> str:
+        return shorten(super().__str__())
 
 
 class ImageError(DreamError):

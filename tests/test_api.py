@@ -5,12 +5,17 @@ What one folder of the package takes from another is an interface as well: it ha
 
 import ast
 import doctest
+import importlib.util
 import inspect
 import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import command_environment
 
 import deepdream as dd
 
@@ -26,6 +31,81 @@ NO_PARAMETER = {"self", "cls"}
 def test_nothing_is_visible_beside_the_public_names():
     assert sorted(dir(dd)) == sorted(dd.__all__)
     assert sorted({*FUNCTIONS, *CLASSES, "__version__"}) == sorted(dd.__all__)
+
+
+# What is imported when it is first used
+
+
+def run_python(code):
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=command_environment(), capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_importing_the_package_imports_no_library():
+    """So that the command can answer at once."""
+    for module in ("deepdream", "deepdream.cli", "deepdream.cli.startup"):
+        loaded = {name.partition(".")[0] for name in run_python(f"import sys, {module}; print(*sys.modules)")}
+        assert loaded & {"numpy", "scipy", "caffe", "PIL", "typer", "rich", "requests"} == set()
+
+
+def test_a_type_checker_finds_each_name_where_it_is_imported_from():
+    found = {
+        alias.name: node.module
+        for node in ast.walk(MODULES[("__init__",)])
+        if isinstance(node, ast.ImportFrom) and node.level and node.module not in ("_version", "fork_lock")
+        for alias in node.names
+    }
+    assert found == dd._HOMES
+    assert sorted([*found, "__version__"]) == sorted(dd.__all__)
+
+
+def test_no_module_takes_the_place_of_a_public_name():
+    assert {name for name in dd.__all__ if importlib.util.find_spec(f"deepdream.{name}")} == set()
+
+
+def test_every_name_can_be_imported_first():
+    with ThreadPoolExecutor(4) as pool:
+        for _ in pool.map(lambda name: run_python(f"from deepdream import {name}"), ("Video", "picture", "Recipe")):
+            pass
+    assert run_python("from deepdream import *; print(classify.__name__, guided.__name__)") == ["classify", "guided"]
+
+
+def test_a_name_that_does_not_exist():
+    with pytest.raises(AttributeError, match="has no attribute 'dream_on'"):
+        _ = dd.dream_on
+    assert not hasattr(dd, "guide_image")
+
+
+THREADS = """
+import threading
+import deepdream as dd
+
+names, found, start = sorted(dd.__all__), {}, threading.Barrier(12)
+
+def use(number):
+    start.wait()
+    name = names[number * 5 % len(names)]
+    found[name] = getattr(dd, name)
+
+threads = [threading.Thread(target=use, args=(number,)) for number in range(12)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(sum(getattr(dd, name) is value for name, value in found.items()))
+"""
+
+
+def test_several_threads_may_use_the_package_first():
+    assert run_python(THREADS) == ["12"]
+
+
+def test_caffe_is_quiet_even_when_it_is_imported_by_itself():
+    forget = "import os; os.environ.pop('GLOG_minloglevel', None)"
+    assert run_python(f"{forget}; import deepdream; print(os.environ['GLOG_minloglevel'])") == ["1"]
 
 
 def unannotated(function):

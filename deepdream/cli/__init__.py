@@ -4,55 +4,30 @@ Exit codes:
     0: done.
     2: bad input, with one line that says what.
     130: interrupted.
+    143: ended by SIGTERM while it had worker processes; SIGTERM ends it as a signal does otherwise.
     1: broken pipe (`| head`).
 
 The paths of the files that were written go to standard output, everything else to standard error.
 
-Each command is a function in a module of this package. The options that all commands that dream share are in
-`options`.
+The commands are in `commands`. Importing them takes half a second, or several on a busy machine. This module and
+`startup` import only a little of Python, so that an interruption, and what is wrong with the limits and the
+environment of the process, are answered in one line before that.
 """
 
 from __future__ import annotations
 
-import logging
+import contextlib
 import os
+import signal
 import sys
-from collections.abc import Sequence
-from typing import NoReturn, cast
 
-import typer
+TYPE_CHECKING = False  # `typing` would have to be imported
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any, NoReturn
 
-from ..errors import DreamError
-from .console import ConsoleHandler, discard_output, say, shorten
-from .dream import dream
-from .gallery import gallery
-from .info import classify_command, layers, models_command
-from .label import label
-from .replay import replay
-from .video import video
-from .zoom import zoom
-
-app = typer.Typer(
-    add_completion=False,
-    rich_markup_mode=None,
-    help="A faithful reproduction of Google's 2015 DeepDream: run a trained classifier backwards and change the image "
-    "to show more of what it sees.",
-)
-app.command()(dream)
-app.command()(label)
-app.command()(replay)
-app.command()(gallery)
-app.command()(layers)
-app.command("classify")(classify_command)
-app.command("models")(models_command)
-app.command()(zoom)
-app.command()(video)
-# Typer's errors are Click's, and newer releases of Typer contain their own copy of Click: the class is found by name.
-ClickException = cast(
-    "type[typer.BadParameter]",
-    next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"),
-)
 BAD_INPUT, INTERRUPTED, BROKEN_PIPE = 2, 130, 1
+_COMMANDS = f"{__name__}.commands"
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -64,42 +39,69 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     Raises:
         SystemExit: always, with the exit code.
     """
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", force=True, handlers=[ConsoleHandler()])
-    logging.getLogger("deepdream").setLevel(logging.INFO)
-    if hasattr(sys.stdout, "reconfigure"):  # not in a notebook
-        # A path may be any bytes, and is printed as the bytes that it is.
-        encoding = {"encoding": sys.getfilesystemencoding()} if os.name == "posix" else {}
-        sys.stdout.reconfigure(errors="surrogateescape", **encoding)
-    words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
-        code = app(words, standalone_mode=False)
-        print(end="", flush=True)
-    except DreamError as error:
-        code = _report(str(error))
-    except ClickException as error:
-        code = _report(error.format_message())
-    except typer.Exit as error:
-        code = error.exit_code
-    except (KeyboardInterrupt, typer.Abort):
+        problem = _import_commands()
+        if problem:
+            _write_line(problem)
+            code = BAD_INPUT
+        else:
+            from .commands import run
+
+            code = run(sys.argv[1:] if arguments is None else arguments)
+    except KeyboardInterrupt:
         code = INTERRUPTED
-    except BrokenPipeError:
-        code = BROKEN_PIPE
-        discard_output(sys.stdout)
-    except MemoryError as error:
-        code = _report(
-            "not enough memory"
-            + (f" ({error})" if str(error) else "")
-            + "; close other programs, or use a smaller image (--max-size) or network"
-        )
-    except OSError as error:
-        code = _report(f"{error.filename or 'the output cannot be written'}: {error.strerror or error}")
-        discard_output(sys.stdout)
-    if code == INTERRUPTED:  # raised here, or returned by Typer
-        say("deepdream: interrupted")
-    sys.exit(code or 0)
+    if arguments is None:
+        _replace_interrupt_handler(signal.SIG_IGN)  # the process has only to clean up, and ends by itself
+    if code == INTERRUPTED:
+        _write_line("interrupted")
+    sys.exit(code)
 
 
-def _report(error: str) -> int:
-    """Print an error in one line; returns the exit code."""
-    say(shorten(f"deepdream: {error}"))
-    return BAD_INPUT
+def _import_commands() -> str:
+    """Import the commands; returns what is in the way, or an empty text."""
+    if _COMMANDS in sys.modules:
+        return ""
+    # An exception that an interruption raises in the middle of a library's import may come out as any other.
+    replaced = _replace_interrupt_handler(_leave)
+    try:
+        from . import startup
+
+        try:
+            problem = startup.find_problem()
+            if not problem:
+                from . import commands  # noqa: F401
+        except Exception as error:
+            problem = startup.describe_import_error(error)
+        return problem
+    finally:
+        if replaced:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _replace_interrupt_handler(handler: Callable[..., Any] | signal.Handlers) -> bool:
+    """Replace Python's own handler of SIGINT; `False` if another one is there, or this is not the main thread."""
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        return False
+    try:
+        signal.signal(signal.SIGINT, handler)
+    except ValueError:
+        return False
+    return True
+
+
+def _leave(*_: object) -> NoReturn:
+    """Handle an interruption while nothing has been begun, and a library is half imported."""
+    try:
+        _write_line("interrupted")
+    finally:
+        os._exit(INTERRUPTED)
+
+
+def _write_line(text: str) -> None:
+    """Write a line to standard error, without what the commands need for that."""
+    if sys.stderr is None:  # it is closed, and the descriptor may be another file's
+        return
+    from ..text import shorten
+
+    with contextlib.suppress(OSError):
+        os.write(2, f"{shorten(f'deepdream: {text}')}\n".encode(errors="replace"))

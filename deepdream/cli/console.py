@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import re
 import sys
 from typing import TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
 
-_MAX_DIGITS = 80  # in a row: more than a person reads, and more than a hash has
+from ..text import printable, shorten
 
 
 class _Stderr(Console):
@@ -26,30 +26,10 @@ class _Stderr(Console):
 console = _Stderr(stderr=True, highlight=False, emoji=False)
 
 
-def printable(text: str) -> str:
-    """A text as one line without control characters.
-
-    The name of a file, and texts from other people's files, may contain line ends and terminal commands. They are shown
-    as Python writes them.
-    """
-    return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda match: repr(match[0])[1:-1], text)
-
-
-def shorten(text: str, max_chars: int = 1000) -> str:
-    """One line of at most `max_chars` characters.
-
-    A message may quote a text of any length, and says at its end what to do: long words and the middle are left out.
-    """
-    text = re.sub(rf"\d{{{_MAX_DIGITS},}}", lambda match: f"{match[0][:20]}…{match[0][-20:]}", printable(text))
-    if len(text) > max_chars:
-        text = re.sub(r"\S{200,}", lambda match: f"{match[0][:90]}…{match[0][-90:]}", text)
-    return text if len(text) <= max_chars else f"{text[: max_chars // 2 - 1]}…{text[-(max_chars // 2) :]}"
-
-
 def say(text: str) -> None:
-    """Print one line of any length on standard error; nothing happens if that cannot be written."""
+    """Print one line on standard error, the middle left out if it is long; if that cannot be written, do nothing."""
     try:
-        console.print(printable(text), soft_wrap=True, markup=False)
+        console.print(shorten(text), soft_wrap=True, markup=False)
     except OSError:
         discard_output(sys.stderr)
 
@@ -67,10 +47,17 @@ def discard_output(stream: TextIO | None) -> None:
         os.close(devnull)
 
 
+class _Description(ProgressColumn):
+    """What is being done; it may contain the name of a file, and so any character."""
+
+    def render(self, task: Task) -> Text:
+        return Text(printable(task.description))
+
+
 def progress_line() -> Progress:
     """A `rich.progress.Progress` of one line: the task, its percentage, the time elapsed and the time left."""
     return Progress(
-        TextColumn("{task.description}"),
+        _Description(),
         BarColumn(),
         TextColumn("{task.percentage:3.0f}%"),
         TimeElapsedColumn(),

@@ -1,6 +1,5 @@
 """`deepdream dream`: dreams on images."""
 
-import itertools
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -9,18 +8,17 @@ from typing import Any, Optional
 import typer
 
 from .._types import Image
-from ..data.bundled import BUILT_IN, picture
+from ..data.bundled import BUILT_IN, open_picture
 from ..dream import Step, dream_steps
 from ..errors import ParameterError
-from ..io.arrays import check_image
-from ..io.image import write_image
+from ..io.image import check_output_size, write_image
 from ..io.step_film import StepFilm
-from ..io.video_writer import write_animation
+from ..io.video_writer import rehearse_animation, write_animation
 from ..network.net import Net
 from ..octaves import octave_shapes
 from ..preview import FullSizePreview
 from .console import progress_line, say
-from .files import IMAGE_HELP, check_image_exists, output_paths
+from .files import IMAGE_HELP, check_image_exists, check_not_read, output_paths
 from .options import DreamOptions, takes_dream_options
 from .video_options import check_video
 
@@ -47,20 +45,26 @@ def dream(
         if len(names) > 1:
             raise ParameterError(f"--animate {animate}: it shows the steps of one dream; name one image")
         check_video(animate, "--animate")
+    files = [name for name in [*names, options.guide] if name is not None and name not in BUILT_IN]
+    for path, option in [*((path, "-o") for path in paths), *([(animate, "--animate")] if animate else [])]:
+        check_not_read(path, files, option)
     for name in names:
         check_image_exists(name)
-    inputs = (check_image(picture(name)) for name in names)
     # A file is read before the network, whose weights may have to be fetched: that a file is damaged is found first.
-    first = [] if names[0] in BUILT_IN else [next(inputs)]
+    opened = [] if names[0] in BUILT_IN else [open_picture(names[0], options.max_size)]
     net, model = options.load()
-    for name, path, full in zip(names, paths, itertools.chain(first, inputs)):
+    for name, path in zip(names, paths):
+        full = opened.pop() if opened else open_picture(name, options.max_size)
         settings = options.settings(net)
         recipe = options.recipe(name, model, net, full, settings)
-        img = recipe.fit(full)
+        img, full_shape = recipe.fit(full), full.shape
+        del full  # its memory is the dream's
+        check_output_size(path, *img.shape[:2])
         settings["tile"] = recipe.tile or settings["tile"]
         result = (_dream if animate is None else partial(_dream_and_animate, animate))(net, img, settings)
         write_image(path, recipe.blend(img, result), recipe=recipe)
-        scaled = f", scaled from {_format_size(full)} to {_format_size(img)}" if img.shape != full.shape else ""
+        sizes = f"{_format_size(full_shape)} to {_format_size(img.shape)}"
+        scaled = f", scaled from {sizes}" if img.shape != full_shape else ""
         say(f"{name} dreamt at {options.target_description(settings)}, seed {settings['seed']}{scaled}")
         print(path.resolve(), flush=True)
         if animate is not None:
@@ -70,8 +74,11 @@ def dream(
 def _dream_and_animate(video: Path, net: Net, img: Image, settings: dict[str, Any]) -> Image:
     """As `_dream`; also write the steps as a video."""
     height, width = img.shape[:2]
+    steps_n = settings["octave_n"] * settings["iter_n"]
+    rehearse_animation(video, (height, width), steps_n)
     preview = FullSizePreview(img, octave_shapes(height, width, settings["octave_n"], settings["octave_scale"]))
     with StepFilm() as steps:
+        steps.check_room(steps_n, img.shape)
         result = _dream(net, img, settings, lambda step: steps.add(preview.of(step.image, step.octave)))
         write_animation(video, steps)
     return result
@@ -98,5 +105,5 @@ def _describe_step(octave: int, octave_n: int, iteration: int, iter_n: int) -> s
     return f"octave {octave + 1}/{octave_n}, iteration {iteration + 1}/{iter_n}"
 
 
-def _format_size(img: Image) -> str:
-    return f"{img.shape[1]}×{img.shape[0]}"
+def _format_size(shape: tuple[int, ...]) -> str:
+    return f"{shape[1]}×{shape[0]}"

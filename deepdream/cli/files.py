@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ..data.bundled import BUILT_IN, picture
+from ..data.bundled import BUILT_IN, noise_size, picture
 from ..errors import ImageError
-from ..io.files import why_not_a_folder
+from ..io.files import why_not_a_folder, why_not_replaceable
 from ..io.image import output_format
 
+_LEAST_BYTES = 4096  # a block of a disk: on a full one there is none left
 IMAGE_HELP = f"Files, noise:WxH, or built-in: {', '.join(BUILT_IN)}."
 
 
@@ -23,8 +26,10 @@ def check_image_exists(name: str) -> None:
     Raises:
         ImageError: there is no such file, or it is not a file.
     """
-    if name not in BUILT_IN and not Path(name).is_file():
-        picture(name)  # raises, unless it is noise
+    if name.startswith("noise:"):
+        noise_size(name)
+    elif name not in BUILT_IN and not Path(name).is_file():
+        picture(name)  # raises, unless it can be fetched
 
 
 def output_paths(names: Sequence[str], output: Path, default: str = "dream.png") -> list[Path]:
@@ -48,7 +53,7 @@ def output_paths(names: Sequence[str], output: Path, default: str = "dream.png")
 
 
 def check_writable(path: Path, given: Path, option: str = "-o") -> None:
-    """Check that a file can be written.
+    """Check that a file can be written; where it is a symbolic link, the file that it points to.
 
     Args:
         path: of the file.
@@ -56,20 +61,47 @@ def check_writable(path: Path, given: Path, option: str = "-o") -> None:
         option: the option that it was given with.
 
     Raises:
-        ImageError: the folder does not exist or cannot be written, or the path is a folder.
+        ImageError: the folder does not exist or cannot be written or is full, the path is no name of a file,
+            or there is something that is no file, or a read-only file.
     """
-    folder = path.parent
+    folder = Path(os.path.realpath(path)).parent if path.parent.is_dir() else path.parent
     if not folder.is_dir():
-        raise ImageError(f"{option} {given}: the folder {folder} {why_not_a_folder(folder)}")
+        link = "" if folder == path.parent else "the link leads into another folder: "
+        raise ImageError(f"{option} {given}: {link}the folder {folder} {why_not_a_folder(folder)}")
     try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(_LEAST_BYTES))
+            file.flush()
     except OSError as error:
         raise ImageError(
             f"{option} {given}: the folder {folder} cannot be written ({error.strerror}); choose another"
         ) from None
-    if path.is_dir():
-        raise ImageError(f"{option} {given}: {path} is a folder; choose another name")
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        return
+    except OSError as error:  # the name is too long, or links go round in a loop
+        raise ImageError(f"{option} {given}: cannot be written ({error.strerror}); choose another name") from None
+    reason = why_not_replaceable(path)
+    if reason:
+        raise ImageError(f"{option} {given}: {path} {reason}")
+
+
+def check_not_read(path: Path, sources: Iterable[str], option: str = "-o") -> None:
+    """Check that a file to write is none of those that are read.
+
+    Args:
+        path: of the file to write.
+        sources: the names of the images or videos that are read.
+        option: the option that the path was given with.
+
+    Raises:
+        ImageError: it is one of them, if by another name.
+    """
+    for source in sources:
+        with contextlib.suppress(OSError, ValueError):  # one of them does not exist, or is no file
+            if os.path.samefile(path, source):
+                raise ImageError(f"{option} {path} is the file {source} that is read; write to another one")
 
 
 def _output_paths(names: Sequence[str], output: Path, default: str) -> list[Path]:

@@ -61,6 +61,8 @@ def gallery(
         raise DreamError(f"-o {output} {why_not_a_folder(output)} for the images and the page") from None
     except FileNotFoundError:
         raise DreamError(f"-o {output}: the folder {output.parent} does not exist; create it first") from None
+    except OSError as error:
+        raise DreamError(f"-o {output} cannot be written ({error.strerror}); choose another") from None
     check_writable(output / PAGE, output)
     total = len(images.entries)
     outcomes: list[Outcome] = []

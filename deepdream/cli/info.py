@@ -4,12 +4,12 @@ from typing import Optional
 
 import typer
 
-from ..classify import classify
-from ..data.bundled import picture
+from ..classification import classify
+from ..data.bundled import open_picture
 from ..defaults import defaults_of
+from ..text import printable
 from ..zoo.registry import find_model, model_names
 from ..zoo.weights import local_weights
-from .console import printable
 from .files import IMAGE_HELP, check_image_exists
 from .loading import MODEL, load_model
 from .parsing import check_range
@@ -42,7 +42,7 @@ def classify_command(
         check_image_exists(name)
     net, _ = load_model(model)
     for name in images:
-        answers = classify(net, picture(name), top=top)
+        answers = classify(net, open_picture(name, max(net.input_size)), top=top)  # it looks at no more pixels
         if len(images) > 1:
             print(f"{name}:")
         for label, probability in answers:

@@ -5,11 +5,11 @@ from typing import Any, Optional
 
 import typer
 
-from ..classify import classify
+from ..classification import classify
 from ..data.bundled import picture
 from ..defaults import defaults_of
 from ..io.arrays import to_uint8
-from ..io.image import write_image
+from ..io.image import check_output_size, write_image
 from ..label_images import label_picture, label_steps
 from ..objectives import label as label_objective
 from ..recipes.inputs import abbreviate_home
@@ -61,6 +61,7 @@ def label(
     ):
         check_range(option, value, *limits)
     path = output_paths([name], output, default="label.png")[0]
+    check_output_size(path, size, size)
     net, chosen = load_model(model)
     objective = label_objective(net, name)
     index = objective.spec["index"]

@@ -23,8 +23,9 @@ from ..data.bundled import BUILT_IN, picture
 from ..defaults import defaults_of
 from ..dream import deepdream
 from ..errors import ParameterError
-from ..guided import guided
+from ..guide import guided
 from ..io.arrays import check_image
+from ..io.source import ImageSource
 from ..network.layers import resolve_end
 from ..network.net import Net
 from ..objectives import channels, label
@@ -203,14 +204,14 @@ class DreamOptions:
             return f"{layers}, channel {', '.join(map(str, settings['objective'].spec['indices']))}"
         return f"{layers}, guided by {self.guide}" if self.guide is not None else layers
 
-    def recipe(self, name: str, model: Model, net: Net, img: Image, settings: dict[str, Any]) -> Recipe:
+    def recipe(self, name: str, model: Model, net: Net, img: "Image | ImageSource", settings: dict[str, Any]) -> Recipe:
         """The complete recipe of a dream, which is written into its file.
 
         Args:
             name: of the input.
             model: from `load`.
             net: from `load`.
-            img: the input in full size, (H, W, 3).
+            img: the input in full size, (H, W, 3), or an `ImageSource` of it.
             settings: the keyword arguments of `dream_steps`.
         """
         settings = dict(settings)

@@ -9,12 +9,12 @@ import numpy as np
 import typer
 
 from .._types import Image
-from ..io.arrays import to_uint8
-from ..io.image import read_image, write_image
+from ..io.arrays import blocks, to_uint8
+from ..io.image import open_image, write_image
 from ..recipes.inputs import abbreviate_home
 from ..recipes.recipe import Recipe
 from .console import progress_line, say
-from .files import check_image_exists, output_paths
+from .files import check_image_exists, check_not_read, output_paths
 from .loading import GPU
 from .parsing import parse_gpu
 
@@ -44,6 +44,7 @@ def replay(
     for name in (input_image, guide):
         if name is not None:
             check_image_exists(name)
+    check_not_read(path, [name for name in (input_image, guide) if name is not None])  # but IMAGE may be made anew
     with progress_line() as progress:
         task = progress.add_task(f"{image} again", total=1)
         result, complete = recipe.make(
@@ -67,11 +68,15 @@ def _compare(image: Path, result: Image, differences: Sequence[str]) -> str:
     """A line that compares the image made now with the one that had the recipe."""
     if image.suffix.lower() not in (".png", ".tif", ".tiff"):
         return f"made again; {image} is lossy, so the pixels are not compared"
-    before, now = to_uint8(read_image(image)), to_uint8(result)
+    now, before = to_uint8(result), open_image(image, max_size=1)  # whose pixels are looked at a part at a time
+    height, width = before.shape[:2]
     if before.shape != now.shape:
-        return f"{image} has another size, {before.shape[1]}×{before.shape[0]}"
-    changed = int(np.count_nonzero((before != now).any(axis=2)))
+        return f"{image} has another size, {width}×{height}"
+    changed = sum(
+        int(np.count_nonzero((to_uint8(before.block(rows, slice(None))) != now[rows]).any(axis=2)))
+        for rows in blocks(height, width)
+    )
     if not changed:
         return f"every pixel is the same as in {image}"
     why = "" if differences else ": another build of Caffe or another processor rounds differently, or it was edited"
-    return f"{changed:,} of {before[:, :, 0].size:,} pixels differ from {image}{why}"
+    return f"{changed:,} of {height * width:,} pixels differ from {image}{why}"

@@ -31,21 +31,25 @@ def run_settings(run: FrameFolder, options: DreamOptions, net: Net) -> dict[str,
     return settings
 
 
-def begin_run(run: FrameFolder, recipe: Recipe, net: Net, img: Image, settings: dict[str, Any]) -> None:
+def begin_run(run: FrameFolder, recipe: Recipe, net: Net, img: Image, settings: dict[str, Any], frame_n: int) -> None:
     """Begin a run or go on with it, and print what differs from the recipe that it began with.
 
     Args:
         run: the folder; nothing is written into it before everything else is checked.
         recipe: a complete one.
         net: the network.
-        img: the first frame's image in full size, (H, W, 3).
+        img: what the first frame is dreamt on, (H, W, 3), in full size or as the recipe scales it.
         settings: from `run_settings`; their tile becomes the recipe's.
+        frame_n: how many frames the run is to have.
 
     Raises:
-        DreamError: the settings cannot be dreamt, or the folder has the run of another recipe.
+        DreamError: the settings cannot be dreamt, the folder has the run of another recipe, or there is no room for the
+            frames.
     """
     settings["tile"] = recipe.tile
-    fix_settings(net, recipe.fit(img), **settings)
+    fitted = recipe.fit(img)
+    fix_settings(net, fitted, **settings)
+    run.check_room(frame_n, fitted)
     run.begin(recipe)
     assert run.recipe is not None
     for difference in run.recipe.differences(recipe):

