@@ -165,7 +165,7 @@ def dream_unweighted(end):
         dd.deepdream(net, image, iter_n=1, octave_n=1, jitter=4, seed=1)
         dd.classify(net, image)
     except (dd.DreamError, MemoryError) as error:
-        print(f"deepdream: {type(error).__name__}: {error}", file=sys.stderr)
+        print(f"deepdream: {error or 'not enough memory'}", file=sys.stderr)
         return 2
 
 

@@ -152,7 +152,7 @@ class Place:
 # Imports the library once and forks for each run, which kills itself before its n-th change in the file system.
 _FORKS = """
 import json, os, signal, sys
-from deepdream.cli import main
+from deepdream.cli import commands, main
 import av, cv2, deepdream.dream
 
 def die_before_change(number):

@@ -32,6 +32,16 @@ def leave(_):
     return 7
 
 
+def ramble(_):
+    print(f"deepdream: it is {'far ' * 80}too long; shorten it", file=sys.stderr)
+    return 2
+
+
+def mumble(_):
+    print("no", file=sys.stderr)
+    return 2
+
+
 def litter(_):
     Path(".half").write_text("hal", encoding="ascii")
 

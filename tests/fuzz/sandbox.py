@@ -4,6 +4,8 @@ The central type is `Outcome`. A server process imports the library once and for
 milliseconds and no case sees another. `Sandbox.run` gives a case a folder of its own and judges what it leaves there.
 """
 
+import contextlib
+import io
 import json
 import os
 import selectors
@@ -17,6 +19,7 @@ from pathlib import Path
 
 MEMORY = 3 * 2**30  # bytes that a case may take beyond what the server has
 SECONDS = 60  # that a case may take; a case of the suite takes a second at most
+LINE = 300  # characters that a line may have, the command's name in front not counted
 
 # No case may ask a site for anything.
 TESTS = Path(__file__).resolve().parent.parent
@@ -36,7 +39,7 @@ class Outcome:
 
     Attributes:
         kind: "done", "refused" (with one line that says why), "out of memory" (the limit, said in one line); or a
-            failure: "signal", "hang", "traceback", "exit code", "no reason", "half-written", "changed".
+            failure: "signal", "hang", "traceback", "exit code", "no reason", "long line", "half-written", "changed".
         detail: the line, or what was seen instead.
         seconds: how long it took.
         memory: the most that it had, in bytes.
@@ -118,14 +121,14 @@ class Sandbox:
         if not answer:
             raise RuntimeError("the server of the sandbox has ended; what it said is on standard error")
         reply = json.loads(answer)
-        kind, detail = _judge(reply, command is not None)
+        kind, detail = _judge(reply)
         if kind in GOOD:
             kind, detail = _what_it_left(kind, detail, folder, files, writes, look)
         shutil.rmtree(folder)
         return Outcome(kind, detail, reply["seconds"], reply["memory"])
 
 
-def _judge(reply, is_command):
+def _judge(reply):
     """(kind, detail) by the exit and by what was said."""
     code, said = reply["code"], reply["said"]
     if reply["hang"]:
@@ -134,6 +137,9 @@ def _judge(reply, is_command):
         return "signal", f"{signal.Signals(-code).name}: {said[-300:]}"
     if "Traceback (most recent call last)" in said:
         return "traceback", said[-1500:]
+    longest = max((line.removeprefix("deepdream: ") for line in said.splitlines()), key=len, default="")
+    if len(longest) > LINE:
+        return "long line", f"{len(longest)} characters: {longest}"
     if code == 0:
         return "done", ""
     last = said.rstrip("\n").rpartition("\n")[2]
@@ -141,7 +147,7 @@ def _judge(reply, is_command):
         return "exit code", f"{code}: {said[-600:]}"
     if " could not be made: " in said:  # a gallery makes the others, and ends with a line that counts
         return "refused", said.partition("\n")[0]
-    if is_command and (
+    if (
         not last.startswith("deepdream: ")
         or len(last) < len("deepdream: ") + 10
         or said.count("\ndeepdream: ") + said.startswith("deepdream: ") != 1
@@ -186,8 +192,13 @@ def serve():
     import av  # noqa: F401  what cases import anyway is imported once
     import cv2  # noqa: F401
 
-    import deepdream.cli  # noqa: F401
+    import deepdream.cli.commands
+    from fuzz import single  # noqa: F401
 
+    # Typer imports more when it parses its first command.
+    nowhere = io.StringIO()
+    with contextlib.redirect_stderr(nowhere), contextlib.redirect_stdout(nowhere), contextlib.suppress(SystemExit):
+        deepdream.cli.main(["classify", "no such file"])
     replies = os.fdopen(os.dup(1), "w")
     for line in sys.stdin:
         print(json.dumps(_in_a_child(json.loads(line))), file=replies, flush=True)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 from fractions import Fraction
 
 import av
@@ -211,6 +212,35 @@ def recipe():
     return json.loads(made.to_json())
 
 
+# What else a recipe may be, beside what `recipe` returns.
+RECIPES = (
+    {},
+    {"objective": {"objective": "channels", "indices": [1, 3]}, "end": "both"},
+    {"objective": {"objective": "label", "label": "cat", "index": 2}, "end": "score"},
+    {"objective": {"objective": "guided"}, "guide": "photo.png", "end": "both"},
+    {"objective": {"objective": "layers", "layers": {"conv1": {"objective": "L2"}, "both": {"objective": "L2"}}}},
+    {"kind": "stopped dream", "more": {"octave": 1, "iteration": 0}},
+    {"kind": "zoom", "more": {"frame": 1, "scale": 0.05, "rotate": 1.5}},
+    {
+        **{"kind": "label", "input": "noise:40x40", "end": None, "more": {"blur": [2, 0.5]}},
+        "objective": {"objective": "label", "label": "cat", "index": 2},
+    },
+    {"tile": 64, "max_size": None, "versions": {"deepdream": "9.0", "tiling": "1"}},
+)
+
+
+def model_table():
+    """A `model.toml`, as TOML holds it."""
+    return {
+        "title": "A small network",
+        "mean": [104, 117, 123.5],
+        "end": "both",
+        "labels": "labels.txt",
+        "ladder": {"conv1": "strokes", "both": "all"},
+        "weights": {"file": "tiny.caffemodel", "licence": "none"},
+    }
+
+
 def gallery():
     """A gallery file, as TOML holds it."""
     common = {"input": "photo.png", "model": "model", "iter_n": 1, "octave_n": 1, "max_size": 40, "seed": 1}
@@ -236,7 +266,7 @@ def as_toml(table):
 
 
 def _key(key):
-    return key if key.isidentifier() and key.isascii() else json.dumps(key)
+    return key if key.isidentifier() and key.isascii() else json.dumps(key, ensure_ascii=False)
 
 
 def _toml(value):
@@ -244,8 +274,6 @@ def _toml(value):
         return "{" + ", ".join(f"{_key(key)} = {_toml(each)}" for key, each in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(_toml, value)) + "]"
-    return (
-        {float("inf"): "inf"}.get(value, "nan" if value != value else json.dumps(value))
-        if not isinstance(value, str)
-        else json.dumps(value)
-    )
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return json.dumps(value, ensure_ascii=False)

@@ -30,7 +30,7 @@ PAGE = 4096  # bytes: tmpfs counts in pages
 # Imports the library once, then forks for each command that comes, as lines of JSON. What hangs is ended by an alarm.
 _FORKS = """
 import json, os, resource, signal, sys, tempfile
-from deepdream.cli import main
+from deepdream.cli import commands, main
 for line in sys.stdin:
     folder, environment, prepare, arguments = json.loads(line)
     files = [tempfile.TemporaryFile() for _ in range(2)]
@@ -544,11 +544,11 @@ def test_an_output_that_is_full_when_no_more_files_can_be_opened(tmp_path, run):
         ["models"],
         FULL.format(1)
         + """
-import deepdream.cli
+import deepdream.cli.commands
 def app(*arguments, **more):
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
     print("said")
-deepdream.cli.app = app
+deepdream.cli.commands.app = app
 """,
     )
     assert_refused(done, "No space left on device")

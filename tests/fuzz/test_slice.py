@@ -56,6 +56,8 @@ CASES = {
     "hang": ("wait", "hang"),
     "traceback": ("raise_", "traceback"),
     "exit code": ("leave", "exit code"),
+    "long line": ("ramble", "long line"),
+    "no reason": ("mumble", "no reason"),
     "half-written": ("litter", "half-written"),
     "changed": ("spoil", "changed"),
     "memory": ("eat", "out of memory"),
