@@ -179,9 +179,11 @@ class Visitor:
         self.server, self.kernel_id, self.said, self.messages = server, kernel_id, [], []
 
     @classmethod
-    async def visit(cls, server):
-        """Fetch the page, connect, find the widget, and open it."""
-        response = await fetch(server)
+    async def visit(cls, server, patience=0):
+        """Fetch the page (while every place is taken, again for `patience` seconds), find its widget, and open it."""
+        end = time.monotonic() + patience
+        while (response := await fetch(server)).code == 503 and time.monotonic() < end:
+            await asyncio.sleep(1)
         assert response.code == 200, (response.code, response.body[-300:])
         visitor = cls(server, re.search(rb'kernelId": "([-0-9a-f]+)"', response.body)[1].decode())
         await visitor.connect()

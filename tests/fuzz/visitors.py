@@ -435,7 +435,7 @@ async def attacked(server, attack):
 
 
 async def _honest(server, rng):
-    visitor = await Visitor.visit(server)
+    visitor = await Visitor.visit(server, patience=60)
     await visitor.do("choose", name=rng.choice(("coffee", "noise:300x200")), until=("picture",), **{"for": "picture"})
     if rng.random() < 0.3:
         message, _ = await visitor.do("dream", form={**FORM, "max_size": 96}, until=("ended",), timeout=300)
@@ -444,14 +444,14 @@ async def _honest(server, rng):
 
 
 async def _vanishes(server, rng):
-    visitor = await Visitor.visit(server)
+    visitor = await Visitor.visit(server, patience=60)
     if rng.random() < 0.5:
         await visitor.do("dream", form=LONG, until=("step", "waiting"))
     visitor.vanish()
 
 
 async def _hostile(server, rng):
-    visitor = await Visitor.visit(server)
+    visitor = await Visitor.visit(server, patience=60)
     kind = rng.randrange(5)
     if kind == 0:
         await refused_to_open(server, visitor.kernel_id, 400, subprotocols=())
