@@ -6,17 +6,17 @@
     dream = dd.deepdream(net, dd.read_image("sky.jpg"))
     dd.write_image("dream.png", dream)
 
-An image is float32 (H, W, 3), RGB, 0..255. The names, by what they are for:
+An image is float32 (H, W, 3), RGB, 0..255. The public names by purpose:
 
 Dreaming
     `deepdream`, `dream_steps` (one `Step` at a time), `make_step`, `preprocess`, `deprocess`
-What to raise
+Objectives, the quantities to maximise
     `objective_L2`, `channels`, `label`, `guided`; `Objectives`, one for each of several layers
 Networks
     `load`, `Net`, `model_names`, `find_model`, `classify`
 Images
     `read_image`, `write_image`, `picture` (bundled ones and noise), `resize`
-Labels out of noise
+Images of labels, from noise
     `label_picture`, `label_steps`
 Zooms and videos
     `zoom_frames`, `video_frames` (a `Frame` each), `Video`, `write_animation`
@@ -25,7 +25,7 @@ Dreams as data
 Errors
     `DreamError` and below it `ImageError`, `LayerError`, `ModelError`, `ParameterError`, `VideoError`, `WeightsError`
 
-`deepdream.notebook` shows images in notebooks, `deepdream.playground` is the page.
+`deepdream.notebook` shows images in notebooks; `deepdream.playground` is the web page.
 """
 
 from __future__ import annotations
@@ -34,7 +34,6 @@ import importlib
 import os
 
 from ._version import __version__
-from .fork_lock import ForkSafeLock
 
 TYPE_CHECKING = False  # `typing` would have to be imported, too
 if TYPE_CHECKING:
@@ -98,8 +97,8 @@ __all__ = [
     "zoom_frames",
 ]
 
-# Where each name is defined. It is imported when it is first used: what a dream needs takes half a second to load. (No
-# module of this package may be called like one of the names, because its import would put it in the name's place.)
+# Where each name is defined. A name is imported at its first use, because the modules of a dream take half a second to
+# load. (No module of this package may have one of these names, because its import would replace the name.)
 _HOMES = {
     "DreamError": "errors",
     "Frame": "frame",
@@ -138,10 +137,7 @@ _HOMES = {
     "zoom_frames": "zoom",
 }
 
-# NumPy and SciPy, whose modules import each other in circles, cannot be imported by two threads at once.
-_import_lock = ForkSafeLock()
-
-# Caffe describes at length what it builds, unless this is set before it is imported.
+# Caffe logs every network that it builds, unless this is set before it is imported.
 os.environ.setdefault("GLOG_minloglevel", "1")
 
 
@@ -149,12 +145,14 @@ def __getattr__(name: str) -> Any:
     """Import a public name from where it is defined."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    with _import_lock:
+    from .fork_lock import IMPORT_LOCK  # here, because the command must soon be ready for an interruption
+
+    with IMPORT_LOCK:
         value = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    """What completion shows: the API, without the modules that it comes from."""
+    """The names that completion shows: the API, without the modules that define it."""
     return sorted(__all__)

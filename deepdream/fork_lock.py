@@ -1,7 +1,7 @@
 """A lock that survives a fork.
 
-The central type is `ForkSafeLock`. A process that was forked has none of its parent's other threads: a lock that one of
-them held would never be released there, so in the child it is made anew.
+The central type is `ForkSafeLock`. A forked process does not have its parent's other threads. A lock that one of them
+held would never be released there, so the child replaces it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _locks: weakref.WeakSet[ForkSafeLock] = weakref.WeakSet()
 
 
 class ForkSafeLock:
-    """A context that one thread at a time is in; that thread may enter it again inside."""
+    """A context that one thread at a time can enter; that thread may enter it again inside."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
@@ -39,5 +39,8 @@ def _renew_all() -> None:
         lock._renew()
 
 
-if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+# NumPy and SciPy, whose modules import each other in circles, cannot be imported by two threads at once.
+IMPORT_LOCK = ForkSafeLock()
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
     os.register_at_fork(after_in_child=_renew_all)

@@ -2,21 +2,20 @@
 
 Exit codes:
     0: done.
-    2: bad input, with one line that says what.
+    2: bad input; one line says what is wrong.
     130: interrupted.
-    143: ended by SIGTERM while it had worker processes; SIGTERM ends it as a signal does otherwise.
+    143: ended by SIGTERM while it had worker processes; without them, the signal itself ends the process.
     1: broken pipe (`| head`).
 
 The paths of the files that were written go to standard output, everything else to standard error.
 
 The commands are in `commands`. Importing them takes half a second, or several on a busy machine. This module and
-`startup` import only a little of Python, so that an interruption, and what is wrong with the limits and the
-environment of the process, are answered in one line before that.
+`startup` import only a small part of the standard library, so that an interruption, or a wrong limit or environment
+variable of the process, is answered in one line before that.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import sys
@@ -34,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command and exit with its code.
 
     Args:
-        arguments: the words after `deepdream`; `None`: those of the process.
+        arguments: the words after `deepdream`; `None`: the arguments of the process.
 
     Raises:
         SystemExit: always, with the exit code.
@@ -42,7 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     try:
         problem = _import_commands()
         if problem:
-            _write_line(problem)
+            from ..text import MAX_MESSAGE_CHARS, shorten
+
+            _write_line(shorten(problem, MAX_MESSAGE_CHARS - len("deepdream: ")))
             code = BAD_INPUT
         else:
             from .commands import run
@@ -51,17 +52,17 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except KeyboardInterrupt:
         code = INTERRUPTED
     if arguments is None:
-        _replace_interrupt_handler(signal.SIG_IGN)  # the process has only to clean up, and ends by itself
+        _replace_interrupt_handler(signal.SIG_IGN)  # the process only has to clean up, and ends by itself
     if code == INTERRUPTED:
         _write_line("interrupted")
     sys.exit(code)
 
 
 def _import_commands() -> str:
-    """Import the commands; returns what is in the way, or an empty text."""
+    """Import the commands; returns the problem that prevents this, or an empty text."""
     if _COMMANDS in sys.modules:
         return ""
-    # An exception that an interruption raises in the middle of a library's import may come out as any other.
+    # An interruption in the middle of a library's import may surface as an exception of any class.
     replaced = _replace_interrupt_handler(_leave)
     try:
         from . import startup
@@ -90,7 +91,7 @@ def _replace_interrupt_handler(handler: Callable[..., Any] | signal.Handlers) ->
 
 
 def _leave(*_: object) -> NoReturn:
-    """Handle an interruption while nothing has been begun, and a library is half imported."""
+    """Handle an interruption while a library is half imported and no work has begun."""
     try:
         _write_line("interrupted")
     finally:
@@ -98,10 +99,10 @@ def _leave(*_: object) -> NoReturn:
 
 
 def _write_line(text: str) -> None:
-    """Write a line to standard error, without what the commands need for that."""
+    """Write a line to standard error, without the modules that the commands use for it."""
     if sys.stderr is None:  # it is closed, and the descriptor may be another file's
         return
-    from ..text import shorten
-
-    with contextlib.suppress(OSError):
-        os.write(2, f"{shorten(f'deepdream: {text}')}\n".encode(errors="replace"))
+    try:  # contextlib would have to be imported
+        os.write(2, f"deepdream: {text}\n".encode(errors="replace"))
+    except OSError:
+        return

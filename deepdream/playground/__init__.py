@@ -1,11 +1,11 @@
-"""The playground: a page where anyone can dream, as a Jupyter widget that Voilà also serves.
+"""The playground: a web page for dreaming, as a Jupyter widget that Voilà can also serve.
 
     from deepdream.playground import Limits, Playground
     Playground()
 
-`widget` is the page, `session` what it does, `worker` the process that dreams, `records` what it is sent and sends,
-`progress` what the page is told about a dream, `dream_queue` the queue of all pages on a machine, `form` and `uploads`
-what comes from a visitor. `page.js` and `page.css` are the page's layout.
+`widget` is the page, `session` its behaviour, `worker` the process that dreams, `records` the messages to and from that
+process, `progress` the reports about a dream to the page, `dream_queue` the queue of all pages on a machine; `form` and
+`uploads` check the input of a visitor. `page.js` and `page.css` are the page's layout.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Decodes a visitor's image in a process of its own, which may use little memory and little time.
+"""Decodes a visitor's image in a separate process with little memory and little time.
 
 A file of a few kilobytes can hold an image of gigabytes, or keep a decoder busy for minutes. The process gets the file
 through its standard input and answers with a line of JSON and a JPEG. The central type is `Decoding`, such a process.
@@ -31,13 +31,13 @@ _TIMEOUT_S = 90  # two may run at a time, on a machine that is busy dreaming
 
 @dataclass(frozen=True)
 class Decoded:
-    """What the page needs to know of an image.
+    """The facts about an image that the page shows.
 
     Attributes:
         shape: (height, width) of the image, in pixels.
-        fitted: the same of the image scaled down to what is dreamt on.
+        fitted: the same after the image is scaled down to the size that is dreamt on.
         text: the recipe in the file, as JSON; `None` if it has none.
-        jpeg: the image as it is shown.
+        jpeg: the image for the page.
     """
 
     shape: tuple[int, int]
@@ -47,7 +47,7 @@ class Decoded:
 
 
 def decode(picture: Picture, side: int, shown_side: int) -> Decoded:
-    """Decode an image here and now.
+    """Decode an image in this process.
 
     Args:
         picture: the image.
@@ -100,7 +100,7 @@ class Decoding:
                 answer = b""
         line, _, shown = answer.partition(b"\n")
         if self._process.returncode != 0 or not line:
-            raise ImageError(f"{self._picture.name} takes too much memory or time to decode; scale it down first")
+            raise ImageError(f"{self._picture.name} needs too much memory or time to decode; scale it down first")
         values = json.loads(line)
         if "error" in values:
             raise ImageError(values["error"])
@@ -118,7 +118,7 @@ def _environment() -> dict[str, str]:
 
 
 def child_environment() -> dict[str, str]:
-    """The environment of a process that finds this very package wherever it starts."""
+    """The environment of a process that imports this same package from any folder."""
     here = str(Path(__file__).resolve().parents[2])
     return {**os.environ, "PYTHONPATH": os.pathsep.join([here, *filter(None, [os.environ.get("PYTHONPATH")])])}
 
@@ -135,8 +135,8 @@ def answer(source: BinaryIO, answers: BinaryIO) -> None:
     """Answer the request of a `Decoding`.
 
     Args:
-        source: where it comes from: a line of JSON, and the file.
-        answers: where the answer goes.
+        source: the stream with the request: a line of JSON, and the file.
+        answers: the stream for the answer.
     """
     request = json.loads(source.readline())
     try:

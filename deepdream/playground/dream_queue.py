@@ -1,8 +1,8 @@
-"""A queue of dreams: one at a time on a machine, first come, first served, whichever process asks.
+"""A queue of dreams: one at a time on a machine, first come, first served, for all processes.
 
-Each page of the playground has a process of its own, so the queue is a folder. The central type is a `QueueSlot`: a
-numbered file that its process holds locked while it waits or dreams. The system drops the lock of a process that ends,
-however it ends, so a dead process keeps nobody waiting.
+Each page of the playground has its own process, so the queue is a folder. The central type is a `QueueSlot`: a
+numbered file that its process holds locked while it waits or dreams. The system releases the lock of a process that
+ends in any way, so a dead process does not keep others waiting.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from pathlib import Path
 
 
 class QueueSlot:
-    """A place in a queue, from when it is made to when it is closed; use it in a `with` statement.
+    """A place in a queue, from its creation until it is closed; use it in a `with` statement.
 
     Args:
-        folder: of the queue; it must exist.
+        folder: the folder of the queue; it must exist.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -29,7 +29,7 @@ class QueueSlot:
             fcntl.flock(self._file, fcntl.LOCK_EX)
 
     def ahead(self) -> int:
-        """How many slots are ahead of this one; 0 when it may dream."""
+        """The number of slots ahead of this one; 0 when it may dream."""
         with _lock(self._folder):
             earlier = [path for path in self._folder.glob("*.turn") if _number_of(path) < self._number]
             return sum(_is_held(path) for path in earlier)
@@ -53,7 +53,7 @@ def _number_of(path: Path) -> int:
 
 
 def _is_held(path: Path) -> bool:
-    """Whether the process that made a slot's file still lives; if not, the file is removed."""
+    """Whether the process that made a slot's file still runs; if not, the file is removed."""
     with contextlib.suppress(FileNotFoundError), open(path) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

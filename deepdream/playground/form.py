@@ -2,9 +2,9 @@
 
 The central type is the form, a dict of plain values:
 
-- `model`, `end`: the names of the network and the layer; `label`: what to dream instead of a layer, or "".
+- `model`, `end`: the names of the network and the layer; `label`: the label to dream instead of a layer, or "".
 - `max_size`, `octave_n`, `iter_n`, `octave_scale`, `step_size`, `jitter`, `strength`, `seed`: as in `Recipe`;
-  `seed=None` draws one.
+  `seed=None` draws a fresh one.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ class Number:
     """A number of the form.
 
     Attributes:
-        title: what the page calls it.
+        title: its name on the page.
         minimum: the smallest allowed value.
         maximum: the largest.
-        step: of the page's slider; an int if the number is whole.
-        default: what a new visitor finds.
+        step: the step of the page's slider; an int if the number is whole.
+        default: the value that a new visitor finds.
     """
 
     title: str
@@ -70,10 +70,10 @@ def recipe_of(form: Mapping[str, Any], picture: Picture, guide: Picture | None, 
     """The recipe of a form.
 
     Args:
-        form: as the page sent it.
+        form: the form that the page sent.
         picture: the image to dream on.
         guide: the guide, if there is one.
-        limits: of the page.
+        limits: the limits of the page.
 
     Returns:
         A `Recipe` that is not yet complete.
@@ -82,7 +82,7 @@ def recipe_of(form: Mapping[str, Any], picture: Picture, guide: Picture | None, 
         ParameterError: a value that the page would not send.
         ModelError: the model cannot be read.
     """
-    if form.get("model") not in model_names():  # elsewhere the path of a folder is a model too, but not here
+    if form.get("model") not in model_names():  # in the library the path of a folder is a model too, but not here
         raise ParameterError(f"there is no model {form.get('model')!r} on this page")
     values = {name: form.get(name) for name in form_numbers(limits)}
     for name, number in form_numbers(limits).items():
@@ -111,10 +111,10 @@ def _end_and_objective(form: Mapping[str, Any], guide: Picture | None) -> dict[s
     label = form.get("label") or ""
     if label:
         if guide:
-            raise ParameterError("a guide and a label at once: choose one of them")
+            raise ParameterError("a guide and a label exclude each other: choose one of them")
         labels = find_model(form["model"]).labels
         if label not in labels:
-            raise ParameterError(f"{str(label)[:60]!r} is not a label of this model; choose one of the list")
+            raise ParameterError(f"{str(label)[:60]!r} is not a label of this model; choose one from the list")
         return {"end": None, "objective": {"objective": "label", "label": label, "index": labels.index(label)}}
     end = form.get("end")
     if not isinstance(end, str) or len(end) > 100:
@@ -123,21 +123,21 @@ def _end_and_objective(form: Mapping[str, Any], guide: Picture | None) -> dict[s
 
 
 def form_of(recipe: Recipe, limits: Limits) -> tuple[dict[str, Any], list[str]]:
-    """The form that gives a recipe, as far as the page can.
+    """The form for a recipe, as far as the page can set it.
 
     Args:
         recipe: from a visitor's image, so that any of its values may be wrong.
-        limits: of the page.
+        limits: the limits of the page.
 
     Returns:
-        (form, notes): the form, which may lack what cannot be set here, and a sentence for each such thing.
+        (form, notes): the form, which may lack values that cannot be set here, and a sentence for each of these.
     """
     seed = recipe.seed
     form: dict[str, Any] = {"label": "", "seed": seed if seed is not None and 0 <= seed < 2**32 else None}
     notes = []
     if recipe.model in model_names():
         model, objective = find_model(recipe.model), recipe.objective
-        assert isinstance(objective, Mapping)  # a recipe makes it one
+        assert isinstance(objective, Mapping)  # a recipe makes sure that it is one
         form |= {"model": recipe.model}
         kind = objective.get("objective")
         if kind == "label" and objective.get("label") in model.labels:
@@ -149,11 +149,11 @@ def form_of(recipe: Recipe, limits: Limits) -> tuple[dict[str, Any], list[str]]:
         if kind not in ("L2", "label", "guided"):
             notes.append("Its objective cannot be set here.")
         if recipe.guide:
-            notes.append(f"It had a guide, {recipe.guide!r}: choose that one as well.")
+            notes.append(f"It had the guide {recipe.guide!r}: choose that one as well.")
     else:
-        notes.append(f"Its model {recipe.model!r} is not here.")
+        notes.append(f"Its model {recipe.model!r} is not available here.")
     if recipe.kind not in ("dream", "stopped dream"):
-        notes.append(f"It is a picture of the kind {recipe.kind[:40]!r}, which is not made here.")
+        notes.append(f"It is of the kind {recipe.kind[:40]!r}, which this page cannot make.")
     if not recipe.clip:
         notes.append("It was dreamt without clipping, which cannot be set here.")
     for name, number in form_numbers(limits).items():
@@ -182,7 +182,7 @@ def default_form(limits: Limits) -> dict[str, Any]:
 
 
 def models_for_page() -> list[dict[str, Any]]:
-    """The models as the page is told them."""
+    """The models, for the page."""
     return [
         {
             "name": model.name,
@@ -197,5 +197,5 @@ def models_for_page() -> list[dict[str, Any]]:
 
 
 def numbers_for_page(limits: Limits) -> dict[str, dict[str, Any]]:
-    """The numbers as the page is told them."""
+    """The numbers, for the page."""
     return {name: dataclasses.asdict(number) for name, number in form_numbers(limits).items()}

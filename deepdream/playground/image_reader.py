@@ -1,11 +1,12 @@
 """Reads the images of one visitor, one at a time; the central type is `ImageReader`.
 
-Files are decoded in a process of their own (`decoder`). A few such processes may run on a machine at a time, whichever
-visitors they are for; the others wait in a queue.
+Files are decoded in a separate process (`decoder`). A few such processes may run on a machine at a time, for all
+visitors together; the others wait in a queue.
 """
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -26,8 +27,8 @@ class ImageReader:
     """Reads images in a thread, one at a time. A newer image for the same role replaces an older one.
 
     Args:
-        limits: of the page.
-        ready: called with the role, the picture and what was decoded, unless a newer picture has replaced it.
+        limits: the limits of the page.
+        ready: called with the role, the picture and the decoded image, unless a newer picture has replaced it.
         failed: called with the error instead.
     """
 
@@ -72,23 +73,19 @@ class ImageReader:
                     return
                 role, picture = self._role, self._waiting.pop(self._role)
             try:
-                decoded = self._read(role, picture)
+                self._tell(self._ready, role, picture, self._read(role, picture))
             except Exception as error:  # of any class: the visitor must be told
-                self._tell(role, self._failed, error)
-            else:
-                self._tell(role, self._ready, role, picture, decoded)
+                with contextlib.suppress(Exception):  # or cannot be told, and the next image is read all the same
+                    self._tell(self._failed, error)
 
-    def _tell(self, role: str, callback: Callable[..., Any], *arguments: Any) -> None:
-        with self._lock:
-            if self._role is None:  # replaced
-                return
-            self._role = None
-        callback(*arguments)
+    def _tell(self, callback: Callable[..., Any], *arguments: Any) -> None:
+        if self._role is not None:  # else it was replaced
+            callback(*arguments)
 
     def _read(self, role: str, picture: Picture) -> Decoded | None:
         """Read a picture; `None` if it was replaced while it waited."""
         sides = self._sides[role], _SHOWN_SIDES[role]
-        if picture.data is None:  # ours, and small
+        if picture.data is None:  # bundled, and small
             return decode(picture, *sides)
         folder = cache_folder() / "playground" / "decoding"
         make_folder(folder)

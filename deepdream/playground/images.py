@@ -1,4 +1,4 @@
-"""Images as the page shows them."""
+"""Images in the form in which the page shows them."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-// The page of the playground: what the session says is shown, what the visitor does is sent to the session.
-// `render` builds it once; `state` is what it knows; each event of the session has a function of its name in `on`.
+// The page of the playground: it shows the session's events and sends the visitor's actions to the session.
+// `render` builds it once; `state` holds its data; each event of the session has a function of its name in `on`.
 
 const PIECE = 512 * 1024; // bytes of a file sent at a time
 
@@ -40,7 +40,7 @@ function render({ model, el }) {
     ui.after = h("img.after", { alt: "" });
     ui.before = h("img.before", { alt: "" });
     ui.slider = h("input.slider", { type: "range", min: 0, max: 100, value: 0, step: "any", hidden: true,
-      "aria-label": "Compare: how much of the picture before is shown, from the left",
+      "aria-label": "Compare: how much of the picture before the dream is shown, from the left",
       oninput: () => compare(Number(ui.slider.value)) });
     ui.frame = h("div.frame", {}, ui.after, ui.before, h("div.divider", { "aria-hidden": "true" }),
       h("div.knob", { "aria-hidden": "true" }, "‹ ›"), ui.slider,
@@ -50,7 +50,7 @@ function render({ model, el }) {
     ui.dream = h("button.primary", { type: "button", onclick: () => dream(false) }, "Dream");
     ui.stop = h("button.primary", { type: "button", hidden: true, onclick: () => send({ do: "stop" }) }, "Stop");
     ui.again = h("button", { type: "button", hidden: true, onclick: () => dream(true),
-      title: "Dream on, with this dream as the picture" }, "Dream again");
+      title: "Use this dream as the picture and dream again" }, "Dream again");
     ui.png = h("button", { type: "button", hidden: true, onclick: () => send({ do: "download", kind: "png" }),
       title: "The picture as a PNG, with its recipe inside" }, "Download");
     ui.jpg = h("button.plain", { type: "button", hidden: true, onclick: () => send({ do: "download", kind: "jpg" }),
@@ -83,7 +83,7 @@ function render({ model, el }) {
       h("div.actions", {}, ui.dream, ui.stop, ui.again, ui.png, ui.jpg, ui.left),
       ui.bar, h("div.telling", {}, ui.status, ui.curve), ui.notice,
       h("section", {}, h("h2", {}, "Picture"), ui.pictures, ui.choosePicture,
-        h("p.hint", {}, "A picture that was dreamt here brings its settings back.")),
+        h("p.hint", {}, "If you choose a picture that was dreamt here, its settings are restored.")),
       h("section", {}, h("div.row", {}, h("h2", {}, "Layer"), ui.models),
         h("p.scale", { "aria-hidden": "true" },
           h("span", {}, "shallow: strokes"), h("i"), h("span", {}, "deep: creatures")),
@@ -93,11 +93,11 @@ function render({ model, el }) {
           ui.guide, ui.chooseGuide),
         h("div", {}, h("h2", {}, "Label"), h("p.hint", {}, "Or dream one thing that the network knows by name."),
           ui.label, ui.labels)),
-      h("section", {}, h("h2", {}, "How"), ui.numbers,
-        h("details", {}, h("summary", {}, "Finer"), ui.fine),
+      h("section", {}, h("h2", {}, "Settings"), ui.numbers,
+        h("details", {}, h("summary", {}, "More settings"), ui.fine),
         h("div.number", {}, h("label", {}, "Seed"), ui.seed,
           h("button.plain", { type: "button", onclick: () => chooseSeed("") }, "new"))),
-      h("footer", {}, "After Google's DeepDream of 2015. What you bring is forgotten when you leave."));
+      h("footer", {}, "Based on Google's DeepDream of 2015. Your pictures are not kept after you leave."));
     return ui;
   }
 
@@ -111,9 +111,9 @@ function render({ model, el }) {
       h("button.pick.own", { type: "button", onclick: () => ui.choosePicture.click() },
         h("span.plus", { "aria-hidden": "true" }, "+"), h("span", {}, "yours")),
       ...pictures.map(({ name, shows, thumb }) => pick(name, shows, picture(thumb), () => choose(name))),
-      pick("noise", "grey noise: the network dreams out of nothing", h("span.blank.noise"), () => choose(noise())));
+      pick("noise", "grey noise: the network starts from nothing", h("span.blank.noise"), () => choose(noise())));
     ui.models.replaceChildren(...models.map(({ name, here }) =>
-      h("option", { value: name }, here ? name : `${name} (to be fetched)`)));
+      h("option", { value: name }, here ? name : `${name} (will be downloaded)`)));
     const finer = ["step_size", "octave_scale", "jitter"];
     ui.inputs = {};
     for (const [name, number] of Object.entries(state.setup.numbers)) {
@@ -151,7 +151,7 @@ function render({ model, el }) {
     const chosen = current(), { form } = state;
     const rungs = [...chosen.ladder];
     if (!rungs.some(({ layer }) => layer === form.end))
-      rungs.push({ layer: form.end, gives: "a layer of your own choice", thumb: null });
+      rungs.push({ layer: form.end, gives: "another layer", thumb: null });
     ui.ladder.replaceChildren(...rungs.map(({ layer, gives, thumb }) =>
       h("label.rung", { title: layer },
         h("input", { type: "radio", name: "deepdream-layer", value: layer, checked: layer === form.end,
@@ -168,7 +168,7 @@ function render({ model, el }) {
   function showLayer() {
     const { end, label } = state.form;
     const rung = current().ladder.find(({ layer }) => layer === end);
-    ui.layer.replaceChildren(...(label ? ["The label decides the layer: ", h("code", {}, label)]
+    ui.layer.replaceChildren(...(label ? ["The label determines the layer: ", h("code", {}, label)]
       : [h("code", {}, end), rung?.gives ? ` gives ${rung.gives}.` : ""]));
   }
 
@@ -185,7 +185,7 @@ function render({ model, el }) {
 
   const current = () => state.setup.models.find(({ name }) => name === state.form.model);
 
-  // --------------------------------------------------------------------------------------------- what the visitor does
+  // --------------------------------------------------------------------------------------------- the visitor's actions
 
   function choose(name) {
     say_("");
@@ -204,7 +204,7 @@ function render({ model, el }) {
     const found = labels.find((label) => label.toLowerCase() === wanted)
       ?? labels.find((label) => label.toLowerCase().split(", ").includes(wanted));
     state.form.label = found ?? "";
-    if (wanted && !found) notice(`The network knows no “${text.trim()}”; choose one of the list.`);
+    if (wanted && !found) notice(`The network does not know “${text.trim()}”; choose a label from the list.`);
     ui.label.value = state.form.label;
     showLadder();
   }
@@ -246,11 +246,11 @@ function render({ model, el }) {
     const file = state.file[which];
     const piece = await file.slice(from, from + PIECE).arrayBuffer();
     if (file !== state.file[which]) return; // another one was chosen meanwhile
-    say_(`Bringing ${file.name}: ${Math.round((100 * from) / Math.max(1, file.size))} %`);
+    say_(`Uploading ${file.name}: ${Math.round((100 * from) / Math.max(1, file.size))} %`);
     send({ do: "upload", for: which, name: file.name, size: file.size, first: from === 0 }, piece);
   }
 
-  // ------------------------------------------------------------------------------------------------- what is shown
+  // --------------------------------------------------------------------------------------------------- the display
 
   function say_(text) {
     ui.status.textContent = text;
@@ -268,7 +268,7 @@ function render({ model, el }) {
     if (old.startsWith("blob:")) setTimeout(() => URL.revokeObjectURL(old), 2000);
   }
 
-  /** Show the picture before over the dream, up to `percent` from the left. */
+  /** Show the picture before the dream over the dream, up to `percent` from the left. */
   function compare(percent) {
     ui.frame.style.setProperty("--cut", `${percent}%`);
     ui.slider.value = percent;
@@ -317,7 +317,7 @@ function render({ model, el }) {
     ui.curve.setAttribute("aria-label", `The objective, step by step: from ${first} to ${last}`);
   }
 
-  // ---------------------------------------------------------------------------------------- what the session says
+  // ------------------------------------------------------------------------------------- the events of the session
 
   const on = {
     setup(message) {
@@ -359,8 +359,8 @@ function render({ model, el }) {
         showForm();
         const { origin, made_from: from, notes } = message;
         const begin = () => { notice(""); choose(origin); };
-        notice(`This picture was dreamt from ${from}; its settings are set. ${notes.join(" ")} `,
-          ...(origin ? [h("button.plain", { type: "button", onclick: begin }, `Begin from ${origin} again`)] : []));
+        notice(`This picture was dreamt from ${from}; its settings are restored. ${notes.join(" ")} `,
+          ...(origin ? [h("button.plain", { type: "button", onclick: begin }, `Start again from ${origin}`)] : []));
       }
     },
 
@@ -386,7 +386,7 @@ function render({ model, el }) {
 
     begun(message, [blob]) {
       Object.assign(state, { octaves: message.octaves, iterations: message.iterations, curve: [], shown: false });
-      show(ui.before, blob, `The picture before: ${message.name}`);
+      show(ui.before, blob, `The picture before the dream: ${message.name}`);
       show(ui.after, blob, "The dream begins");
       const probe = new Image();
       probe.onload = () => ui.frame.style.setProperty("--ratio", `${probe.naturalWidth} / ${probe.naturalHeight}`);
@@ -415,8 +415,8 @@ function render({ model, el }) {
       if (blob) show(ui.after, blob, `The dream: ${name}`);
       mode(false, Boolean(blob) || state.shown);
       if (how === "done") progress(1);
-      say_(how === "done" ? `Done: ${size}, seed ${seed}. Drag over the picture to see it before.`
-        : blob ? `Stopped: ${size}, seed ${seed}. What was dreamt so far is kept.` : "");
+      say_(how === "done" ? `Done: ${size}, seed ${seed}. Drag across the picture to compare it with the one before.`
+        : blob ? `Stopped: ${size}, seed ${seed}. The dream so far is kept.` : "");
       if (text && how !== "done") notice(text);
     },
 
@@ -432,7 +432,7 @@ function render({ model, el }) {
     on[message.event]?.(message, buffers.map((buffer) => new Blob([buffer], { type: "image/jpeg" })));
   model.on("msg:custom", heard);
   send({ do: "open" });
-  // Voilà leaves the process of a closed page alone for some minutes; the others in the queue should not wait for it.
+  // Voilà keeps the process of a closed page for some minutes; the others in the queue should not wait for it.
   if (document.body.dataset.voila) addEventListener("pagehide", () => send({ do: "leave" }));
   return () => model.off("msg:custom", heard);
 }

@@ -1,6 +1,6 @@
 """Follows a dream in the worker and tells the page about it.
 
-The central types are `Result`, what is left when the dream is over, and `EndReport`, what the page is told then.
+The central types are `Result`, the outcome of a dream, and `EndReport`, the report about it to the page.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from .uploads import next_name
 from .worker import Worker, stopped_recipe
 
 _MIN_INTERVAL_S = 0.12  # between two live images
-_MAX_SHARE = 0.25  # of the time that live images may take from the dream
+_MAX_SHARE = 0.25  # the share of the time that live images may use
 _STOP_TIMEOUT_S = 60  # for the step that is being dreamt when the dream is stopped
 
 
@@ -44,7 +44,7 @@ class Result:
 
     Attributes:
         image: uint8 (H, W, 3), RGB.
-        recipe: of the image, complete.
+        recipe: the recipe of the image, complete.
     """
 
     image: Pixels
@@ -60,7 +60,7 @@ class Result:
 
 @dataclass(frozen=True)
 class EndReport:
-    """How a dream ended: what the page's event "ended" carries.
+    """How a dream ended: the content of the page's event "ended".
 
     Attributes:
         how: "done", "stopped", "failed", or "died" with its process.
@@ -79,10 +79,10 @@ class ProgressWatcher:
     """Follows one dream.
 
     Args:
-        worker: which dreams it.
-        emit: tells the page.
+        worker: the process that dreams it.
+        emit: tells the page about events.
         stopped: is set when the visitor stops the dream.
-        seconds: that the dream may take; it is stopped then.
+        seconds: the time limit; the dream is stopped after that time.
     """
 
     def __init__(self, worker: Worker, emit: Emit, stopped: threading.Event, seconds: float) -> None:
@@ -90,7 +90,7 @@ class ProgressWatcher:
         self._dream: _Progress | None = None
 
     def follow(self, job: Job) -> tuple[Result | None, EndReport]:
-        """Have a job dreamt.
+        """Let the worker dream a job.
 
         Returns:
             (result, report); the result is `None` if nothing was dreamt.
@@ -104,13 +104,13 @@ class ProgressWatcher:
     def _follow_records(self) -> tuple[Result | None, EndReport]:
         end = time.monotonic() + self._seconds  # of fetching and loading the network, at first
         kill_time = math.inf
-        text = ""  # why the dream was stopped, if it was not the visitor who did
+        text = ""  # why the dream was stopped, if not by the visitor
         while True:
             now = time.monotonic()
             if (self._stopped.is_set() or now > end) and kill_time == math.inf:
                 if not self._stopped.is_set():
                     text = f"A dream may take {self._seconds:g} s here."
-                if self._dream is None:  # it may be fetching weights, and there is nothing to keep
+                if self._dream is None:  # it may be fetching weights, and there is no result to keep
                     self._worker.end()
                     return None, EndReport("stopped", text or "Stopped before it began.")
                 self._worker.send(STOP)
@@ -136,11 +136,11 @@ class ProgressWatcher:
 
     def _keep_what_was_dreamt(self, reason: str) -> tuple[Result | None, EndReport]:
         """The worker has ended: keep what it had dreamt by then."""
-        text = f"{reason.rstrip('.')}. The next dream starts a new one."
+        text = f"{reason.rstrip('.')}. The next dream starts a new worker."
         if self._dream is None or self._dream.last is None:
             return None, EndReport("failed", text)
         image, recipe = self._dream.stopped_dream(self._dream.last)
-        return _result(image, recipe, "died", f"{text} What was dreamt so far is kept.")
+        return _result(image, recipe, "died", f"{text} The dream so far is kept.")
 
 
 class _Progress:
@@ -171,7 +171,7 @@ class _Progress:
         """Tell the page of a step, with an image if it is time for one."""
         self.last = step
         recipe, now = self._recipe, time.monotonic()
-        # L2 and guided objectives are sums over the image: their mean can be compared from octave to octave.
+        # L2 and guided objectives are sums over the image, so only their mean can be compared between octaves.
         area = 1 if self._is_label else self._areas[step.octave]
         value = step.objective / area
         left = self._seconds_left(step, now)
@@ -190,13 +190,13 @@ class _Progress:
         )
 
     def _seconds_left(self, step: Stepped, now: float) -> float | None:
-        """The time that the steps after this one will take; `None` after the first step.
+        """The time that the remaining steps will take; `None` after the first step.
 
-        The work of a step is taken to be its octave's number of pixels.
+        The work of a step is estimated as its octave's number of pixels.
         """
         areas, iter_n = self._areas, self._recipe.iter_n
         done = iter_n * sum(areas[: step.octave]) + (step.iteration + 1) * areas[step.octave]
-        if self._first is None:  # the first step also makes room in memory: the time is taken from its end
+        if self._first is None:  # the first step also allocates memory, so the time is measured from its end
             self._first = done, now
         speed = (done - self._first[0]) / max(now - self._first[1], 1e-3)
         return (iter_n * sum(areas) - done) / speed if speed else None

@@ -1,6 +1,6 @@
-"""What goes through the pipe between a page and its worker.
+"""The records that go through the pipe between a page and its worker.
 
-A `Job` goes in and, to end it early, `STOP`. The records come out in the order in which they stand here, with a
+A `Job` goes in and, to end it early, `STOP`. The records come out in the order of this file, with a
 `LogLine` at any time, and `Ended` or `Failed` at the end. Pixels travel as uint8 (h, w, 3) RGB.
 """
 
@@ -20,12 +20,12 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Job:
-    """What to dream.
+    """A dream to make.
 
     Attributes:
-        recipe: how; not yet complete.
-        picture: the input.
-        guide: of a guided dream.
+        recipe: its settings; not yet complete.
+        picture: the input image.
+        guide: the guide of a guided dream.
     """
 
     recipe: Recipe
@@ -79,7 +79,7 @@ class Ended:
     """The dream is over: at its end, or stopped.
 
     Attributes:
-        recipe: of the image; its kind tells whether the dream was stopped.
+        recipe: the recipe of the image; its kind tells whether the dream was stopped.
         image: the dream at full size.
     """
 

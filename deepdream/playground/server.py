@@ -3,9 +3,9 @@
     python -m deepdream.playground.server notebooks/playground.ipynb --template=deepdream
 
 Voilà trusts its network and its visitors: any web site may make a browser start processes here, and one message in an
-unexpected form blocks its event loop. The guard stands before every request, and refuses it before anything is started
-or opened: another `Host` than the operator's (DNS rebinding), a request that another web site makes, a WebSocket that
-does not speak Jupyter's binary protocol. `VisitorKernels` bounds the number of visitors and notices those who vanish.
+unexpected form blocks its event loop. The guard checks every request, and before anything is started or opened it
+refuses a `Host` that is not the operator's (DNS rebinding), a request that another web site makes, and a WebSocket that
+does not use Jupyter's binary protocol. `VisitorKernels` bounds the number of visitors and notices those who vanish.
 """
 
 from __future__ import annotations
@@ -15,28 +15,36 @@ import contextvars
 import html
 import ipaddress
 import json
+import secrets
 import signal
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
+from tornado.httputil import responses
+from tornado.iostream import StreamBufferFullError
 from tornado.web import HTTPError, RequestHandler
 from traitlets import Float, Int, List, Unicode
 from voila.app import Voila
+from voila.static_file_handler import TemplateStaticFileHandler
 from voila.tornado.handler import TornadoVoilaHandler
 from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler
 
+from .connections import BoundedServer
+
 SUBPROTOCOL = "v1.kernel.websocket.jupyter.org"
 MAX_MESSAGE_BYTES = 2 * 2**20  # the page sends files in pieces of half a megabyte
-MAX_CONNECTIONS = 4  # of one page: a reconnect may come before the end of the old connection is noticed
-STOP_SIGNAL = signal.SIGUSR1  # tells a page's process that nobody is connected any more; see `Playground`
-_PING_S, _SILENCE_S = 5.0, 20.0  # between two pings of a connection; without an answer until it counts as cut
+MAX_CONNECTIONS = 4  # of one page: it may connect again before the end of the old connection is noticed
+STOP_SIGNAL = signal.SIGUSR1  # tells a page's process that its visitor is gone; see `Playground`
+MAX_UNSENT_BYTES = 64 * 2**20  # to a connection whose other end does not read
+_PING_S, _SILENCE_S = 5.0, 20.0  # between two pings of a connection; without an answer until it counts as lost
 _MIN_PARTS, _MAX_PARTS = 5, 16  # of a message: channel, header, parent, metadata, content; then the buffers
+_CHANNELS = (b"shell", b"control", b"stdin", b"iopub")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
-# What a page is told. What the process prints, its errors and its input are for the operator alone.
+# The messages that a page receives. The output, errors and input of the process are only for the operator.
 _TOLD = {"comm_open", "comm_msg", "comm_close", "comm_info_reply", "kernel_info_reply", "status", "shutdown_reply"}
 # The one comm that a page opens by itself: ipywidgets' way to ask for the widgets that exist.
 _OPENED_BY_PAGES = {"jupyter.widget.control"}
@@ -70,7 +78,7 @@ class VisitorKernels(AsyncMappingKernelManager):
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def has_room(self) -> bool:
-        """Whether there is room for another visitor; if need be, a page without a connection is forgotten for it."""
+        """Whether there is room for another visitor; if necessary, a page without a connection is forgotten for it."""
         while self._is_full():
             now = asyncio.get_running_loop().time()
             left = [(since, kernel_id) for kernel_id, since in self._left_at.items() if now >= since + self.grace_s]
@@ -103,7 +111,7 @@ class VisitorKernels(AsyncMappingKernelManager):
             HTTPError: there is no such page, or it has too many connections.
         """
         if kernel_id not in self:
-            raise HTTPError(404, "There is no such page any more; load it again.")
+            raise HTTPError(404, "This page no longer exists; load it again.")
         if self._connections[kernel_id] >= MAX_CONNECTIONS:
             raise HTTPError(429, f"A page may have {MAX_CONNECTIONS} connections at a time.")
         self._connections[kernel_id] += 1
@@ -117,14 +125,14 @@ class VisitorKernels(AsyncMappingKernelManager):
                 self._left(kernel_id)
 
     def _left(self, kernel_id: str, first: bool = False) -> None:
-        """Nobody is connected to a page, `first` not yet: act when that has lasted long enough."""
+        """No connection to a page is left (`first`: none has been made yet): act when that has lasted long enough."""
         since = self._left_at[kernel_id] = asyncio.get_running_loop().time()
 
         async def act() -> None:
-            if not first:  # else nothing is dreamt, and the process may not yet know the signal
+            if not first:  # otherwise it is not dreaming, and the process may not handle the signal yet
                 await asyncio.sleep(self.grace_s)
                 if self._left_at.get(kernel_id) == since:
-                    self.log.info("Nobody is connected to page %s: its dream is stopped.", kernel_id)
+                    self.log.info("Page %s has no connection: its dream is stopped.", kernel_id)
                     await self.signal_kernel(kernel_id, STOP_SIGNAL)
             await asyncio.sleep(self.connect_s if first else max(0, self.forget_s - self.grace_s))
             if self._left_at.get(kernel_id) == since:
@@ -159,7 +167,7 @@ class Guard:
     def knows(self, host: str) -> bool:
         """Whether the playground may be reached under the name in a `Host` header."""
         try:
-            host = urlsplit(f"//{host}").hostname or ""
+            host = (urlsplit(f"//{host}").hostname or "").removesuffix(".")
         except ValueError:
             return False
         if host in self._hosts:
@@ -197,21 +205,21 @@ class Guarded(RequestHandler):
             return self.answer(
                 403,
                 "Not here",
-                f"The playground is not known as {host[:80]!r}. If it should be, start it with --allow-host=NAME.",
+                f"The playground does not accept the host {host[:80]!r}. To allow it, start with --allow-host=NAME.",
             )
         if is_cross_site(self.request.headers):
             return self.answer(
                 403,
                 "Not here",
-                "This request comes from another web site. If it does not, a proxy in between changes the header Host, "
-                "and must pass it on.",
+                "This request seems to come from another web site. If not, a proxy in between changes the Host header; "
+                "configure the proxy to pass it on unchanged.",
             )
         prepared = super().prepare()
         if prepared is not None:
             await prepared
 
     def answer(self, status: int, title: str, text: str, link: str = "") -> None:
-        """Answer with a small page of our own; `link` are the words of a link to the playground."""
+        """Answer with a small page; `link` is the text of a link to the playground."""
         self.set_status(status)
         self.set_header("Content-Type", "text/html; charset=UTF-8")
         self.set_header(
@@ -221,12 +229,16 @@ class Guarded(RequestHandler):
         link = f'<p><a href="{address}">{html.escape(link)}</a></p>' if link else ""
         self.finish(_ANSWER.format(title=html.escape(title), text=html.escape(text), link=link))
 
+    def write_error(self, status_code: int, **details: Any) -> None:
+        """Answer an error with a small page; Jupyter's templates need files that are not here."""
+        self.answer(status_code, str(status_code), f"{responses.get(status_code, 'Unknown error')}.")
+
 
 class PageHandler(Guarded, TornadoVoilaHandler):
     """The page, with a process for each visitor."""
 
     async def prepare(self) -> None:
-        """Start nothing for a link, frame or script of another site, nor where there is no room."""
+        """Do not start a process for a link, frame or script of another site, or if all places are taken."""
         known = self.settings["guard"].knows(self.request.headers.get("Host", ""))
         if known and self.request.method == "GET" and is_cross_site(self.request.headers):
             return self.answer(200, "deepdream", "This link leads to the deepdream playground.", "Open the playground")
@@ -235,7 +247,7 @@ class PageHandler(Guarded, TornadoVoilaHandler):
             self._answer_full()
 
     def write_error(self, status_code: int, **details: Any) -> None:
-        """A page that was full only when it came to starting the process."""
+        """A visitor for whom all places were taken only when the process was started."""
         if status_code == 503 and not self._headers_written:
             return self._answer_full()
         return super().write_error(status_code, **details)
@@ -244,8 +256,8 @@ class PageHandler(Guarded, TornadoVoilaHandler):
         self.set_header("Retry-After", "30")
         self.answer(
             503,
-            "Every place is taken",
-            "Others are dreaming here. A place becomes free when one of them closes the page.",
+            "All places are taken",
+            "Other visitors are dreaming here. A place becomes free when one of them closes the page.",
             "Try again",
         )
 
@@ -254,14 +266,14 @@ class SocketHandler(Guarded, VoilaKernelWebsocketHandler):
     """A page's connection to its process: Jupyter's binary protocol, and only the messages that a page needs."""
 
     async def get(self, kernel_id: str) -> None:
-        """Refuse a connection that does not speak the protocol before it is opened: its messages would be misread."""
+        """Refuse a connection with another protocol before it is opened: its messages would be misread."""
         offered = [each.strip() for each in self.request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
         if SUBPROTOCOL not in offered:
             return self.answer(
                 400,
                 "Not here",
-                f"A WebSocket of the playground must offer the subprotocol {SUBPROTOCOL}. A proxy in between must pass "
-                "on the header Sec-WebSocket-Protocol.",
+                f"A WebSocket of the playground must offer the subprotocol {SUBPROTOCOL}. Configure the proxy in "
+                "between to pass on the header Sec-WebSocket-Protocol.",
             )
         watch = asyncio.ensure_future(self._watch())
         try:
@@ -271,25 +283,28 @@ class SocketHandler(Guarded, VoilaKernelWebsocketHandler):
             watch.cancel()
 
     async def _watch(self) -> None:
-        """Close the connection when the visitor has vanished: one that was cut without a word looks open for hours."""
+        """Close the connection when the visitor has vanished: a lost connection looks open for hours."""
         clock = asyncio.get_running_loop().time
         self._heard_at = clock()
+        self._pings: deque[bytes] = deque(maxlen=int(_SILENCE_S / _PING_S))
         while clock() - self._heard_at < _SILENCE_S:
             await asyncio.sleep(_PING_S)
             if self.ws_connection is not None and not self.ws_connection.is_closing():
-                self.ping(b"")
+                self._pings.append(secrets.token_bytes(8))
+                self.ping(self._pings[-1])
         self.close()
 
     def on_pong(self, data: bytes) -> None:
-        """The visitor's browser is there."""
-        self._heard_at = asyncio.get_running_loop().time()
+        """If this answers a ping, the visitor's browser is there and reads what it is sent."""
+        if data in self._pings:
+            self._heard_at = asyncio.get_running_loop().time()
 
     def on_message(self, message: str | bytes) -> None:
-        """Pass on a message that a page needs, and no other."""
+        """Pass on only the messages that a page needs."""
         try:
             parts = message_parts(message)
             header, content = json.loads(parts[1]), json.loads(parts[4])
-            if not isinstance(header["msg_type"], str):
+            if not isinstance(header["msg_type"], str) or parts[0] not in _CHANNELS:
                 raise TypeError
             opens = header["msg_type"] == "comm_open"
             wanted = not opens or content["target_name"] in _OPENED_BY_PAGES
@@ -299,23 +314,29 @@ class SocketHandler(Guarded, VoilaKernelWebsocketHandler):
             super().on_message(message)
 
     def write_message(self, message: Any, binary: bool = False) -> Any:
-        """Tell the page, unless the message is for the operator alone."""
+        """Tell the page, unless the message is only for the operator."""
         if not isinstance(message, bytes):  # Jupyter's other form, for a connection that is closed by now
             return None
-        if json.loads(message_parts(message)[1]).get("msg_type") in _TOLD:
+        if json.loads(message_parts(message)[1]).get("msg_type") not in _TOLD or self.ws_connection is None:
+            return None
+        stream = self.ws_connection.stream
+        stream.max_write_buffer_size = MAX_UNSENT_BYTES
+        try:
             return super().write_message(message, binary)
-        return None
+        except StreamBufferFullError:
+            stream.close()
+            return None
 
 
 def message_parts(message: str | bytes) -> list[bytes]:
     """The parts of a message in Jupyter's binary protocol: channel, header, parent, metadata, content, buffers.
 
     A message is a count of offsets, the offsets, and the parts between them, each number as eight bytes
-    (https://jupyter-server.readthedocs.io/en/latest/developers/websocket-protocols.html). Jupyter and Voilà believe the
+    (https://jupyter-server.readthedocs.io/en/latest/developers/websocket-protocols.html). Jupyter and Voilà trust the
     count, and make a list of that length; here it is checked first.
 
     Args:
-        message: what came through the WebSocket.
+        message: a message from the WebSocket.
 
     Raises:
         ValueError: it is not such a message.
@@ -331,13 +352,25 @@ def message_parts(message: str | bytes) -> list[bytes]:
     return [message[start:end] for start, end in zip(offsets, offsets[1:])]
 
 
+class TemplateFileHandler(Guarded, TemplateStaticFileHandler):
+    """The files of the page's template; Voilà's own handler answers other addresses with errors of the server."""
+
+    def parse_url_path(self, url_path: str) -> str:
+        """The path of a file within the templates."""
+        static, path = [*url_path.split("/", 2), "", ""][1:3]
+        if static != "static" or not path or "\0" in url_path or ".." in url_path.split("/"):
+            raise HTTPError(404)
+        return super().parse_url_path(url_path)
+
+
 class PlaygroundServer(Voila):
-    """Voilà with the guard. It takes Voilà's options, and those of `aliases`."""
+    """Voilà with the guard. It has Voilà's options, and those of `aliases`."""
 
     name = "voila"  # of its settings and templates
     allowed_hosts = List(Unicode(), config=True, help="Names under which others reach the playground.")
     aliases: ClassVar[dict[str, str]] = {
         **Voila.aliases,
+        "ip": "Voila.ip",
         "allow-host": "PlaygroundServer.allowed_hosts",
         "max-visitors": "VisitorKernels.max_visitors",
         "connect": "VisitorKernels.connect_s",
@@ -361,15 +394,25 @@ class PlaygroundServer(Voila):
 
     def init_handlers(self) -> list[Any]:
         """Voilà's handlers, each behind the guard; the page and its connection are ours."""
-        ours = {TornadoVoilaHandler: PageHandler, VoilaKernelWebsocketHandler: SocketHandler}
+        ours = {
+            TornadoVoilaHandler: PageHandler,
+            VoilaKernelWebsocketHandler: SocketHandler,
+            TemplateStaticFileHandler: TemplateFileHandler,
+        }
         return [
             (pattern, ours.get(handler) or type(handler.__name__, (Guarded, handler), {}), *options)
             for pattern, handler, *options in super().init_handlers()
+            if not handler.__module__.startswith("jupyter_server.auth")  # there is no login
         ]
+
+    def listen(self) -> None:
+        """Listen with a limited number of connections."""
+        self.app.listen = lambda port, address: BoundedServer(self.app).listen(port, address)
+        super().listen()
 
 
 def _is_loopback(ip: str) -> bool:
-    """Whether a server at this address is reached from this machine alone."""
+    """Whether a server at this address can be reached only from this machine."""
     try:
         return ip == "localhost" or ipaddress.ip_address(ip).is_loopback
     except ValueError:

@@ -1,7 +1,7 @@
-"""One visitor: answers the page's requests, and tells it what happens.
+"""One visitor: answers the page's requests, and reports events to it.
 
-The central type is `Session`. Messages are dicts with a list of bytes beside them, either way. A request has a "do" and
-is answered at once: what takes longer runs in a thread, which emits events.
+The central type is `Session`. Messages in both directions are dicts with a list of bytes. A request has a "do" and
+is answered at once: longer work runs in a thread, which emits events.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ Message = dict[str, Any]
 
 
 class Session:
-    """What one page of the playground does.
+    """The behaviour of one page of the playground.
 
     Args:
-        emit: tells the page something; called with a dict and a list of bytes, from several threads, one at a time.
-        limits: of what a visitor may do; `None`: those of `Limits()`.
+        emit: sends the page an event; called with a dict and a list of bytes, from several threads, one at a time.
+        limits: the limits of a visitor; `None`: those of `Limits()`.
 
     Attributes:
         limits: as above.
@@ -60,10 +60,10 @@ class Session:
         Args:
             event: its name; the page has a function for each.
             buffers: images or files.
-            values: what JSON can hold.
+            values: values that JSON can hold.
         """
         with self._sending:
-            self._send({"event": event, **values}, list(buffers))
+            self._send(_encodable({"event": event, **values}), list(buffers))
 
     def handle(self, message: Any, buffers: Sequence[Any] = ()) -> None:
         """Answer a request of the page; a wrong one is answered with the event "refused".
@@ -94,7 +94,7 @@ class Session:
         self.close()
 
     def _open(self, message: Message, buffers: Sequence[Any]) -> None:
-        """The page was opened: tell it everything that can be chosen."""
+        """The page was opened: send it all choices."""
         self.emit(
             "setup",
             limits=limits_for_page(self.limits),
@@ -125,7 +125,7 @@ class Session:
         data += b"".join(bytes(buffer) for buffer in buffers)
         if len(data) > size:
             del self._uploads[role]
-            raise ImageError(f"{clean_name(name)} has more bytes than were announced; choose it again")
+            raise ImageError(f"{clean_name(name)} is larger than announced; choose it again")
         if len(data) < size:
             self.emit("more", have=len(data), **{"for": role})
             return
@@ -136,7 +136,7 @@ class Session:
         self._reader.read(_check_role(role), picture)
 
     def _show_picture(self, role: str, picture: Picture, decoded: Decoded) -> None:
-        # Only the image to dream on brings its settings, not the guide.
+        # Only the settings of the image to dream on are restored, not those of the guide.
         found = self._settings_in(decoded.text) if role == "picture" and decoded.text else {}
         height, width = decoded.fitted
         scaled = decoded.fitted != decoded.shape
@@ -151,7 +151,7 @@ class Session:
             size=format_size(decoded.shape),
             width=width,
             height=height,
-            note=f"scaled down to {format_size(decoded.fitted)}, the largest here" if scaled else "",
+            note=f"scaled down to {format_size(decoded.fitted)}, the largest size here" if scaled else "",
             uploaded=picture.data is not None,
             **found,
             **{"for": role},
@@ -163,7 +163,7 @@ class Session:
             recipe = Recipe.from_json(text)
             form, notes = form_of(recipe, self.limits)
         except (DreamError, ArithmeticError, AttributeError, RecursionError, TypeError, ValueError):
-            return {}  # an invented one
+            return {}  # a made-up one
         origin = recipe.input if recipe.input in built_in() else None
         return {"form": form, "notes": notes, "origin": origin, "made_from": recipe.input[:80]}
 
@@ -177,7 +177,7 @@ class Session:
         if message.get("again") and self._result:
             picture = Picture(next_name(self._result.recipe.input), self._result.file(".png"))
         if picture is None:
-            raise ImageError("no image is chosen yet; choose one first")
+            raise ImageError("no image is chosen; choose one first")
         guide = self._guide
         job = Job(recipe_of(message["form"], picture, guide, self.limits), picture, guide)
         if not self._dreaming.acquire(blocking=False):
@@ -209,8 +209,8 @@ class Session:
             return self._dream_in_worker(job)
 
     def _dream_in_worker(self, job: Job) -> EndReport:
-        """Have a job dreamt, by the worker that is there or a new one."""
-        self.emit("begins", text="Waking the network …")
+        """Let the worker dream a job; start a new worker if there is none."""
+        self.emit("begins", text="Loading the network …")
         if self._worker is None or not self._worker.alive():
             self._worker = Worker()
         result, report = ProgressWatcher(self._worker, self.emit, self._stopped, self.limits.seconds).follow(job)
@@ -251,7 +251,7 @@ class Session:
 
 
 def _describe_error(error: Exception) -> str:
-    """An error as the visitor is told it."""
+    """The message of an error for the visitor."""
     log.debug("told the page", exc_info=error)
     return str(error) if isinstance(error, DreamError) else f"{type(error).__name__}: {error}"
 
@@ -259,5 +259,14 @@ def _describe_error(error: Exception) -> str:
 def _check_role(role: Any) -> str:
     """The role of an image, "picture" or "guide"."""
     if role not in ("picture", "guide"):
-        raise DreamError(f"the page has no place for {role!r}")
+        raise DreamError(f"unknown role {role!r}")
     return role
+
+
+def _encodable(value: Any) -> Any:
+    """A value with question marks where its texts have what UTF-8 cannot encode; a visitor's file may hold anything."""
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()
+    if isinstance(value, dict):
+        return {_encodable(key): _encodable(each) for key, each in value.items()}
+    return [_encodable(each) for each in value] if isinstance(value, (list, tuple)) else value

@@ -1,4 +1,4 @@
-"""Small images of what can be chosen: the built-in images, and what each layer dreams on the clouds.
+"""Small images of the choices on the page: the built-in images, and each layer's dream on the clouds.
 
 They are JPEGs of a few kilobytes in the folder `thumbs` beside this file. `python -m deepdream.playground.thumbnails`
 makes them again, for the models whose weights are on this machine.
@@ -73,7 +73,7 @@ def _data_url(data: bytes) -> str:
 def make_thumbnails() -> None:
     """Make all thumbnails that can be made on this machine, and print the path of each."""
     for name in BUILT_IN:
-        if name != "sky":  # Google's, which is not ours to publish; it looks like the clouds
+        if name != "sky":  # Google's, which we may not publish; it looks like the clouds
             _write(_path("pictures", name), crop_centre(picture(name)))
     for name in model_names():
         model = find_model(name)
@@ -84,7 +84,7 @@ def make_thumbnails() -> None:
 
 
 def dream_on_clouds(net: Net, layer: str) -> Image:
-    """What a layer dreams on the clouds: float32 (h, w, 3), half as large again as a thumbnail."""
+    """A layer's dream on the clouds: float32 (h, w, 3), 1.5 times as large as a thumbnail."""
     sky = clouds(HEIGHT * 3 // 2, WIDTH * 3 // 2)
     return deepdream(net, sky, end=layer, octave_n=3, octave_scale=1.3, iter_n=24, seed=2015)
 

@@ -1,4 +1,4 @@
-"""The images that a visitor brings, none of which is trusted.
+"""The images of a visitor, which are never trusted.
 
 The central type is `Picture`: the name of a built-in image, or the bytes of a file with the visitor's name for it. That
 name is shown and recorded but never opened. Every number is checked against `Limits`.
@@ -23,21 +23,21 @@ from ..io.image import open_image
 from ..io.source import ImageSource
 
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "GIF", "BMP")
-_NOISE = re.compile(r"noise:([1-9]\d{0,4})x([1-9]\d{0,4})")
+_NOISE = re.compile(r"noise:([1-9]\d{0,4})x([1-9]\d{0,4})", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one visitor of a shared machine may do.
+    """The limits of one visitor of a shared machine.
 
     Attributes:
-        megabytes: of an uploaded file; a larger one is refused.
-        megapixels: of the image in it; a larger one is refused.
+        megabytes: the largest size of an uploaded file; a larger one is refused.
+        megapixels: the largest size of the image in it; a larger one is refused.
         side: the longer side of the image that is dreamt on, in pixels; a larger image is scaled down.
-        guide_side: the same for a guide. Each place of the image is compared with each place of the guide.
-        iterations: per octave.
-        octaves: of one dream.
-        seconds: that one dream may take, without the time in the queue; it is stopped then, and kept as it is.
+        guide_side: the same for a guide. Each position of the image is compared with each position of the guide.
+        iterations: the largest number per octave.
+        octaves: the largest number in one dream.
+        seconds: the time that one dream may take, without the queue; it is then stopped, and kept as it is.
     """
 
     megabytes: int = 32
@@ -54,7 +54,7 @@ class Picture:
     """An image to dream on.
 
     Attributes:
-        name: of a built-in image, "noise:WxH", or the visitor's name for the file.
+        name: the name of a built-in image, "noise:WxH", or the visitor's name for the file.
         data: the file's bytes; `None` for a built-in image or noise.
     """
 
@@ -76,7 +76,8 @@ class Picture:
         """Decode the image, without making a float32 array of it yet.
 
         Args:
-            max_size: of the version that will be asked for, which must fit into memory as well; `None`: the whole.
+            max_size: the longer side of the version that is used later, which must also fit into memory; `None`: the
+                whole.
 
         Raises:
             ImageError: it cannot be decoded, or needs more memory than is free.
@@ -98,8 +99,8 @@ def chosen(name: Any, limits: Limits) -> Picture:
     """The image that a visitor chose by its name.
 
     Args:
-        name: of a built-in image, or noise within the limits.
-        limits: of the page.
+        name: the name of a built-in image, or noise within the limits.
+        limits: the limits of the page.
 
     Raises:
         ImageError: another name.
@@ -107,18 +108,18 @@ def chosen(name: Any, limits: Limits) -> Picture:
     noise = _NOISE.fullmatch(str(name))
     if (noise and max(map(int, noise.groups())) <= limits.side) or name in built_in():
         return Picture(str(name))
-    raise ImageError(f"{str(name)[:80]!r} is not a picture of this page; choose one, or drop a file")
+    raise ImageError(f"{str(name)[:80]!r} is not a picture on this page; choose one, or drop a file on the page")
 
 
 def uploaded(name: Any, data: bytes | bytearray, limits: Limits) -> Picture:
     """The image in an uploaded file, whose header is read but which is not yet decoded.
 
-    The header has the size, so that an image of a few bytes that unfolds to gigabytes is refused before it does.
+    The header has the size, so a small file that would decode to gigabytes is refused in time.
 
     Args:
-        name: what the visitor's machine calls the file.
+        name: the file's name on the visitor's machine.
         data: its bytes.
-        limits: of the page.
+        limits: the limits of the page.
 
     Raises:
         ImageError: the file or the image is too large, or it is not an image.
@@ -127,7 +128,7 @@ def uploaded(name: Any, data: bytes | bytearray, limits: Limits) -> Picture:
     check_size(name, len(data), limits)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of sizes that the limit below refuses
+            warnings.simplefilter("ignore")  # Pillow warns about sizes that the limit below refuses
             # No other format is tried: to read some of them, Pillow starts other programs.
             with PIL.Image.open(io.BytesIO(data), formats=FORMATS) as header:
                 width, height = header.size
@@ -137,8 +138,8 @@ def uploaded(name: Any, data: bytes | bytearray, limits: Limits) -> Picture:
         raise ImageError(f"{name} is not a picture that can be read; use a PNG, JPEG, TIFF, WebP, GIF or BMP") from None
     if width * height > limits.megapixels * 1_000_000:
         raise ImageError(
-            f"{name} has {width}×{height} pixels, {width * height / 1e6:.0f} megapixels; at most "
-            f"{limits.megapixels} are taken here, so scale it down first"
+            f"{name} has {width}×{height} pixels, {width * height / 1e6:.0f} megapixels; the "
+            f"limit here is {limits.megapixels}, so scale it down first"
         )
     return Picture(name, bytes(data))
 
@@ -147,21 +148,21 @@ def check_size(name: Any, size: Any, limits: Limits) -> None:
     """Check the size of a file, its own or the announced one.
 
     Args:
-        name: of the file, for the message.
+        name: the name of the file, for the message.
         size: in bytes.
-        limits: of the page.
+        limits: the limits of the page.
 
     Raises:
         ImageError: it is empty, larger than the limit, or not a whole number.
     """
     if type(size) is not int or not 0 < size <= limits.megabytes * 1_000_000:  # True is an int, but not of this type
         known = type(size) is int and size >= 0
-        problem = "has no size" if not known else f"has {size / 1e6:.1f} MB" if size else "is empty"
+        problem = "has no size" if not known else f"has {min(size, 10**15) / 1e6:.1f} MB" if size else "is empty"
         raise ImageError(f"{clean_name(name)} {problem}; a file may have up to {limits.megabytes} MB here")
 
 
 def clean_name(name: Any) -> str:
-    """A visitor's name for a file as it is shown and recorded: without folders, and never the name of another image."""
+    """A visitor's name for a file, as shown and recorded: without folders, and never the name of another image."""
     name = "".join(c if c.isprintable() and c not in ':"<>|?*' else "-" for c in re.split(r"[/\\]", str(name))[-1])
     stem, dot, suffix = name.strip(" .~").rpartition(".")
     name = f"{(stem or suffix)[:60]}{dot if stem else ''}{suffix[:8] if stem else ''}" or "picture"
@@ -176,5 +177,5 @@ def next_name(name: str) -> str:
 
 
 def limits_for_page(limits: Limits) -> dict[str, int]:
-    """The limits as the page is told them."""
+    """The limits, for the page."""
     return dataclasses.asdict(limits)

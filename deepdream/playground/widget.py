@@ -16,10 +16,10 @@ _FOLDER = Path(__file__).parent
 
 
 class Playground(anywidget.AnyWidget):
-    """A page where anyone can dream.
+    """A page for dreaming.
 
     Args:
-        limits: of what a visitor may do; `None`: those of `Limits()`.
+        limits: the limits of a visitor; `None`: those of `Limits()`.
 
     Attributes:
         session: the `Session` of the visitor.
@@ -32,8 +32,8 @@ class Playground(anywidget.AnyWidget):
         super().__init__()
         self.session = Session(self.send, limits)
         self.on_msg(lambda _, message, buffers: self.session.handle(message, buffers))
-        with contextlib.suppress(AttributeError, ValueError):  # not on Windows, and in the main thread alone
-            signal.signal(signal.SIGUSR1, self._stop_dream)  # the server's word that nobody is connected any more
+        with contextlib.suppress(AttributeError, ValueError):  # not on Windows, and only in the main thread
+            signal.signal(signal.SIGUSR1, self._stop_dream)  # the server's signal that the visitor is gone
 
     def _stop_dream(self, *_: Any) -> None:
         self.session.handle({"do": "stop"})

@@ -1,7 +1,8 @@
 """The process that dreams.
 
-It is not the page's, because Caffe holds Python's lock while it computes, and may run out of memory. `Worker` is the
-handle that the page has, `serve` the other end of the pipe between them; `records` has what goes through the pipe.
+It is separate from the page's process, because Caffe holds Python's lock while it computes, and may run out of memory.
+`Worker` is the page's handle of it, `serve` the other end of the pipe between them; `records` defines the records in
+the pipe.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from ..zoo.loading import load
 from .decoder import child_environment
 from .records import STOP, Begun, Ended, Failed, Job, LogLine, Stepped
 
-IDLE_TIMEOUT_S = 180  # seconds without a job after which a worker ends, and gives its memory back
+IDLE_TIMEOUT_S = 180  # seconds without a job after which a worker ends and frees its memory
 _NO_MEMORY = "Not enough memory; choose a smaller size, or fewer pictures at once"
 
 
@@ -90,7 +91,7 @@ class Worker:
         if code >= 0:
             return f"The worker ended with exit code {code}"
         killed = f"The worker was killed ({signal.Signals(-code).name})"
-        # The system kills a process that takes too much memory; a stock Caffe aborts, where ours raises.
+        # The system kills a process that uses too much memory; a stock Caffe aborts where ours raises an exception.
         if code in (-signal.SIGKILL, -signal.SIGABRT):
             return f"{killed}, probably out of memory; try a smaller size"
         return killed
@@ -145,7 +146,7 @@ def dream(net: Net, job: Job, stopped: Callable[[], bool]) -> Iterator[Begun | S
 
     Args:
         net: the network of its recipe.
-        job: what to dream.
+        job: the dream to make.
         stopped: called after each step; the dream ends if it returns `True`.
 
     Yields:
@@ -155,7 +156,7 @@ def dream(net: Net, job: Job, stopped: Callable[[], bool]) -> Iterator[Begun | S
     guide = job.guide.open(job.recipe.more.get("guide_max_size")) if job.guide else None
     recipe = job.recipe.complete(net, full, guide)
     img = recipe.fit(full)
-    del full  # its memory is the dream's
+    del full  # frees its memory for the dream
     yield Begun(recipe, to_uint8(img))
     last = (recipe.octave_n - 1, recipe.iter_n - 1)
     height, width = img.shape[:2]

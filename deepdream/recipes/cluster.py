@@ -1,6 +1,6 @@
-"""Recipes on many machines: Dask's `distributed` does the work, one dream after another is submitted to it here.
+"""Renders recipes on many machines: submits dreams to Dask's `distributed`, one after another.
 
-The images that a recipe needs travel with it, and the dream comes back, so that workers need no folder in common with
+The images that a recipe needs are sent with it, and the dream is sent back, so the workers need not share a folder with
 this machine; each worker loads its networks by itself.
 """
 
@@ -12,6 +12,7 @@ import logging
 import signal
 import socket
 import sys
+import tempfile
 import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -33,10 +34,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-TIMEOUT_S = 10  # for a scheduler to answer
-TASKS_PER_WORKER = 2  # enough that no worker waits, not so many that their images fill the memory
+TIMEOUT_S = 10  # to wait for a scheduler's answer
+TASKS_PER_WORKER = 2  # enough to keep every worker busy, and few enough for their images to fit into memory
 SIGTERM_EXIT_CODE = 128 + signal.SIGTERM  # as a shell gives it
-_QUIET = {"DASK_LOGGING__DISTRIBUTED": "critical"}  # or workers report each connection that ends before they do
+_QUIET = {"DASK_LOGGING__DISTRIBUTED": "critical"}  # otherwise workers report each connection that ends before they do
 _MAX_GREETING_PARTS = 2**20
 # A worker may have several threads, but a network has one image in it.
 _net_lock = threading.Lock()
@@ -52,13 +53,13 @@ def make_on_cluster(
     """Make images of a gallery on the workers of a Dask scheduler, or of this machine.
 
     Args:
-        waiting: the entries and where their images are to be.
+        waiting: the entries and the paths of their images.
         scheduler: see `render_on_cluster`.
         workers: see `render_on_cluster`.
         gpu: see `render_on_cluster`.
 
     Yields:
-        (entry, path, result) as they come about; the result is (image, complete recipe) or an exception.
+        (entry, path, result) as each is done; the result is (image, complete recipe) or an exception.
 
     Raises:
         DreamError: as `render_on_cluster`.
@@ -89,12 +90,12 @@ def video_on_cluster(
     workers: int | None = None,
     gpu: int | str | None = None,
 ) -> Iterator[Path]:
-    """Dream the frames of a video that are not yet in its folder, every frame by itself, on a Dask cluster.
+    """Dream the missing frames of a video, each by itself, on a Dask cluster.
 
     Args:
         run: a folder whose recipe has been begun.
         images: the frames from the beginning, (H, W, 3) RGB.
-        guide: of a guided dream, (H, W, 3) RGB.
+        guide: the guide of a guided dream, (H, W, 3) RGB.
         scheduler: see `render_on_cluster`.
         workers: see `render_on_cluster`.
         gpu: see `render_on_cluster`.
@@ -109,7 +110,7 @@ def video_on_cluster(
     assert run.recipe is not None
     single = replace(run.recipe, kind="dream", more={}, input_sha256=None, max_size=None)
     jobs = ((index, single, image, guide) for index, image in enumerate(images) if index >= run.done)
-    early: dict[int, Image] = {}  # frames that were done before one that comes before them
+    early: dict[int, Image] = {}  # frames that were done before an earlier one
     for index, result in render_on_cluster(jobs, scheduler, workers, gpu):
         if isinstance(result, Exception):
             raise VideoError(f"frame {index} could not be dreamt: {result}")
@@ -124,19 +125,19 @@ def render_on_cluster(
     workers: int | None = None,
     gpu: int | str | None = None,
 ) -> Iterator[tuple[_Key, tuple[Image, Recipe] | Exception]]:
-    """Render recipes on the workers of a Dask scheduler, or of this machine, a few ahead of those that are done.
+    """Render recipes on the workers of a Dask scheduler, or of this machine, a few at a time.
 
-    A worker that dies has its recipe run again on another; after Dask's allowed-failures (three) deaths a recipe is
-    given up.
+    If a worker dies, its recipe is run again on another worker; after Dask's allowed-failures (three) deaths, the
+    recipe fails.
 
     Args:
-        jobs: (key, recipe, image, guide) each, taken one at a time.
+        jobs: (key, recipe, image, guide) each, read one at a time.
         scheduler: an address, such as tcp://10.0.0.1:8786.
         workers: or the number of processes to start here.
         gpu: the device of each worker; see `deepdream.load`.
 
     Yields:
-        (key, result) as they come about; the result is (image, complete recipe) or an exception.
+        (key, result) as each is done; the result is (image, complete recipe) or an exception.
 
     Raises:
         DreamError: `distributed` is missing or no scheduler answers.
@@ -148,7 +149,7 @@ def render_on_cluster(
         raise DreamError("dreaming on a cluster needs Dask: pip install 'deepdream-caffe[cluster]'") from None
     for name in ("distributed", "distributed.scheduler", "distributed.nanny", "distributed.core"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # they report every connection
-    # Dask would warn of an image in a task.
+    # Dask would warn about an image in a task.
     with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 GiB"}), contextlib.ExitStack() as stack:
         cluster = None if scheduler else stack.enter_context(_local_cluster(workers))
         try:
@@ -156,7 +157,7 @@ def render_on_cluster(
                 raise ValueError("another program is listening there")
             client = Client(scheduler or cluster, timeout=TIMEOUT_S)
             stack.callback(client.close)
-        except Exception as error:  # Dask takes another program's answer for lengths, and fails in many ways
+        except Exception as error:  # Dask reads another program's answer as lengths, and fails in many ways
             reason = error if isinstance(error, (OSError, ValueError)) else "another program is listening there"
             raise DreamError(
                 f"no Dask scheduler answers at {scheduler} ({reason}); start one with `dask scheduler`"
@@ -185,12 +186,12 @@ def render_on_cluster(
 
 @contextlib.contextmanager
 def _local_cluster(workers: int | None) -> Iterator[Any]:
-    """A Dask cluster of processes on this machine, all of which have ended afterwards.
+    """A Dask cluster of processes on this machine, which all end with the block.
 
-    A terminal sends Ctrl-C to every process, and a worker that is being started would answer with a traceback. So it is
-    blocked in the thread that starts them, from which they inherit that, and only this process is interrupted: where it
-    waits for that thread, and not in the midst of the start. SIGTERM, which would leave the workers behind, does as
-    Ctrl-C does.
+    A terminal sends Ctrl-C to every process, and a worker that is just starting would print a traceback. So Ctrl-C is
+    blocked in the thread that starts the workers, and they inherit this. Only this process is interrupted: while it
+    waits for that thread, and not in the middle of the start. SIGTERM, which would leave the workers behind, is handled
+    in the same way.
     """
     import dask
     from distributed import LocalCluster
@@ -200,8 +201,14 @@ def _local_cluster(workers: int | None) -> Iterator[Any]:
         stack.enter_context(dask.config.set({"distributed.nanny.pre-spawn-environ": environment}))
         stack.enter_context(_exit_on_sigterm())
         thread = stack.enter_context(ThreadPoolExecutor(1, initializer=_block_interrupts))
+        scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="deepdream-"))
         start = thread.submit(
-            LocalCluster, n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=":0"
+            LocalCluster,
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=":0",
+            local_directory=scratch,
         )
         try:
             yield start.result()
@@ -212,13 +219,13 @@ def _local_cluster(workers: int | None) -> Iterator[Any]:
 def _block_interrupts() -> None:
     """Block Ctrl-C in this thread, and so in the threads and processes that it starts."""
     if sys.platform != "win32":
-        resource_tracker.ensure_running()  # or it would be started with the first process, and unblock it again
+        resource_tracker.ensure_running()  # otherwise the first process would start it, and unblock Ctrl-C again
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
 @contextlib.contextmanager
 def _exit_on_sigterm() -> Iterator[None]:
-    """Within, SIGTERM raises `SystemExit` in the main thread where it would end the process at once."""
+    """A context in which SIGTERM raises `SystemExit` in the main thread, if it would otherwise end the process."""
     is_main = threading.current_thread() is threading.main_thread()
     if not is_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         yield
@@ -231,13 +238,13 @@ def _exit_on_sigterm() -> Iterator[None]:
 
 
 def _speaks_dask(address: str) -> bool:
-    """Whether the program at a tcp:// address speaks first, and in Dask's way; a web server waits for a request.
+    """Whether the program at a tcp:// address sends Dask's greeting first; a web server waits for a request.
 
-    Dask itself takes another program's answer for the length of its own, or waits without end.
+    Dask itself reads another program's answer as the length of its own, or waits for ever.
     """
     parsed = urlsplit(address)
     with socket.create_connection((parsed.hostname, parsed.port or 0), TIMEOUT_S) as connection:
-        first = connection.recv(8)  # the number of parts that the greeting has
+        first = connection.recv(8)  # the number of parts of the greeting
     return 0 < int.from_bytes(first, "little") < _MAX_GREETING_PARTS
 
 
@@ -247,5 +254,5 @@ def _render_on_worker(
     with _net_lock:
         try:
             return make_with_cached_net(recipe, image, guide, gpu=gpu)
-        except DreamError as error:  # returned, because Dask would print where it was raised
+        except DreamError as error:  # returned, because Dask would print the traceback
             return error

@@ -1,9 +1,9 @@
-"""A folder that collects the frames of a zoom or a video, so that a run that was stopped goes on where it was.
+"""A folder that collects the frames of a zoom or a video, so that a stopped run can be resumed.
 
 The central type is `FrameFolder`. The folder holds the frames, `00000.png` and so on; the run's recipe, `<kind>.json`;
 and its state after the last whole frame, `<kind>.npz`: that frame's number and the arrays that the next one needs. Each
-file is renamed into place, the frame before the state: whenever the process is killed, the state names a frame that
-exists and is whole.
+file is renamed into place, the frame before the state: if the process is killed at any moment, the state still names a
+frame that exists and is complete.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from ..io.image import write_image
 from ..validation import short_repr
 from .recipe import Recipe
 
-if sys.platform != "win32":  # there is no fcntl on Windows: there two runs in one folder are not kept apart
+if sys.platform != "win32":  # Windows has no fcntl: there, two runs in one folder are not kept apart
     import fcntl
 
 _MAX_RECIPE_BYTES = 2**20
-# A recipe records these of a run, and they may differ when it goes on: compared by hash, or worth a line at most.
+# A recipe records these, but they may differ when the run continues: they are compared by hash, or only logged.
 _NOT_COMPARED = {"input", "guide", "versions"}
 _LEFTOVER_NAME = re.compile(r"\..*-[0-9a-f]{8}\.(png|json|npz)")  # atomic_path's names, of a process that was killed
 
@@ -46,12 +46,12 @@ class FrameFolder:
 
     Args:
         folder: the path; the folder is created if its parent exists.
-        kind: of the recipe, "zoom" or "video".
+        kind: the kind of the recipe, "zoom" or "video".
 
     Attributes:
         folder: the path.
-        recipe: of the run in the folder; `None` if it is empty.
-        done: how many frames the run has.
+        recipe: the recipe of the run in the folder; `None` if it is empty.
+        done: the number of frames that the run has.
         state: {name: array} that was saved with the last frame.
 
     Raises:
@@ -95,7 +95,7 @@ class FrameFolder:
     def close(self) -> None:
         """Let another process use the folder; delete the folder if this object created it and it is empty.
 
-        A run without its first frame counts as nothing, because there is nothing to go on with.
+        A run without its first frame is deleted too, because there is nothing to continue from.
         """
         if self._wrote_recipe and not self.done and not self.path(0).exists():
             with contextlib.suppress(OSError):
@@ -110,7 +110,7 @@ class FrameFolder:
     def remove(self) -> None:
         """Remove the folder, whose frames are no longer needed.
 
-        The state goes first and the recipe last: whenever the process is killed, a run can begin again in what is left.
+        The state is removed first and the recipe last: if the process is killed, a run can begin again with the rest.
         """
         self._record_path("npz").unlink(missing_ok=True)
         for path in self.folder.glob("*.png"):
@@ -119,17 +119,17 @@ class FrameFolder:
         shutil.rmtree(self.folder)
 
     def path(self, index: int) -> Path:
-        """Where a frame is, or will be."""
+        """The path of a frame, which need not exist yet."""
         return self.folder / f"{index:05d}.png"
 
     def paths(self, count: int | None = None) -> list[Path]:
-        """The frames in their order.
+        """The paths of the frames in order.
 
         Args:
-            count: how many, from the first; `None`: all.
+            count: the number of frames, from the first; `None`: all.
 
         Returns:
-            Their paths; fewer than `count` if there are not as many.
+            Their paths; fewer than `count` if there are fewer frames.
 
         Raises:
             DreamError: one is missing.
@@ -141,13 +141,14 @@ class FrameFolder:
         return paths
 
     def check_room(self, frame_n: int, image: Image) -> None:
-        """Check that the frames which are missing may fit onto the disk.
+        """Check that the missing frames may fit onto the disk.
 
-        A frame is taken to be half as large as the last one, or as `image`: only what surely does not fit is refused.
+        A frame is assumed to be half as large as the last one, or as `image`, and the state to be one image of float32,
+        so only a certain failure is an error.
 
         Args:
-            frame_n: how many frames the run is to have.
-            image: what the first frame begins with, (H, W, 3).
+            frame_n: the number of frames of the whole run.
+            image: the image of the first frame, (H, W, 3).
 
         Raises:
             DreamError: they do not fit.
@@ -162,21 +163,22 @@ class FrameFolder:
             encoded = io.BytesIO()
             Pillow.fromarray(to_uint8(image)).save(encoded, "PNG")
             size = len(encoded.getbuffer())
-        needed, free = missing * size // 2, shutil.disk_usage(self.folder).free
+        state = 0 if self._record_path("npz").exists() else 4 * image.size
+        needed, free = missing * size // 2 + state, shutil.disk_usage(self.folder).free
         if needed > free:
             raise DreamError(
-                f"{self.folder}: {missing} more frames take {needed:,} bytes or more and {free:,} are free; make room, "
-                "choose another disk, or scale down (--max-size)"
+                f"{self.folder}: {missing} more frames need {needed:,} bytes or more, and {free:,} are free; free some "
+                "space, choose another disk, or scale down (--max-size)"
             )
 
     def begin(self, recipe: Recipe) -> None:
-        """Begin the run of a complete recipe, or go on with it.
+        """Begin the run of a complete recipe, or continue it.
 
         Args:
-            recipe: with everything that decides the pixels filled in.
+            recipe: a recipe with all fields that determine the pixels.
 
         Raises:
-            DreamError: the folder holds the run of another recipe, and the message names a difference; or it cannot be
+            DreamError: the folder holds the run of another recipe (the message names a difference), or it cannot be
                 written.
         """
         with self._writing(self.folder), tempfile.TemporaryFile(dir=self.folder):
@@ -191,20 +193,20 @@ class FrameFolder:
                 difference = _describe_difference(field.name, recorded, wanted, self._kind)
                 if self._kind == "video":
                     raise DreamError(
-                        f"{self.folder} holds a video that was begun, with {difference}; use the same settings, "
+                        f"{self.folder} holds an unfinished video with {difference}; use the same settings, "
                         "write to another file, or remove that folder"
                     )
                 raise DreamError(
-                    f"{self.folder} holds another run, with {difference}; choose another folder, or the same settings"
+                    f"{self.folder} holds another run, with {difference}; use another folder or the same settings"
                 )
 
     def save(self, index: int, image: Image, recipe: Recipe | None = None, /, **state: Any) -> Path:
-        """Add the next frame, and with it the state that is needed to go on after it.
+        """Add the next frame, and the state that is needed to continue after it.
 
         Args:
             index: the frame's number.
             image: (H, W, 3) RGB.
-            recipe: to write into the image file.
+            recipe: the recipe to write into the image file.
             state: arrays.
 
         Returns:
@@ -212,7 +214,7 @@ class FrameFolder:
         """
         write_image(self.path(index), image, recipe=recipe)
 
-        # In memory first: on a full disk zipfile would print lines of its own.
+        # In memory first: on a full disk, zipfile would print lines of its own.
         packed = io.BytesIO()
         np.savez(packed, index=index, **state)
         self._write(self._record_path("npz"), lambda path: path.write_bytes(packed.getbuffer()))
@@ -232,10 +234,13 @@ class FrameFolder:
         try:
             yield
         except OSError as error:
-            raise DreamError(f"{path} cannot be written: {error.strerror or error}") from None
+            raise DreamError(
+                f"{path} cannot be written: {error.strerror or error}; free some space or set the permissions, "
+                "and repeat the command, or choose another folder"
+            ) from None
 
     def _open_folder(self) -> None:
-        """Create the folder if need be, and lock it for this process."""
+        """Create the folder if necessary, and lock it for this process."""
         while self._lock is None:
             self._created_folder = not self.folder.exists()
             self.folder.mkdir(exist_ok=True)
@@ -245,19 +250,19 @@ class FrameFolder:
             try:
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                self._created_folder = False  # it is the other's, empty as it may be
+                self._created_folder = False  # it belongs to the other process, even if it is empty
                 self.close()
                 raise DreamError(
-                    f"{self.folder}: another process is at work in this folder; wait for it, or choose another folder"
+                    f"{self.folder}: another process is using this folder; wait for it, or choose another folder"
                 ) from None
             except OSError:
-                return  # a file system without locks, somewhere on a network
+                return  # a file system without locks, such as a network one
             if not self._is_locked_folder():  # another process removed it before it was locked
                 os.close(self._lock)
                 self._lock = None
 
     def _is_locked_folder(self) -> bool:
-        """Whether the folder of this name is the one that is locked."""
+        """Whether the folder with this name is the locked one."""
         assert self._lock is not None
         with contextlib.suppress(FileNotFoundError):
             return os.path.samestat(os.fstat(self._lock), os.stat(self.folder))

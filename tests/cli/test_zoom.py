@@ -179,7 +179,7 @@ def test_a_film_of_no_frames_is_refused_and_dreams_nothing(tmp_path, tiny_model)
     )
     assert none.returncode == more.returncode == 2
     assert none.stderr == (
-        "deepdream: nothing holds 0 frames; to dream more, name the image, and repeat the other options\n"
+        "deepdream: nothing holds 0 frames; to dream more, give the image and the other options again\n"
     )
     assert "run holds 1 frames" in more.stderr
     assert not (tmp_path / "nothing").exists() and not (tmp_path / "a.mp4").exists()
@@ -211,7 +211,8 @@ def test_a_disk_that_fills_in_the_middle(tmp_path, tiny_model, run, monkeypatch)
 
     monkeypatch.setattr(Path, "write_bytes", write_until_full)
     code, _, said = run(*arguments)
-    assert (code, said) == (2, f"deepdream: {Path('run') / 'zoom.npz'} cannot be written: No space left on device\n")
+    reason = f"deepdream: {Path('run') / 'zoom.npz'} cannot be written: No space left on device; free some space"
+    assert code == 2 and said.startswith(reason) and said.count("\n") == 1
     kept = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "run").glob("*.png")}
     assert sorted(kept) == ["00000.png", "00001.png", "00002.png"]  # the state is that of the second
     assert not list((tmp_path / "run").glob(".*"))
@@ -228,14 +229,15 @@ def test_frames_that_do_not_fit_are_refused(tmp_path, tiny_model, run, monkeypat
     monkeypatch.chdir(tmp_path)
     settings = [*SMALL[2:], "--model", tiny_model]
     dd.write_image("flat.png", np.full((40, 48, 3), 90))
-    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=1000))
+    free = itertools.chain([24_000, 24_000], itertools.repeat(1000))
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=next(free)))
     code, printed, said = run("zoom", "noise:48x40", *settings)
     assert (code, printed, said.count("\n")) == (2, "", 1)
-    assert "run: 4 more frames take" in said and "1,000 are free; make room" in said
+    assert "run: 4 more frames need" in said and "24,000 are free; free some space" in said
     assert not (tmp_path / "run").exists()
     code, printed, said = run("zoom", "flat.png", *settings)
     assert (code, said.count("\n")) == (2, 1)
-    assert "run: 3 more frames take" in said
+    assert "run: 3 more frames need" in said
     assert [path.name for path in (tmp_path / "run").glob("*.png")] == ["00000.png"]
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""Keep the counts of `make fuzz`: as numbers in results.json, as tables in README.md, the memory as a curve."""
+"""Stores the counts of `make fuzz`: as numbers in results.json, as tables in README.md, the memory as a curve."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ COLUMNS = ("done", "refused", "out of memory")
 
 
 def keep(results):
-    """Put these parts' results beside those of the others, and write the tables anew."""
+    """Add the results of these parts to those of the others, and write the tables again."""
     known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     known.update(results)
     RESULTS.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
@@ -78,10 +78,11 @@ def _single(part):
         *("| " + " | ".join(map(str, row)) + " |" for row in rows),
     ]
     return "\n".join(lines) + (
-        "\n\nThe last two columns compare: of these files, and of as many that are damaged all over, how many the "
-        "first parser takes (Pillow's header, JSON, TOML, protobuf, HDF5, FFmpeg's container), so that what uses "
-        "them is tried at all. Damage all over a BMP or a WebP mostly falls on its pixels, which the first parser does "
-        "not look at and which cannot be wrong in a BMP; single faults fall on the header as often as on what follows. "
+        "\n\nThe last two columns compare the share of these files that the first parser accepts (Pillow's header, "
+        "JSON, TOML, protobuf, HDF5, FFmpeg's container) with the share of files that are damaged all over: only "
+        "accepted files test the code that uses them. Damage all over a BMP or a WebP mostly hits its pixels, which "
+        "the first parser does not check and which cannot be wrong in a BMP; single faults hit the header as often as "
+        "the rest. "
         f"The largest process had {part['memory'] / 2**20:.0f} MiB."
     )
 
@@ -89,7 +90,7 @@ def _single(part):
 def _coverage(part):
     lines = [
         "### Coverage-guided\n",
-        "| target | inputs | kept | lines that whole files reach | lines at the end | **failed** |",
+        "| target | inputs | kept | lines reached by undamaged files | lines at the end | **failed** |",
         "|---|---:|---:|---:|---:|---:|",
     ]
     for name, each in part["counts"].items():
@@ -103,7 +104,7 @@ def _coverage(part):
 def _kills(part):
     lines = [
         "### Kills\n",
-        "| run | kills | of them at work | the same result | **another result** |",
+        "| run | kills | of them during work | the same result | **a different result** |",
         "|---|---:|---:|---:|---:|",
     ]
     for name, each in part["counts"].items():
@@ -124,9 +125,9 @@ def _soak(part):
     others = sum("another" in each for each in part["bad"])
     return (
         f"### Soak\n\n{part['count']} dreams in one process ({', '.join(part['models'])}). Memory with all "
-        f"networks released, after dream 50: {rests[1]} MiB, at the end {rests[-1]}: **{at_rest:+.1%}**. The "
-        "highest while it works, in the first and in the last third of the dreams after the 50th: "
-        f"**{peaks:+.1%}**. {others} dreams gave another image than in a process of their own.\n\n"
+        f"networks released: {rests[1]} MiB after dream 50, {rests[-1]} MiB at the end: **{at_rest:+.1%}**. Peak "
+        "memory while it works, in the last third of the dreams after the 50th compared with the first third: "
+        f"**{peaks:+.1%}**. {others} dreams gave a different image than in a separate process.\n\n"
         "![The memory after each dream, and at rest](soak.svg)\n"
     )
 
@@ -135,8 +136,8 @@ def _visitors(part):
     kinds, (before, *memory) = part["visitors"], part["memory"]
     return (
         f"### Visitors of the playground\n\n{part['count']} visitors of one server, three at a time: {kinds['honest']} "
-        f"who choose an image, dream and leave, {kinds['vanishes']} who vanish, {kinds['hostile']} who mean harm. "
-        f"Memory of the server before the first: {before} MiB; at rest after every fifth of them: "
+        f"who choose an image, dream and leave, {kinds['vanishes']} who vanish, {kinds['hostile']} who attack. "
+        f"Memory of the server before the first: {before} MiB; at rest after each fifth part of them: "
         f"{', '.join(map(str, memory))}. Processes left behind: {part['processes'][-1] - part['processes'][0]}.\n"
     )
 
@@ -144,7 +145,7 @@ def _visitors(part):
 _TABLES = {
     "files": _outcomes("Damaged files", "file"),
     "single": _single,
-    "parameters": _outcomes("Parameters", "asked of"),
+    "parameters": _outcomes("Parameters", "called"),
     "kills": _kills,
     "soak": _soak,
     "visitors": _visitors,

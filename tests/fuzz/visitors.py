@@ -7,14 +7,17 @@ honest visitor, who is there all the time, notices. `soak` lets hundreds come an
 import asyncio
 import contextlib
 import io
+import json
 import random
+import resource
+import socket
 import tempfile
 import time
 from collections import Counter
 from pathlib import Path
 
 from helpers import FORM
-from PIL import Image
+from PIL import Image, PngImagePlugin
 from wire import Visitor, WebSocketClosedError, connect, fetch, header, httpclient, pack
 
 from deepdream.playground.decoder import MEMORY_BYTES
@@ -27,6 +30,7 @@ FORGET_S = 4  # --forget
 OPTIONS = (f"--max-visitors={PLACES}", f"--connect={CONNECT_S}", f"--grace={GRACE_S}", f"--forget={FORGET_S}")
 LIMITS = "Limits(seconds=5)"
 LONG = {**FORM, "iter_n": 50, "octave_n": 8, "max_size": 480, "octave_scale": 1.1}  # a minute and more
+SILENCE_S = 20  # as the server has it
 PROMPTLY_S = 10  # on a busy machine
 EVIL = "evil.example"
 MAX_GROWTH = 0.1  # of the memory, from the first fifth of a soak to its end
@@ -235,11 +239,14 @@ async def other_sites(server, honest):
 
 async def more_than_there_is_room_for(server, honest):
     """Visitors beyond the limit find a page that says so; when the others are gone, there is room again."""
+    end = time.monotonic() + CONNECT_S + PROMPTLY_S
+    while server.kernels() > 1 and time.monotonic() < end:  # the page of an earlier visitor may not yet be forgotten
+        await asyncio.sleep(0.2)
     responses = await asyncio.gather(*(fetch(server) for _ in range(PLACES + 4)))
     codes = sorted(response.code for response in responses)
     assert codes == [200] * (PLACES - 1) + [503] * 5, codes
     full = next(response for response in responses if response.code == 503)
-    assert b"Every place is taken" in full.body and full.headers["Retry-After"]
+    assert b"All places are taken" in full.body and full.headers["Retry-After"]
     assert server.kernels() == PLACES
     await asyncio.sleep(GRACE_S + 0.5)
     await leave(await Visitor.visit(server))  # pages that nobody connected to make room
@@ -289,6 +296,7 @@ async def odd_values(server, honest):
         (1e3, "has no size"),
         ("7", "has no size"),
         (0, "is empty"),
+        (10**400, "has 1000000000.0 MB"),
     ):
         message, _ = await visitor.do(
             "upload", b"x", name="a.png", size=size, first=True, until=("refused", "more"), **{"for": "picture"}
@@ -300,6 +308,7 @@ async def odd_values(server, honest):
         await visitor.send("comm_msg", comm_id="no such comm", data={"method": "update", "state": {}})
         await visitor.send("comm_msg", comm_id=visitor.model_id, data={"method": "update", "state": {"_esm": 1}})
         await visitor.send("comm_msg", comm_id=visitor.model_id, data=[])
+    await visitor.do("choose", name="noise:6\u0663x48", until=("refused",), **{"for": "picture"})
     await visitor.do("choose", name="nobody", until=("refused",), **{"for": "picture"})
     told = [(message, content) for message, content, _ in visitor.messages]
     assert not any(word in str(told) for word in ("site-packages", "Traceback", 'File "')), told[-20:]
@@ -354,6 +363,72 @@ async def half_requests(server, honest):
         writer.close()
 
 
+async def silent_connections(server, honest):
+    """More connections without a word than the server has file descriptors for."""
+    limits = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (600, limits[1]))
+    logged, sockets = len(server.log), []
+    try:
+        for _ in range(800):
+            sockets.append(socket.create_connection(("127.0.0.1", server.port)))
+            if not len(sockets) % 50:
+                await asyncio.sleep(0)
+        await unharmed(server, honest)
+        await leave(await Visitor.visit(server))
+        assert len(server.log) - logged < 100_000
+    finally:
+        for each in sockets:
+            each.close()
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, limits)
+
+
+async def a_visitor_who_does_not_read(server, honest):
+    """The server does not keep without limit what a visitor asks for and does not read, whatever pongs come."""
+    visitor = await Visitor.visit(server)
+    stream = visitor.socket.protocol.stream
+    stream.io_loop.remove_handler(stream.fileno())
+    content = {"comm_id": visitor.model_id, "data": {"method": "custom", "content": {"do": "open"}}}
+    before, began = server.memory(), time.monotonic()
+    stream.socket.setblocking(False)
+    loop = asyncio.get_running_loop()
+    with contextlib.suppress(ConnectionError):
+        while time.monotonic() - began < SILENCE_S + PROMPTLY_S:
+            message = pack("shell", header("comm_msg"), content, metadata={"version": "1.0.0"})
+            await asyncio.wait_for(loop.sock_sendall(stream.socket, frame(2, message) + frame(10, b"")), PROMPTLY_S)
+            await asyncio.sleep(0.05)
+            assert server.memory() - before < 250, server.processes()
+        raise AssertionError("the connection is still there")
+    stream.socket.close()
+
+
+def frame(code, payload):
+    """A WebSocket's frame of less than 64 KiB, as a browser sends it: a text (1), bytes (2), a pong (10)."""
+    size = len(payload)
+    length = bytes([0x80 | size]) if size < 126 else bytes([0x80 | 126]) + size.to_bytes(2, "big")
+    return bytes([0x80 | code]) + length + bytes(4) + payload
+
+
+async def recipes_without_an_encoding(server, honest):
+    """An image whose recipe has texts that UTF-8 cannot encode is shown as any other, and so is the next."""
+    visitor = await Visitor.visit(server)
+    for name in ("input", "end", "model", "guide", "label"):
+        facts = {
+            "recipe": 1,
+            "input": "a.png",
+            "model": "squeezenet_v1.1",
+            "end": "fire5/concat",
+            name: "\ud800x\udc80",
+        }
+        info = PngImagePlugin.PngInfo()
+        info.add_itxt("deepdream", json.dumps(facts))
+        content = io.BytesIO()
+        Image.new("RGB", (64, 64)).save(content, "PNG", pnginfo=info)
+        message = await visitor.upload("a.png", content.getvalue())
+        assert message["event"] in ("picture", "refused"), message
+    await visitor.do("choose", name="coffee", until=("picture",), **{"for": "picture"})
+    await leave(visitor)
+
+
 async def a_dribbling_upload(server, honest):
     """A file that comes byte by byte, and never whole, keeps nobody from anything, not even its own visitor."""
     visitor, data = await Visitor.visit(server), bomb(200)
@@ -396,6 +471,9 @@ ATTACKS = (
     code,
     paths,
     half_requests,
+    silent_connections,
+    a_visitor_who_does_not_read,
+    recipes_without_an_encoding,
     a_dribbling_upload,
     silence,
 )

@@ -66,13 +66,13 @@ class TestDecoding:
     def test_a_cancelled_one_ends_at_once(self):
         decoding = Decoding(Picture("a.png", bomb()), 100, 100)
         decoding.cancel()
-        with pytest.raises(ImageError, match="takes too much memory or time"):
+        with pytest.raises(ImageError, match="needs too much memory or time"):
             decoding.result()
 
     def test_one_that_takes_too_long_is_ended(self, monkeypatch):
         monkeypatch.setattr(decoder, "_TIMEOUT_S", 0.01)
         decoding = Decoding(Picture("a.png", bomb()), 100, 100)
-        with pytest.raises(ImageError, match="takes too much memory or time"):
+        with pytest.raises(ImageError, match="needs too much memory or time"):
             decoding.result()
         assert decoding._process.returncode < 0
 

@@ -61,7 +61,7 @@ class TestSettings:
     def test_what_cannot_be_set_is_said(self):
         form, notes = form_of(Recipe(model="/home/me/model", end="x"), LIMITS)
         assert "model" not in form and "end" not in form
-        assert notes == ["Its model '/home/me/model' is not here."]
+        assert notes == ["Its model '/home/me/model' is not available here."]
         _, notes = form_of(
             Recipe(objective={"objective": "channels", "indices": [1]}, clip=False, end="x", guide="flowers.jpg"),
             LIMITS,

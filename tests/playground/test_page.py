@@ -200,11 +200,11 @@ def test_a_visit(page, photo, tmp_path, squeezenet):
     }
     page.get_by_role("radio", name="dots of colour", exact=True).check()
     page.get_by_role("button", name="new").click()
-    page.get_by_text("Finer").click()
+    page.get_by_text("More settings").click()
     _set(page, max_size=320, octave_n=1, strength=0.5, jitter=3)
     assert _settings(page)["layer"] == "fire2/concat"
     _upload(page, tmp_path / "done.png")
-    _refused(page, "This picture was dreamt from holiday-dream.png; its settings are set.")
+    _refused(page, "This picture was dreamt from holiday-dream.png; its settings are restored.")
     assert _settings(page) == settings
 
 
@@ -230,7 +230,7 @@ def test_refused_uploads(page, tmp_path):
     """A hundred megapixels, a text by the name of a picture, too many bytes; the page goes on."""
     Image.new("1", (10_000, 10_000)).save(tmp_path / "wall.png")
     _upload(page, tmp_path / "wall.png")
-    _refused(page, f"wall.png has 10000×10000 pixels, 100 megapixels; at most {Limits().megapixels} are taken here")
+    _refused(page, f"wall.png has 10000×10000 pixels, 100 megapixels; the limit here is {Limits().megapixels}, so")
     (tmp_path / "letter.png").write_text("Dear network,\n" * 100)
     _upload(page, tmp_path / "letter.png")
     _refused(page, "letter.png is not a picture that can be read")
@@ -295,7 +295,7 @@ def test_a_worker_killed_in_mid_dream(page, server):
         os.kill(pid, signal.SIGKILL)
     _state(page, "dreamt", 10_000)
     _refused(page, "The worker was killed (SIGKILL), probably out of memory")
-    assert page.locator(".status").text_content().endswith("What was dreamt so far is kept.")
+    assert page.locator(".status").text_content().endswith("The dream so far is kept.")
     _set(page, iter_n=2)
     _dream(page)
     _state(page, "dreamt")

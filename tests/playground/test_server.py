@@ -1,5 +1,6 @@
 """The playground's server: which requests and messages it lets through; tests/fuzz/visitors.py attacks a live one."""
 
+import asyncio
 import signal
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 pytest.importorskip("voila")
 
 from tornado.httputil import HTTPHeaders
-from wire import header, pack
+from wire import fetch, header, pack, serve
 
 from deepdream.playground.server import Guard, PlaygroundServer, VisitorKernels, is_cross_site, message_parts
 
@@ -123,12 +124,50 @@ def server(tmp_path):
     signal.signal(signal.SIGTERM, before)
 
 
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    """A server that runs."""
+    with serve(tmp_path_factory.mktemp("playground") / "cache") as running:
+        yield running
+
+
+class TestAnswers:
+    @pytest.mark.parametrize(
+        "method, path, code",
+        [
+            ("GET", "logout", 404),
+            ("GET", "login", 404),
+            ("GET", "voila/templates/deepdream/", 404),
+            ("GET", "voila/templates/deepdream/static/", 404),
+            ("GET", "voila/templates/%00/static/a", 404),
+            ("GET", "voila/templates/deepdream/static/%00", 404),
+            ("POST", "", 403),
+            ("DELETE", "", 405),
+            ("PUT", "voila/static/voila.js", 405),
+        ],
+    )
+    def test_other_addresses_and_methods(self, running, method, path, code):
+        logged = len(running.log)
+        body = "x" if method in ("POST", "PUT") else None
+        response = asyncio.run(fetch(running, path, method=method, body=body))
+        assert response.code in (code, 302, 403), response.code  # a trailing slash is redirected
+        assert "Traceback" not in running.log[logged:]
+
+
 class TestOptions:
     def test_options_reach_their_traits(self):
         server = PlaygroundServer()
         server.parse_command_line(
-            ["--allow-host=a.example", "--allow-host=b.example", "--max-visitors=3", "--grace=1", "--forget=9"]
+            [
+                "--ip=0.0.0.0",
+                "--allow-host=a.example",
+                "--allow-host=b.example",
+                "--max-visitors=3",
+                "--grace=1",
+                "--forget=9",
+            ]
         )
+        assert server.ip == "0.0.0.0"
         assert server.allowed_hosts == ["a.example", "b.example"]
         kernels = VisitorKernels(parent=server)
         assert (kernels.max_visitors, kernels.grace_s, kernels.forget_s) == (3, 1, 9)

@@ -170,7 +170,7 @@ class TestSession:
     def test_a_large_picture_is_taken_and_scaled_with_a_note(self, visitor):
         page = visitor(Limits(side=300))
         message = page.upload("large.png", png_bytes(np.zeros((400, 800, 3))))
-        assert message["note"] == "scaled down to 300×150, the largest here"
+        assert message["note"] == "scaled down to 300×150, the largest size here"
         assert (message["width"], message["height"], message["size"]) == (300, 150, "800×400")
 
     def test_refused_uploads_leave_the_picture_as_it_was(self, visitor):
@@ -179,7 +179,7 @@ class TestSession:
             assert page.upload(name, data)["event"] == "refused"
         # More bytes than were announced, and pieces of a file that never began.
         more = {"name": "a.png", "size": 10, "first": True, "until": ("refused",), "for": "picture"}
-        assert "more bytes than were announced" in page.do("upload", b"x" * 11, **more)[0]["text"]
+        assert "is larger than announced" in page.do("upload", b"x" * 11, **more)[0]["text"]
         assert not page.session._uploads
         page.ask("upload", b"x", name="b.png", size=10, first=False, **{"for": "guide"})
         assert page.session._picture.data is None
@@ -245,7 +245,7 @@ class TestSession:
         page.wait("step")
         message, buffers = page.do("stop", until=("ended",))
         assert (message["how"], len(buffers)) == ("died", 1), message
-        assert message["text"].startswith("The dream did not stop by itself. The next dream starts a new one.")
+        assert message["text"].startswith("The dream did not stop by itself. The next dream starts a new worker.")
         assert not page.session._worker.alive()
 
     def test_one_download_at_a_time(self, visitor, monkeypatch):

@@ -26,7 +26,7 @@ def free(monkeypatch):
 
 def test_only_frames_that_surely_do_not_fit_are_refused(tmp_path, free):
     with FrameFolder(tmp_path / "run", "zoom") as run:
-        for count, bytes_free, fits in [(10, 100_000, True), (10, 37_000, True), (10, 30_000, False), (0, 0, True)]:
+        for count, bytes_free, fits in [(10, 100_000, True), (10, 68_000, True), (10, 60_000, False), (0, 0, True)]:
             free(bytes_free)
             if fits:
                 run.check_room(count, NOISE)
@@ -34,7 +34,8 @@ def test_only_frames_that_surely_do_not_fit_are_refused(tmp_path, free):
             with pytest.raises(dd.DreamError) as error:
                 run.check_room(count, NOISE)
             said = str(error.value).removeprefix(str(tmp_path))
-            assert said.startswith("/run: 10 more frames take 3") and "or more and 30,000 are free; make room" in said
+            assert said.startswith("/run: 10 more frames need 6")
+            assert "or more, and 60,000 are free; free some space" in said
             assert len(said) < 250
 
 
@@ -44,7 +45,7 @@ def test_the_frames_that_are_there_tell_how_large_they_are(tmp_path, free):
         run.save(0, NOISE)
         free(20_000)
         run.check_room(5, np.zeros_like(NOISE))
-        with pytest.raises(dd.DreamError, match="9 more frames take"):
+        with pytest.raises(dd.DreamError, match="9 more frames need"):
             run.check_room(10, np.zeros_like(NOISE))
         run.path(0).unlink()  # then the next best
         run.check_room(10, np.zeros_like(NOISE))
