@@ -4,28 +4,28 @@
 #     docker run --rm --gpus all -p 8888:8888 -v weights:/weights deepdream    # JupyterLab; prints its address
 #     docker run --rm --gpus all -v weights:/weights -v "$PWD:/work" deepdream deepdream dream photo.jpg
 #
-# Without --gpus it computes on the CPU. CUDA's libraries come from the package index, so the base is plain Debian.
+# Without --gpus, it computes on the CPU. CUDA's libraries come from the package index, so the base is plain Debian.
 #
-#     --build-arg CUDA=0                     for the CPU alone, 1.3 GB
+#     --build-arg CUDA=0                     only for the CPU, 1.3 GB
 #     --build-arg CUDNN=0                    CUDA without cuDNN
-#     --build-arg ARCHITECTURES="75;90"      for these GPU generations alone, a shorter build
-#     --build-arg PYCAFFE_WHEEL=NAME.whl     this wheel out of dist/, which `make wheel` wrote, instead of compiling
+#     --build-arg ARCHITECTURES="75;90"      only for these GPU generations, a shorter build
+#     --build-arg PYCAFFE_WHEEL=NAME.whl     use this wheel from dist/, written by `make wheel`, instead of compiling
 ARG BASE=docker.io/library/debian:bookworm-slim
 
-# --- What everything is installed with --------------------------------------------------------------------------------
+# --- The tools that install everything --------------------------------------------------------------------------------
 FROM ${BASE} AS tools
 RUN apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends ca-certificates python3-venv \
  && /usr/bin/python3 -m venv /opt/deepdream
 WORKDIR /src
 
-# --- Our wheels: Caffe, with the Debian libraries it needs inside, and deepdream --------------------------------------
+# --- Our wheels: deepdream, and Caffe, which contains the Debian libraries that it needs ------------------------------
 FROM tools AS wheels
 ARG PYCAFFE_WHEEL=""
 COPY pycaffe/apt.sh pycaffe/apt-packages.txt pycaffe/
 RUN [ -n "$PYCAFFE_WHEEL" ] || sh pycaffe/apt.sh
 COPY pycaffe pycaffe
-# The pattern lets dist/ be absent; COPY needs one file that is there.
+# The pattern allows dist/ to be absent; COPY needs at least one file that exists.
 COPY pyproject.toml dis[t]/*.whl dist/
 COPY locks locks
 ARG CUDA=1
@@ -39,7 +39,7 @@ COPY . .
 RUN /opt/deepdream/bin/pip install --quiet --no-deps --require-hashes -r locks/py3.11/build.txt \
  && /opt/deepdream/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheels .
 
-# --- What they need from the package index, each file by its hash -----------------------------------------------------
+# --- Their packages from the package index, each file by its hash -----------------------------------------------------
 FROM tools AS libraries
 COPY docker/*.txt docker/
 ARG CUDA=1
@@ -48,7 +48,7 @@ RUN lists="-r docker/requirements.txt"; \
     [ "$CUDA" = 0 ] || lists="$lists -r docker/cuda.txt"; \
     [ "$CUDA" = 0 ] || [ "$CUDNN" = 0 ] || lists="$lists -r docker/cudnn.txt"; \
     /opt/deepdream/bin/pip install --quiet --no-cache-dir --no-deps --only-binary :all: --require-hashes $lists \
- # Headers, and the parts of CUDA that nothing here loads.
+ # Headers, and the parts of CUDA that are not loaded here.
  && rm -rf /opt/deepdream/lib/python3.*/site-packages/nvidia/*/include \
       /opt/deepdream/lib/python3.*/site-packages/nvidia/cu13/lib/libnvblas.so.*
 
@@ -58,10 +58,10 @@ RUN apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends ca-certificates python3 \
  && rm -rf /var/lib/apt/lists/* /var/cache/* /var/log/* \
  && useradd --create-home --uid 1000 dreamer \
- # Any user may run it (docker run --user), with a home, a place for the weights and one for the pictures.
+ # Any user may run it (docker run --user); there is a home, a folder for the weights and one for the images.
  && mkdir /weights /work && chmod 1777 /weights /work /home/dreamer
 COPY --from=libraries /opt/deepdream /opt/deepdream
-# What it is made of is listed in /usr/share/doc/deepdream/sbom.cdx.json (CycloneDX).
+# Its contents are listed in /usr/share/doc/deepdream/sbom.cdx.json (CycloneDX).
 RUN --mount=type=bind,from=wheels,source=/wheels,target=/wheels --mount=type=bind,from=wheels,source=/src,target=/src \
     /opt/deepdream/bin/pip install --quiet --no-cache-dir --no-deps --no-index /wheels/*.whl \
  && /opt/deepdream/bin/pip check \

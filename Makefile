@@ -1,22 +1,22 @@
 # Each target sets up what it needs: Debian packages (as root), Caffe, the virtual environment .venv, the weights.
-.PHONY: dream test test-isa fuzz bench lint notebooks notebooks-run playground browser wheel image lock conda-test has-python39 clean setup environment
+.PHONY: dream test test-isa fuzz bench lint docs notebooks notebooks-run playground browser wheel image lock conda-test has-python39 clean setup environment
 .DEFAULT_GOAL := dream
 
 # Debian's own Python: Boost.Python is built for it.
 PYTHON := /usr/bin/python3
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
-# With PYCAFFE_CUDA=1, another Caffe is built and takes the other's place in the same environment.
+# With PYCAFFE_CUDA=1, another Caffe is built, which replaces the first one in the same environment.
 VARIANT := $(shell $(PYTHON) pycaffe/variant.py 2>/dev/null)
 READY := $(VENV)/.ready-$(shell echo '$(VARIANT)' | tr ';' '-')
 RECIPE := $(shell find pycaffe -type f -not -path '*/__pycache__/*')
-# What comes from the package index: one list a part, each version by the hashes of its files; make lock writes them.
+# The packages from the package index: one list for each part, with versions and hashes; make lock writes the lists.
 LOCKS := locks/py$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 HASHED := --require-hashes --only-binary :all: --requirement
-# $(call install,PART,OPTIONS): from its list, and without one, on a Python that is newer than they are, with OPTIONS.
+# $(call install,PART,OPTIONS): install from the part's list, or with OPTIONS if a newer Python does not have a list.
 install = if [ -f $(LOCKS)/$(1).txt ]; then $(PIP) install --quiet $(HASHED) $(LOCKS)/$(1).txt; \
   else echo "No $(LOCKS)/$(1).txt: what pip installs now is held to no hash" >&2; $(PIP) install --quiet $(2); fi
-# $(call part,PART,OPTIONS): when it is asked for first, and when its list has changed.
+# $(call part,PART,OPTIONS): install a part when it is first needed, and when its list has changed.
 part = [ -f $(VENV)/.part-$(1) ] && [ ! $(LOCKS)/$(1).txt -nt $(VENV)/.part-$(1) ] || \
   { $(call install,$(1),$(2)) && touch $(VENV)/.part-$(1); }
 
@@ -26,8 +26,8 @@ dream: setup
 test: setup
 	@$(VENV)/bin/python -m pytest
 
-# What other processors would see, as far as this one can do as they do: the vectors of our own layers and OpenBLAS's
-# kernels decide how sums round, and so which of nearly equal features wins. "ISA:OpenBLAS's name of the kernels".
+# The tests as on other processors, as far as this one can imitate them: the vectors of our own layers and OpenBLAS's
+# kernels determine how sums round, and so which of nearly equal features wins. "ISA:OpenBLAS's name of the kernels".
 ISAS := avx2:Haswell avx2:Zen baseline:Nehalem
 ISA_TESTS := $(addprefix tests/,test_blas.py test_dream.py test_guide.py test_label_images.py test_objectives.py \
   test_reference.py network/test_activations.py network/test_layers.py network/test_tiling.py \
@@ -36,20 +36,20 @@ test-isa: setup
 	@for isa in $(ISAS); do echo "PYCAFFE_ISA=$${isa%:*} OPENBLAS_CORETYPE=$${isa#*:}"; \
 	  PYCAFFE_ISA=$${isa%:*} OPENBLAS_CORETYPE=$${isa#*:} $(VENV)/bin/python -m pytest -q $(ISA_TESTS) || exit 1; done
 
-# Damaged files, wild parameters, kills, a soak and what coverage leads to, by the thousand, and the tests that are too
-# slow for every change.
+# Thousands of damaged files, random parameters and kills, a soak test, coverage-guided inputs, and the tests that are
+# too slow for every change.
 fuzz: setup
 	@$(call part,playground,--editable '.[playground]')
 	@$(VENV)/bin/python -c "import atheris" 2>/dev/null || $(PIP) install --quiet $(HASHED) tests/fuzz/requirements.txt
 	@$(VENV)/bin/python tests/fuzz
 	@DEEPDREAM_SLOW=1 $(VENV)/bin/python -m pytest tests/fuzz
 
-# The one part without a list of hashes: PyTorch comes with gigabytes for GPUs, or is brought for the CPU by hand.
+# The only part without a list of hashes: PyTorch's package has gigabytes for GPUs; users may install the CPU's instead.
 bench: setup
 	@$(VENV)/bin/python -c "import matplotlib, torch" 2>/dev/null || $(PIP) install --quiet --editable '.[bench]'
 	@$(VENV)/bin/python -m benchmarks
 
-# Style, format, the import contract and types; .pre-commit-config.yaml runs the same.
+# Style, format, the import contract and types; .pre-commit-config.yaml runs the same checks.
 lint: setup
 	@$(call part,lint,--editable '.[lint]')
 	@$(VENV)/bin/ruff check .
@@ -57,7 +57,13 @@ lint: setup
 	@$(VENV)/bin/lint-imports
 	@$(VENV)/bin/mypy
 
-# JupyterLab on the notebooks; notebooks-run runs them all and keeps what they show.
+# The documentation as a site that needs no server: build/docs/index.html. A warning is an error.
+docs: setup
+	@$(call part,docs,--editable '.[docs]')
+	@$(VENV)/bin/python -m sphinx -q -W --keep-going docs build/docs
+	@echo $(CURDIR)/build/docs/index.html
+
+# JupyterLab with the notebooks; notebooks-run runs them all and stores their outputs.
 notebooks: setup
 	@$(call part,notebooks,--editable '.[notebooks]')
 	@$(VENV)/bin/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks
@@ -65,7 +71,7 @@ notebooks: setup
 notebooks-run: setup
 	@$(VENV)/bin/python notebooks/execute.py
 
-# The playground in a browser, served to this machine alone. Options, which are Voilà's and the server's own:
+# The playground in a browser, served only to this machine. Options (Voilà's and the server's own):
 # make playground VOILA="--port=8080". They are listed by: .venv/bin/python -m deepdream.playground.server --help-all
 VOILA :=
 playground: setup
@@ -74,17 +80,17 @@ playground: setup
 	@JUPYTER_PATH=$(CURDIR)/notebooks/jupyter $(VENV)/bin/python -m deepdream.playground.server \
 	  notebooks/playground.ipynb --template=deepdream $(VOILA)
 
-# What the tests of the page need: without it, make test skips them.
+# The browser for the tests of the page: without it, make test skips them.
 browser: setup
 	@command -v chromium >/dev/null || sh pycaffe/apt.sh chromium
 	@$(call part,browser,--editable '.[browser]')
 
-# Caffe as a file to hand on: dist/deepdream_pycaffe-*.whl needs no Debian packages where it is installed.
+# A redistributable Caffe wheel: dist/deepdream_pycaffe-*.whl can be installed without Debian packages.
 wheel: setup
 	@$(call part,wheel,--requirement locks/wheel.in)
 	@$(VENV)/bin/python pycaffe/wheel.py --portable dist
 
-# The image, with whatever builds images here. IMAGE_OPTIONS: see Dockerfile, as in --build-arg CUDA=0
+# The image, built with docker, podman or buildah. IMAGE_OPTIONS: see Dockerfile, as in --build-arg CUDA=0
 IMAGE := deepdream
 IMAGE_OPTIONS :=
 image:
@@ -93,14 +99,14 @@ image:
 	elif command -v buildah >/dev/null; then buildah bud --isolation chroot -t $(IMAGE) $(IMAGE_OPTIONS) .; \
 	else echo "make image needs docker, podman or buildah (as root: apt-get install buildah)" >&2; exit 1; fi
 
-# What make and the image take from the package index, chosen anew.
+# Choose new versions of the packages from the package index, for make and the image.
 lock: setup
 	@$(call part,lock,--requirement locks/lock.in)
 	@$(VENV)/bin/python locks/lock.py
 	@PATH=$(VENV)/bin:$$PATH sh docker/lock.sh
 
-# The tests on a stock Caffe: what environment.yml lists, in a virtual environment of Python 3.9. The pip that comes with
-# that Python tries versions for many minutes; conda brings a newer one. TESTS="tests/network" runs these alone.
+# The tests on a stock Caffe: the packages of environment.yml, in a virtual environment of Python 3.9. The pip of that
+# Python tries versions for many minutes; conda installs a newer one. TESTS="tests/network" runs only these.
 TESTS :=
 PYTHON39 = $(shell for python in python3.9 "$$HOME"/.pyenv/versions/3.9.*/bin/python3.9; do \
 	  "$$python" -c "" 2>/dev/null && echo "$$python" && break; done)
@@ -113,14 +119,14 @@ conda-test: has-python39 setup
 	@build/conda/bin/python -m pip install --quiet --disable-pip-version-check -r build/conda/requirements.txt '.[test]'
 	@build/conda/bin/python -m pytest $(TESTS)
 
-# Python itself may be among what is missing, so what asks it comes in a make of its own, afterwards.
+# Python itself may be missing, so the targets that need it are run by a second make, afterwards.
 setup:
 	@sh pycaffe/apt.sh
 	@$(MAKE) --silent --no-print-directory environment
 
 environment: $(READY)
 
-# The libraries for GPUs are the image's. Once the lists are installed, ours needs nothing more of the index.
+# Only the image has the libraries for GPUs. Once the lists are installed, our wheel needs nothing else from the index.
 CUDA_LISTS := $(if $(VARIANT:cpu=),docker/cuda.txt $(if $(filter cuda;1;%,$(VARIANT)),docker/cudnn.txt))
 SETUP_LISTS := $(wildcard $(LOCKS)/build.txt $(LOCKS)/setup.txt)
 $(READY): pyproject.toml $(RECIPE) $(wildcard $(LOCKS)/pip.txt) $(SETUP_LISTS) $(CUDA_LISTS)

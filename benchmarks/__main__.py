@@ -1,9 +1,9 @@
 """Measure, and write results.json, results.md and a plot.
 
-    python -m benchmarks                     everything, into benchmarks/ and docs/
-    python -m benchmarks --parts dreams      one part; the others stay as they are
-    python -m benchmarks --add --rounds 1    one more round, added to those there are
-    python -m benchmarks --quick             at small sizes, to see that it runs; prints the tables
+    python -m benchmarks                     everything, into benchmarks/ and docs/images/
+    python -m benchmarks --parts dreams      one part; the others stay unchanged
+    python -m benchmarks --add --rounds 1    one more round, added to the existing ones
+    python -m benchmarks --quick             at small sizes, to test that it runs; prints the tables
 
 Results of another machine or of other work are replaced.
 """
@@ -29,11 +29,13 @@ DEFAULT_MODEL, OFFLINE_MODEL = "bvlc_googlenet", "squeezenet_v1.1"
 def main():
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="small sizes, one round, no files unless -o is given")
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="what to measure [all]")
-    parser.add_argument("--rounds", type=int, help=f"how often each contender dreams [{FULL.rounds}]")
-    parser.add_argument("--add", action="store_true", help="add to the rounds that were measured before")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="the parts to measure [all]")
+    parser.add_argument("--rounds", type=int, help=f"number of dreams of each contender [{FULL.rounds}]")
+    parser.add_argument("--add", action="store_true", help="add to the rounds that were measured earlier")
     parser.add_argument("--model", help=f"the network [{DEFAULT_MODEL}, else {OFFLINE_MODEL}]")
-    parser.add_argument("-o", "--output", type=Path, help="the folder for results and plot [benchmarks and docs]")
+    parser.add_argument(
+        "-o", "--output", type=Path, help="the folder for results and plot [benchmarks and docs/images]"
+    )
     arguments = parser.parse_args()
     scale = QUICK if arguments.quick else FULL
     if arguments.rounds:
@@ -41,7 +43,7 @@ def main():
     target = arguments.output or (None if arguments.quick else HERE)
     if target:
         target.mkdir(parents=True, exist_ok=True)
-    plot_path = (arguments.output or HERE.parent / "docs") / "bench.svg"
+    plot_path = (arguments.output or HERE.parent / "docs" / "images") / "bench.svg"
     with tempfile.TemporaryDirectory(prefix="deepdream-bench-") as folder:
         work = Work(Path(folder), find_model(arguments.model), scale)
         results = earlier(target, {"machine": machine.describe(), "work": work.description()})
@@ -58,7 +60,7 @@ def main():
 
 
 def find_model(name):
-    """The model to measure with. The dream of 2015 is bvlc_googlenet's; another one is taken only with a message."""
+    """The model to measure with. The dream of 2015 uses bvlc_googlenet; another model is used only with a message."""
     if name is None:
         name = DEFAULT_MODEL
         try:
@@ -70,7 +72,7 @@ def find_model(name):
 
 
 def earlier(target, now):
-    """What was measured before on the same machine and the same work, to be completed; else only what is now."""
+    """Earlier results for the same machine and work, to be completed; without them, only the new ones."""
     try:
         before = json.loads((target / "results.json").read_text(encoding="utf-8"))
     except (TypeError, OSError, ValueError):

@@ -1,11 +1,11 @@
-"""What each contender is given, and what it answers.
+"""The input and the output of each contender.
 
-A contender is a module that is run in a process of its own: `python -m benchmarks.ours '{"folder": …, "task": …}'`. The
+A contender is a module that is run in a separate process: `python -m benchmarks.ours '{"folder": …, "task": …}'`. The
 folder holds the same work for all of them, as plain files, so that PyTorch's process never loads Caffe:
 
 - `work.json`: the dream's settings, the layer, the mean, the paths of the definition and the weights;
 - `picture.npy`: float32 (H, W, 3), RGB 0..255 (a request may name another file);
-- `layers.json`, `weights.npz`: the network, for those who do not read Caffe's files.
+- `layers.json`, `weights.npz`: the network, for contenders that do not read Caffe's files.
 
 It answers with one line of JSON, its last, which `answer` prints.
 """
@@ -22,7 +22,7 @@ PROBE = (224, 320)  # height and width of the picture's middle, where the gradie
 
 
 def asked():
-    """What the command line asks of this process: `task` and more, with the work's own settings and picture."""
+    """The request on the command line: `task` and more, with the work's own settings and picture."""
     request = json.loads(sys.argv[1])
     folder = Path(request["folder"])
     work = json.loads((folder / "work.json").read_text(encoding="utf-8"))
@@ -31,7 +31,7 @@ def asked():
 
 
 def answer(**result):
-    """Print the result, with the most memory that this process ever held, in bytes."""
+    """Print the result, with the peak memory of this process, in bytes."""
     print(json.dumps({**result, "peak": peak_bytes()}), flush=True)
 
 

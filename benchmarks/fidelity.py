@@ -1,17 +1,17 @@
-"""Is a dream of ours as close to a reference as dreams of our own seeds are to each other?
+"""Tests whether our dreams are as close to a reference as they are to each other with different seeds.
 
     python benchmarks/fidelity.py REFERENCE... --recipe RECIPE... [--seeds 5] [-o TABLE.md]
 
 A REFERENCE is an image that another program dreamt, or an .npz with `input`, `output` and `params` (a dict of
 `deepdream`'s arguments). A RECIPE is an image that deepdream wrote, or FILE.toml:NAME of a gallery; each reference is
-compared with the recipe at the same place in its list, or with the only one. An .npz needs none. `--recipe` without a
-reference compares our own seeds alone.
+compared with the recipe at the same place in its list, or with the only one. An .npz does not need one. `--recipe`
+without a reference compares only our own seeds.
 
-Gradient ascent is chaotic and the seed of a reference is not known, so that pixels cannot be compared. What is compared
-is what the network sees: the mean activation of each channel at four layers, from strokes to things. The distance of
-two images at a layer is that of these vectors, relative to their mean length. Each recipe is dreamt with several
-seeds, each on a network that dreamt nothing before; a reference agrees at a layer when its mean distance to our seeds
-is no larger than the largest between two of our seeds.
+Gradient ascent is chaotic and the seed of a reference is unknown, so pixels cannot be compared. Instead, activations of
+the network are compared: the mean of each channel at four layers, from strokes to things. The distance of two images
+at a layer is that of these vectors, relative to their mean length. Each recipe is dreamt with several seeds, each on a
+freshly loaded network; a reference agrees at a layer if its mean distance to our seeds is not larger than the largest
+distance between two of our seeds.
 """
 
 import argparse
@@ -44,12 +44,12 @@ def main():
     )
     parser.add_argument("references", nargs="*", type=Path, metavar="REFERENCE")
     parser.add_argument("--recipe", nargs="+", default=[], metavar="RECIPE")
-    parser.add_argument("--seeds", type=int, default=5, help="how many dreams of our own [5]")
-    parser.add_argument("--max-size", type=int, help="dream no larger than this on the longer side")
-    parser.add_argument("-o", "--output", type=Path, help="write the table here as well")
+    parser.add_argument("--seeds", type=int, default=5, help="number of our own dreams [5]")
+    parser.add_argument("--max-size", type=int, help="scale the longer side down to this")
+    parser.add_argument("-o", "--output", type=Path, help="also write the table to this file")
     arguments = parser.parse_args()
     if arguments.seeds < 3:
-        parser.error("--seeds must be 3 or more: with two there is one distance to compare with")
+        parser.error("--seeds must be 3 or more: with two, there is only one distance to compare with")
     comparisons = list(pair(arguments.references, arguments.recipe, parser))
     parts, agree = [], True
     for reference, recipe in comparisons:
@@ -83,7 +83,7 @@ def compare(reference, recipe, seeds, max_size):
         name, made, image, guide, theirs = vector(reference)
     else:
         if recipe is None:
-            raise dd.DreamError(f"{reference}: a picture needs a --recipe to be compared with")
+            raise dd.DreamError(f"{reference}: a picture needs a --recipe for the comparison")
         name, made = named_recipe(recipe)
         image, guide = made.pictures()
         theirs = None if reference is None else dd.read_image(reference)
@@ -142,12 +142,12 @@ def named_recipe(text):
     try:
         pictures = tomllib.loads(Path(file).read_text(encoding="utf-8"))["picture"]
     except (OSError, KeyError, ValueError) as error:
-        raise dd.DreamError(f"{file} is not a gallery that can be read: {error}") from None
+        raise dd.DreamError(f"{file} cannot be read as a gallery: {error}") from None
     tables = {}
     for table in pictures:
         tables[table["name"]] = {**tables.get(table.get("like"), {}), **table}
     if name not in tables:
-        raise dd.DreamError(f"{file} has no picture called {name!r}")
+        raise dd.DreamError(f"{file} has no picture with the name {name!r}")
     return name, gallery_recipe(tables[name])
 
 
@@ -167,7 +167,7 @@ def gallery_recipe(table):
 
 
 def dream(recipe, image, guide, seed):
-    """The dream of a recipe with another seed, on a freshly loaded network, as its file would hold it."""
+    """The dream of a recipe with another seed, on a freshly loaded network, with the values of its file."""
     recipe = replace(recipe, seed=seed, input_sha256=None, guide_sha256=None, versions={})
     return np.rint(recipe.render(image=image, guide=guide).clip(0, 255)).astype(np.float32)
 
@@ -187,7 +187,7 @@ def statistics(model, image):
 
 @functools.lru_cache(maxsize=1)
 def observer(model):
-    """The network that only looks: forward passes leave nothing behind that a later one would read."""
+    """The network that only measures: a forward pass leaves nothing that a later one would read."""
     return dd.load(model)
 
 

@@ -1,11 +1,11 @@
-"""The default dream on a GPU, beside PyTorch on the same GPU; the gradient against the CPU's; memory that runs out.
+"""Measures the default dream on a GPU, beside PyTorch; compares the gradient with the CPU's; runs out of memory.
 
     python -m benchmarks.gpu                      on GPU 0; writes benchmarks/gpu.md and gpu.json
     python -m benchmarks.gpu --gpu 1 -o FOLDER
-    python -m benchmarks.gpu --rehearse           the same at small sizes on the CPU, to see that it runs
+    python -m benchmarks.gpu --rehearse           the same at small sizes on the CPU, to test that it runs
 
-Without a usable GPU it says why, and measures nothing. Contenders run in one process, one after the other, in rounds;
-each dreams once before it is timed.
+Without a usable GPU, it prints the reason and does not measure anything. Contenders run in one process, one after the
+other, in rounds; each dreams once before it is timed.
 """
 
 import argparse
@@ -43,8 +43,8 @@ def main():
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__.splitlines()[0])
     parser.add_argument("--gpu", type=int, default=0, help="the GPU's number [0]")
     parser.add_argument("--model", default="bvlc_googlenet", help="the network [bvlc_googlenet]")
-    parser.add_argument("--rounds", type=int, default=3, help="how often each contender dreams [3]")
-    parser.add_argument("--rehearse", action="store_true", help="small, on the CPU; prints the tables, writes nothing")
+    parser.add_argument("--rounds", type=int, default=3, help="number of dreams of each contender [3]")
+    parser.add_argument("--rehearse", action="store_true", help="small, on the CPU; prints the tables, writes no files")
     parser.add_argument("-o", "--output", type=Path, default=HERE, help="the folder for the results")
     arguments = parser.parse_args()
     try:
@@ -73,7 +73,7 @@ def main():
 
 
 def load(model, weights, gpu, cudnn=True):
-    """The network on a device; without cuDNN by naming Caffe's own engine for every layer that has the choice."""
+    """The network on a device; without cuDNN, by setting Caffe's own engine in every layer that has a choice."""
     parsed = read_definition(model)
     for layer in parsed.layer:
         if not cudnn and layer.type in WITH_ENGINE:
@@ -86,7 +86,7 @@ def load(model, weights, gpu, cudnn=True):
 
 
 def has_cudnn():
-    """Whether this Caffe computes convolutions with cuDNN on a GPU, as far as it tells."""
+    """Whether this Caffe reports that it computes convolutions with cuDNN on a GPU."""
     return getattr(caffe._caffe, "has_cudnn", False)
 
 
@@ -127,7 +127,7 @@ def _pytorch(model, net, where):
     weights = {name: [np.array(blob.data) for blob in blobs] for name, blobs in net.params.items()}
     network = Network(layers, weights, model.end).to(where)
     mean = torch.tensor(model.mean, dtype=torch.float32, device=where).reshape(1, 3, 1, 1)
-    torch.backends.cudnn.allow_tf32 = False  # float32, as ours
+    torch.backends.cudnn.allow_tf32 = False  # float32, like ours
 
     def gradient(tensor):
         tensor = tensor.detach().requires_grad_()
@@ -135,7 +135,7 @@ def _pytorch(model, net, where):
         return torch.autograd.grad(output, tensor, output.detach())[0]
 
     def octave_seconds(picture, settings):
-        """PyTorch's dream has no steps to look at, so an octave's time is that of a dream that begins with it."""
+        """PyTorch's dream does not report steps, so an octave's time is that of a dream that begins with it."""
         bgr = torch.from_numpy(np.ascontiguousarray(np.moveaxis(picture, 2, 0)[::-1]))[None].to(where) - mean
         totals = []
         for octave_n in range(1, settings["octave_n"] + 1):
@@ -184,7 +184,7 @@ def gradients(model, weights, gpu, picture):
 
 
 def memory_that_runs_out(model, weights, gpu, rehearse):
-    """What was said when a picture larger than the GPU's memory was dreamt on as one tile."""
+    """The message when a picture larger than the GPU's memory is dreamt on as one tile."""
     if gpu is None:
         return {"picture": None, "said": ["not on the CPU, where the system ends a process instead"]}
     said = []

@@ -1,4 +1,4 @@
-"""What the benchmarks ran on: the processor, the system, the versions; nothing that names a particular machine."""
+"""Describes the machine of the benchmarks: processor, system, versions; nothing that identifies it."""
 
 import importlib.metadata
 import os
@@ -31,7 +31,7 @@ def describe():
 
 
 def busy_seconds():
-    """Processor seconds since the machine started that were spent on anything, or taken by another virtual machine."""
+    """Processor seconds since the start of the machine that were used, or taken by another virtual machine."""
     line = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0]
     user, nice, system, _, _, irq, softirq, steal, *_ = map(int, line.split()[1:])
     return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")

@@ -1,7 +1,7 @@
 """The parts of the benchmark.
 
-Each is a generator that takes a `Work` and what it found `before`, which it adds to (`None`: nothing), and yields plain
-data for `results.json`: all it knows so far, whenever that is worth saving.
+Each is a generator with a `Work` and its earlier results `before`, to which it adds (`None`: nothing), as arguments. It
+yields plain data for `results.json`: all results so far, whenever they should be saved.
 """
 
 import importlib.util
@@ -12,9 +12,9 @@ import numpy as np
 
 from .work import DISTURBED
 
-# Of every contender: as many as there are cores, or as OpenMP is told.
+# The threads of every contender: as many as there are cores, or as OpenMP's variable sets.
 THREADS = int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0)))
-# What is compared: {name: (module, what it is told besides)}.
+# The contenders: {name: (module, additional arguments)}.
 CONTENDERS = {
     "deepdream": ("ours", {}),
     "2015": ("release", {}),
@@ -35,7 +35,7 @@ def say(text):
 
 
 def dreams(work, before):
-    """Everybody's dream, one process after the other, round by round; before that, whether they compute the same."""
+    """The dream of each contender, process after process, round by round; before that, a check of their gradients."""
     chosen = contenders()
     result = before or {
         "differences": differences(work, chosen),
@@ -58,7 +58,7 @@ def dreams(work, before):
 
 
 def differences(work, chosen):
-    """{name: how far the contender's gradient is from ours, in relation to its length}."""
+    """{name: the distance of the contender's gradient from ours, relative to its length}."""
     gradients = {}
     for name, (module, more) in chosen.items():
         path = work.folder / "gradient.npy"
@@ -75,7 +75,7 @@ def differences(work, chosen):
 def sizes(work, before):
     """Seconds of one step at full size, and the whole dream's peak memory, by the picture's size.
 
-    What was measured before without disturbance is not measured again.
+    Sizes that were measured before without disturbance are not measured again.
     """
     rows = [row for row in before or [] if row["others"] <= DISTURBED]
     known = {(row["megapixels"], row["tile"]) for row in rows}
@@ -103,7 +103,7 @@ def sizes(work, before):
 
 
 def threads(work, before):
-    """Our dream's seconds by the number of threads: 1, 2, 4, ... up to the cores that there are."""
+    """Our dream's seconds by the number of threads: 1, 2, 4, ... up to the number of cores."""
     counts = [str(n) for n in (1, 2, 4, 8, 16, 32) if n < THREADS] + [str(THREADS)]
     seconds = before or {count: [] for count in counts}
     for _ in range(work.scale.rounds):

@@ -1,4 +1,4 @@
-"""deepdream itself: a dream, the steps of one by size, and the time that each layer takes."""
+"""deepdream itself: a dream, its steps by size, and the time of each layer."""
 
 import statistics
 import time
@@ -28,7 +28,7 @@ def main():
 
 
 def steps(net, work):
-    """A dream in all its octaves; the seconds of each step at full size but the first, which takes the memory."""
+    """A dream in all its octaves; the seconds of each step at full size except the first, which allocates memory."""
     last = work.settings["octave_n"] - 1
     seconds, begin = [], time.perf_counter()
     for step in dd.dream_steps(net, work.picture, tile=work.tile, **{**work.settings, "iter_n": work.iter_n}):

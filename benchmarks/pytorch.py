@@ -1,4 +1,4 @@
-"""The same dream in PyTorch, eagerly, as one would write it there: the whole loop on tensors.
+"""The same dream in PyTorch, eager, as it is usually written there: the whole loop on tensors.
 
 The network is a module made from the layers of the definition, with the same weights.
 """
@@ -53,7 +53,7 @@ class Network(torch.nn.Module):
             return torch.cat(bottoms, 1)
         if kind == "Dropout":
             return bottom
-        raise ValueError(f"layer {layer['name']}: {kind} layers are not written for PyTorch")
+        raise ValueError(f"layer {layer['name']}: {kind} layers are not implemented for PyTorch")
 
 
 def _key(layer):

@@ -1,7 +1,7 @@
-"""The algorithm of the 2015 release on stock Caffe: the definition as it is published, with force_backward.
+"""The algorithm of the 2015 release on stock Caffe: the published definition, with force_backward.
 
-Written after the release's description, arithmetic and order of operations included: every step shifts the picture in
-the network's input, adds the scaled gradient to it there, shifts it back and clips it.
+It follows the release's description, including arithmetic and order of operations: every step shifts the picture in the
+network's input, adds the scaled gradient to it there, shifts it back and clips it.
 """
 
 import tempfile
@@ -15,7 +15,7 @@ from . import contender
 
 
 def load(prototxt, weights):
-    """A `caffe.Net` as the release made it: Caffe computes every gradient, the weights' too."""
+    """A `caffe.Net` as in the release: Caffe computes every gradient, including those of the weights."""
     text = Path(prototxt).read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "forced.prototxt"

@@ -4,16 +4,16 @@ import contextlib
 import os
 from statistics import median
 
-# {what: (must be at most, aim)}; a ratio is of our seconds to another's.
+# {quantity: (limit, aim)}; a ratio is our seconds to another's.
 LIMITS = {"ours / 2015": (0.50, 0.42), "ours / best PyTorch": (0.62, 0.50), "ours / sgemm limit": (2.2, 1.8)}
-FLAT_FROM = 0.5  # megapixels: from here on, the seconds for each should be the same
+FLAT_FROM = 0.5  # megapixels: from this size on, the seconds per megapixel should be constant
 FLAT = 1.2  # the largest over the smallest
-PEAK = 1.5 * 2**30  # bytes, of the largest dream in tiles
+PEAK = 1.5 * 2**30  # bytes: the peak of the largest dream in tiles
 START = 2.0  # seconds
 
 
 def facts(results):
-    """{what: (value, limit, aim or None, unit)}: what the benchmarks are held to, as far as it was measured."""
+    """{quantity: (value, limit, aim or None, unit)}: the requirements, as far as they were measured."""
     found = {}
     if "dreams" in results:
         seconds = {name: median(times) for name, times in results["dreams"]["seconds"].items()}
@@ -92,7 +92,7 @@ def tables(results):
 
 
 def dreams_table(results):
-    """The lines of the table that the project's README shows."""
+    """The lines of the table in the project's README."""
     dreams = results["dreams"]
     ours = median(dreams["seconds"]["deepdream"])
     rows = [
@@ -199,10 +199,10 @@ def _table(head, rows):
 
 @contextlib.contextmanager
 def replacing(path):
-    """A temporary path beside `path` that takes its place when the block ends well.
+    """A temporary path beside `path` that replaces it if the block ends well.
 
     Args:
-        path: what to write, a `Path` in an existing folder.
+        path: the file to write, a `Path` in an existing folder.
 
     Yields:
         The temporary path, with the same suffix.
@@ -216,13 +216,13 @@ def replacing(path):
 
 
 def save(path, text):
-    """Write a text file that is either whole or the older one."""
+    """Write a text file; an older one is replaced only by the complete new one."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def plot(results, path):
-    """The dream's seconds, and the curves by size, in an SVG that can be read on light and on dark ground."""
+    """The dream's seconds, and the curves by size, in an SVG that is readable on a light and on a dark background."""
     import matplotlib
 
     matplotlib.use("svg")

@@ -1,4 +1,4 @@
-"""How fast this machine multiplies: a product of two large matrices in float32, by NumPy's BLAS."""
+"""The speed of this machine's multiplications: a product of two large float32 matrices by NumPy's BLAS."""
 
 import statistics
 import time

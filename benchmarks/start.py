@@ -1,12 +1,12 @@
-"""From the command to the first iteration: the command itself, stopped when it has taken its first gradient."""
+"""The time from the command to the first iteration: the command itself, stopped after its first gradient."""
 
 import os
 import time
 
 import deepdream as dd
 
-# The entry point of the `deepdream` command is not part of the API, but it is what is timed; it runs in this process
-# so that it can be stopped after its first gradient.
+# The entry point of the `deepdream` command is not part of the API, but it is timed here; it runs in this process so
+# that it can be stopped after its first gradient.
 from deepdream.cli import main
 
 from . import contender

@@ -16,13 +16,13 @@ import deepdream as dd
 
 from . import machine
 
-DISTURBED = 0.5  # processors that others keep busy while a contender runs
+DISTURBED = 0.5  # processors that other processes keep busy while a contender runs
 DEFAULTS = {"octave_scale": 1.4, "step_size": 1.5, "jitter": 32, "clip": True, "seed": 0}
 
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is measured: the size of the work, and how often."""
+    """The size of the work, and the number of repetitions."""
 
     picture: tuple  # a built-in picture's name, or (height, width) of clouds
     iter_n: int
@@ -58,11 +58,11 @@ QUICK = Scale((120, 160), 2, 2, 1, 256, (0.02, 0.04), 96, 2, quick=True)
 
 
 class Work:
-    """One network and one picture, and what is done with them.
+    """One network and one picture, and the tasks on them.
 
     Args:
         folder: an empty folder to write to.
-        model: what `dd.find_model` returns.
+        model: a model from `dd.find_model`.
         scale: a `Scale`.
     """
 
@@ -71,7 +71,7 @@ class Work:
         self.picture = (dd.picture(scale.picture) if isinstance(scale.picture, str) else clouds(*scale.picture)).astype(
             np.float32
         )
-        self.others = []  # how many processors others kept busy, while each process ran
+        self.others = []  # the processors that other processes kept busy, while each process ran
         self.net = dd.load(model.folder, fast=True)
         self.settings = {**DEFAULTS, "iter_n": scale.iter_n, "octave_n": scale.octave_n}
         self._write(
@@ -117,7 +117,7 @@ class Work:
         return self._flops(*self.picture.shape[:2])
 
     def dream_flops(self):
-        """Of all multiplications of the whole dream, forward and backward."""
+        """The operations of the whole dream, forward and backward."""
         shapes = octave_shapes(*self.picture.shape[:2], self.settings["octave_n"], self.settings["octave_scale"])
         return sum(2 * self.settings["iter_n"] * sum(self._flops(*shape).values()) for shape in shapes)
 
@@ -130,9 +130,9 @@ class Work:
         }
 
     def run(self, module, threads, **request):
-        """What a contender answers, in a process of its own.
+        """The answer of a contender, from a separate process.
 
-        Where others kept the processors busy meanwhile, it is run once more, and the quieter run counts.
+        If other processes kept the processors busy meanwhile, it is run once more, and the quieter run counts.
         """
         others, result = self._run(module, threads, request)
         if others > DISTURBED and not self.scale.quick:
@@ -141,8 +141,8 @@ class Work:
         return result
 
     def disturbance(self):
-        """In words, for the last process."""
-        return f"; others kept {self.others[-1]:.2f} processors busy" if self.others[-1] > DISTURBED else ""
+        """The disturbance of the last process, as text."""
+        return f"; other processes kept {self.others[-1]:.2f} processors busy" if self.others[-1] > DISTURBED else ""
 
     def _run(self, module, threads, request):
         count = str(threads)
@@ -161,7 +161,7 @@ class Work:
         return max(0, others / (time.time() - begin)), json.loads(done.stdout.splitlines()[-1])
 
     def description(self):
-        """What was done, for the report."""
+        """The work, for the report."""
         height, width = self.picture.shape[:2]
         return {
             **asdict(self.scale),

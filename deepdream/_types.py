@@ -8,13 +8,13 @@ from typing import Any, Optional, Union
 import numpy as np
 from numpy.typing import NDArray
 
-# An image outside the network: float32 (H, W, 3), RGB, 0..255. Functions also take other arrays of numbers.
+# An image outside the network: float32 (H, W, 3), RGB, 0..255. Functions also accept other arrays of numbers.
 Image = NDArray[np.float32]
 # An image inside the network: float32 (3, H, W), BGR, the network's mean subtracted.
 Planes = NDArray[np.float32]
 # Where to dream: one layer's name, or several with their weights.
 Layers = Union[str, Mapping[str, float]]
-# What to raise: reads a `caffe.Blob`'s data, writes its diff, and may return the value. See `deepdream.objectives`.
+# What to maximise: reads a `caffe.Blob`'s data, writes its diff, may return the value. See `deepdream.objectives`.
 Objective = Callable[[Any], Optional[float]]
 # An objective for all layers, or one for each.
 ObjectiveOrMapping = Union[Objective, Mapping[str, Objective]]

@@ -35,10 +35,10 @@ def map_products(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
 
     Args:
         function: called with one item, from several threads. Floating-point overflow in it is silent.
-        items: what to call it with.
+        items: its arguments.
 
     Returns:
-        What `function` returned for each item, in order.
+        The value that `function` returned for each item, in order.
     """
 
     def call(item: T) -> R:
@@ -55,7 +55,7 @@ def map_products(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
 
 @contextlib.contextmanager
 def _single_threaded_blas() -> Iterator[int]:
-    """Within, NumPy's BLAS computes with one thread; yields how many it has otherwise."""
+    """A context in which NumPy's BLAS computes with one thread; yields its usual number of threads."""
     blas = _numpy_blas()
     counts = [library.get_num_threads() for library in blas.lib_controllers]
     with blas.limit(limits=1):
@@ -64,7 +64,7 @@ def _single_threaded_blas() -> Iterator[int]:
 
 @functools.lru_cache(maxsize=1)
 def _numpy_blas() -> ThreadpoolController:
-    """The BLAS that NumPy computes with; every loaded one where NumPy brings none of its own."""
+    """The BLAS that NumPy computes with; every loaded one if NumPy does not contain its own."""
     loaded = ThreadpoolController().select(user_api="blas")
     own = [library.filepath for library in loaded.lib_controllers if "numpy" in library.filepath]
     return loaded.select(filepath=own) if own else loaded

@@ -1,4 +1,4 @@
-"""What an image shows, in the network's own words."""
+"""Classifies an image: the labels that the network gives to it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def classify(net: Net, img: ArrayLike | ImageSource, top: int = 5) -> list[tuple
     Args:
         net: a `Net` with labels.
         img: (H, W, 3) RGB 0..255, or an `ImageSource` of it.
-        top: how many answers.
+        top: the number of answers.
 
     Returns:
         [(label, probability), …], the likeliest first.
@@ -50,7 +50,7 @@ def classify(net: Net, img: ArrayLike | ImageSource, top: int = 5) -> list[tuple
     if len(net.labels) != len(probabilities):
         raise ModelError(
             f"the network has {len(probabilities)} outputs and {len(net.labels)} labels; "
-            "it needs one label for each to classify"
+            "to classify, it needs one label for each output"
         )
     best = np.argsort(-probabilities, kind="stable")[:top]
     return [(net.labels[i], float(probabilities[i])) for i in best]

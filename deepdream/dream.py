@@ -2,11 +2,11 @@
 
 Three ideas, one inside the other, as in Google's release:
 
-- an *objective* says what to raise at a layer (`deepdream.objectives`);
+- an *objective* is the quantity to maximise at a layer (`deepdream.objectives`);
 - a *step* shifts the image at random, takes the gradient of the objective with respect to the image, adds it at a fixed
   mean size, shifts back and clips (`_gradient_ascent_step`);
-- *octaves*: the image is first dreamt small; the detail that came of it is enlarged and dreamt on at the next size
-  (`_octaves`).
+- *octaves*: the dream begins with a small version of the image; the detail that it adds is enlarged, and the dream
+  continues at the next size (`_octaves`).
 
 `dream_steps` is the core, a generator of frozen `Step` records; `deepdream` drains it. Names, defaults and arithmetic
 are those of the release. A departure from it is a comment at the line.
@@ -77,24 +77,26 @@ def deepdream(
 ) -> Image:
     """Dream: change an image so that a layer of the network responds more.
 
-    The image is first dreamt small; then the detail that came of it is enlarged and dreamt on at the next size, so that
-    large structures come before small ones. This is `deepdream` of the release of 2015, with its defaults.
+    The dream begins with a small version of the image; the detail that it adds is enlarged, and the dream continues at
+    the next size, so large structures come before small ones. This is `deepdream` of the release of 2015, with its
+    defaults.
 
     Args:
         net: the network, from `load` or `Net`.
         base_img: the image, (H, W, 3) RGB 0..255.
         iter_n: steps per octave.
-        octave_n: how many sizes.
+        octave_n: the number of octaves (image sizes).
         octave_scale: the ratio of one size to the next.
-        end: the layer to raise, or several: {layer: weight}. `None`: the objective's own, else the network's.
+        end: the layer to maximise, or several: {layer: weight}. `None`: the objective's own, else the network's.
         clip: keep the values within 0..255.
-        objective: what to raise at `end`, see `deepdream.objectives`; a mapping has one for each of several layers.
+        objective: what to maximise at `end`, see `deepdream.objectives`; a mapping has one for each of several layers.
         step_size: mean change of a value in one step, on a scale of 0..255.
         jitter: the largest random shift of the image in a step, in pixels.
-        seed: of the random shifts, 0..2**32-1; the same seed gives the same image. `None`: a fresh one.
-        tile: the longest side of what the network sees at once, in pixels, for images that do not fit into memory as a
-            whole; "auto": the largest that fits, no tiles if all fits. An image no larger than the tile is dreamt
-            exactly as without; in a larger one, creatures do not grow much larger than a tile.
+        seed: the random seed of the shifts, 0..2**32-1; the same seed gives the same image. `None`: a fresh one.
+        tile: the longest side of the part that the network sees at once, in pixels, for images that do not fit into
+            memory; "auto": the largest that fits, or no tiles if the whole image fits. If an image is not larger than
+            the tile, the result is the same as without tiles; in a larger one, creatures do not grow much larger than
+            a tile.
 
     Returns:
         float32 (H, W, 3), RGB.
@@ -173,7 +175,7 @@ def dream_steps(
     step = partial(
         _gradient_ascent_step,
         gradient_of=InputGradient(net, end, objective, tile_side, seed, may_shrink=tile is not None),
-        # NumPy's frozen generator: what np.random.seed(seed) gave the release's global one.
+        # NumPy's frozen generator, in the state that np.random.seed(seed) gave the release's global one.
         rng=np.random.RandomState(seed),
         step_size=step_size,
         jitter=jitter,
@@ -210,11 +212,11 @@ def _gradient_ascent_step(
     layers: str,
 ) -> float:
     """Change `image`, (3, H, W), in place by one step; returns the objective's value before it."""
-    # Shift at random, so that no place of the image is always at the same place of a layer's windows.
+    # Shift at random, so that no point of the image is always at the same position in a layer's windows.
     ox, oy = rng.randint(-jitter, jitter + 1, 2)
     shifted = np.roll(image, (oy, ox), (-2, -1))
 
-    with np.errstate(over="ignore", invalid="ignore"):  # NumPy would warn of what is refused in the next lines
+    with np.errstate(over="ignore", invalid="ignore"):  # the next lines raise where NumPy would warn
         gradient, value = gradient_of(shifted)
         magnitude = np.abs(gradient).mean()
     if not np.isfinite(magnitude):
@@ -251,14 +253,14 @@ def make_step(
     Args:
         net: a `Net`; `net.input.data[0]` holds the image, (3, H, W), and is changed.
         step_size: mean change of a value, on a scale of 0..255.
-        end: the layer to raise, or several: {layer: weight}. `None`: the objective's own, else the network's.
+        end: the layer to maximise, or several: {layer: weight}. `None`: the objective's own, else the network's.
         jitter: the largest shift in pixels, either way.
         clip: keep the values within 0..255.
-        objective: what to raise at `end`, see `deepdream.objectives`; a mapping has one for each of several layers.
+        objective: what to maximise at `end`, see `deepdream.objectives`; a mapping has one for each of several layers.
         rng: the random generator of the shifts; `None`: a fresh one.
 
     Returns:
-        What the objective returned before the step, a float; NaN if it returned nothing.
+        The value that the objective returned before the step, a float; NaN if it returned nothing.
 
     Raises:
         LayerError, ParameterError: as `deepdream`.
@@ -291,6 +293,6 @@ def _resolve(net: Net, end: Layers | None, objective: Any) -> Layers:
     """The layers of a dream that is about to begin, checked, and that there is an objective."""
     check_net(net)
     end = resolve_end(net, end, objective)
-    if objective is None:  # to `resolve_end` that is no mistake
+    if objective is None:  # `resolve_end` accepts this
         check_objective(next(iter(weights_of(end))), objective)
     return end

@@ -1,6 +1,6 @@
-"""What can go wrong, as exceptions. Each message names the value, the limit and the fix, in one line.
+"""The exceptions of the package. Each message names the value, the limit and the fix, in one line.
 
-A message may quote names and values of any length and content: the middle of what is long is left out, and control
+A message may quote names and values of any length and content: the middle of a long text is left out, and control
 characters are shown as Python writes them.
 
 DreamError
@@ -16,7 +16,7 @@ from .text import shorten
 
 
 class DreamError(Exception):
-    """Anything that deepdream refuses or cannot do; its subclasses say which part of the work it concerns."""
+    """The base class of deepdream's errors; each subclass concerns one part of the work."""
 
     def __str__(self) -> str:
         return shorten(super().__str__())

@@ -13,8 +13,8 @@ def require_extra(module: str, use: str, extra: str = "video") -> ModuleType:
 
     Args:
         module: its name.
-        use: what it is needed for, as the error says it.
-        extra: the extra that brings it.
+        use: the feature that needs it, as the error names it.
+        extra: the extra that installs it.
 
     Returns:
         The module.

@@ -23,7 +23,7 @@ class Frame:
     Attributes:
         index: counted from zero.
         image: the dream, float32 (H, W, 3) RGB; a copy.
-        seed: of this frame's random shifts.
+        seed: the random seed of this frame's shifts.
 
     Example:
         >>> frame = next(dd.zoom_frames(net, dd.picture("cat")[:64, :64], seed=3, iter_n=1, octave_n=1))
@@ -42,7 +42,7 @@ def fix_settings(net: Net, img: Image, /, seed: int, **dream: Any) -> dict[str, 
     Args:
         net: the network.
         img: the first frame's image, (H, W, 3).
-        seed: of the run.
+        seed: the seed of the run.
         dream: other arguments of `deepdream`.
 
     Returns:
@@ -70,11 +70,11 @@ def fix_settings(net: Net, img: Image, /, seed: int, **dream: Any) -> dict[str, 
 
 
 def check_after(after: Any, shape: tuple[int, ...] | None) -> None:
-    """Check the frame that a run goes on after.
+    """Check the frame after which a run continues.
 
     Args:
         after: a `Frame`, or `None` for a run that begins.
-        shape: of the run's images; `None` where the next frame does not need the image of `after`.
+        shape: the shape of the run's images; `None` if the next frame does not need the image of `after`.
 
     Raises:
         ParameterError: `after` is neither, or its image has another shape.

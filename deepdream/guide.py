@@ -1,4 +1,4 @@
-"""A guide: dreams that take their features from another image.
+"""Guided dreams: they get their features from another image.
 
 The central type is the guide's features, float32 (channels, positions): the layer's activations at each position of the
 guide. Each position of the dream is changed towards the feature that has the largest dot product with its own.
@@ -27,15 +27,14 @@ Features = NDArray[np.float32]
 
 
 def guided(net: Net, guide: ArrayLike, end: Layers | None = None) -> DescribedObjective | Objectives:
-    """More of what a guide shows: at each position of the layer, the guide's feature with the largest dot product.
+    """Dream in a guide's features: at each position of the layer, the one with the largest dot product.
 
-    That is the guide of the 2015 release: the objective is the sum over the positions of the largest dot product, and
-    its gradient at a position is the feature that won.
+    This is the guided dream of the 2015 release: the objective is the sum over the positions of the largest dot
+    product, and its gradient at a position is the feature with that product.
 
     Args:
-        net: the network. The guide goes through it, so its input is another one afterwards. A guide too large for one
-            pass goes through in pieces, after which the network's memory is given back: arrays taken from `net.blobs`
-            before must then be taken again.
+        net: the network. The guide is run through it, which changes its input. A guide too large for one pass is run
+            in pieces, and the network's memory is then freed: get any arrays of `net.blobs` again afterwards.
         guide: an image of any size, (H, W, 3) RGB 0..255; it is not scaled.
         end: the layer; several, {layer: weight}, give an objective for each; `None`: the network's own.
 
@@ -73,7 +72,7 @@ def best_matches(
     """The objective of `guided`.
 
     Args:
-        features: of the guide, float32 (channels, positions).
+        features: the features of the guide, float32 (channels, positions).
         end: the layer that they belong to; `None`: any with as many channels.
         spec: the objective as data.
 

@@ -1,4 +1,4 @@
-"""Images from noise: what a label looks like to the network.
+"""Images of labels from noise: how the network sees a label.
 
 Google's blog post of June 2015 (Mordvintsev, Olah and Tyka, "Inceptionism: Going Deeper into Neural Networks") showed
 a banana, an ant, a starfish and more that grew out of noise. Without constraints the result convinces the classifier
@@ -7,13 +7,13 @@ but shows a person nothing. These constraints make it readable:
 - Large things are strong and small ones weak: each spatial frequency f of the gradient is divided by f, the spectrum
   that photographs have. (Mordvintsev's "Laplacian pyramid gradient normalization" of 2015 strengthens the low ones in
   bands; Olah, Mordvintsev and Schubert 2017, "Feature Visualization", weight them by 1/f.)
-- Neighbouring pixels are alike: the image is blurred after every step, less and less. (The post asks for correlated
+- Neighbouring pixels are alike: the image is blurred after every step, less and less. (The post requires correlated
   neighbours; Yosinski et al. 2015, "Understanding Neural Networks Through Deep Visualization", blur now and then, and
   Øygard 2015, "Visualizing GoogLeNet Classes", after every step and less as it goes on.)
 - Large structures come before small ones: the image grows from scale to scale, as the octaves of a dream do (Øygard).
 - No position is special: the image is shifted at random before every step (the jitter of the 2015 release).
-- Red, green and blue go together more often than not: part of each one's change is the mean of all three.
-- There is one thing, in the middle: towards the edge the image is changed less. (Ours.)
+- Red, green and blue are correlated: part of each one's change is the mean of all three.
+- There is one thing, in the middle: the image is changed less towards the edge. (Our addition.)
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from .seeds import fresh_seed
 from .validation import MAX_JITTER, MAX_STEP_SIZE, check_count, check_number, short_repr
 
 MAX_SIDE = 4096  # pixels
-_GREY_FRACTION = 0.4  # how much of each colour's change is the mean of all three
+_GREY_FRACTION = 0.4  # the share of each colour's change that is the mean of all three
 
 
 def label_picture(
@@ -53,20 +53,21 @@ def label_picture(
     jitter: int = 16,
     blur: Sequence[float] = (1.0, 0.4),
 ) -> Image:
-    """Make an image of a label out of noise: what the classifier would call by that name, and most people too.
+    """Make an image of a label from noise, which the classifier and most people recognise as that label.
 
     Args:
         net: a `Net` with labels.
-        name: the label, as `deepdream.label` takes it.
-        size: of the image in pixels, one number or (height, width).
-        seed: of the noise and the random shifts, 0..2**32-1; the same seed gives the same image. `None`: a fresh one.
+        name: the label, in any form that `deepdream.label` accepts.
+        size: the size of the image in pixels, one number or (height, width).
+        seed: the random seed of the noise and the shifts, 0..2**32-1; the same seed gives the same image. `None`: a
+            fresh one.
         iter_n: steps per scale.
-        octave_n: how many scales.
+        octave_n: the number of scales.
         octave_scale: the ratio of one scale to the next.
         step_size: mean change of a value in the first step of each scale, on a scale of 0..255; it falls to a third.
         jitter: the largest random shift of the image in a step, in pixels.
-        blur: of the image after each step: the Gaussian's standard deviation in pixels at the beginning and at the end
-            of each scale.
+        blur: the blur of the image after each step: the Gaussian's standard deviation in pixels at the beginning and at
+            the end of each scale.
 
     Returns:
         float32 (height, width, 3), RGB, within 0..255.
@@ -194,7 +195,7 @@ def _steps(
 def _odds(index: int) -> DescribedObjective:
     """The objective of these images: the label's score less those of all others, log(p / (1 - p)).
 
-    The score alone also raises what is like the label: its banana has a pineapple's leaves.
+    The score alone also rises for things that resemble the label: its banana has a pineapple's leaves.
     """
 
     def raise_odds(dst: Any) -> float:
@@ -208,7 +209,7 @@ def _odds(index: int) -> DescribedObjective:
 
 
 def _like_photographs(gradient: Planes) -> Planes:
-    """A gradient, (3, H, W), with the spectrum and the colours of photographs: large, and more light than colour."""
+    """A gradient, (3, H, W), with the spectrum and colours of photographs: mostly low frequencies and lightness."""
     height, width = gradient.shape[1:]
     frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width))
     frequency[0, 0] = 1 / max(height, width)

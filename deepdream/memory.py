@@ -1,7 +1,7 @@
-"""How much memory this process may still take, in bytes.
+"""How much memory this process may still use, in bytes.
 
-Linux ends a process that takes too much instead of refusing it the memory, so what is large is compared with this
-before it begins.
+Linux kills a process that uses too much memory instead of failing its request, so large work is compared with the free
+memory before it begins.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ if sys.platform != "win32":
 
 
 def free_bytes() -> int | None:
-    """How much memory this process may still take.
+    """How much memory this process may still use.
 
-    That is what the system has available, within the limits of the process's control groups and its own (`ulimit -v`,
-    `ulimit -d`).
+    This is the memory that the system has available, within the limits of the process's control groups and its own
+    limits (`ulimit -v`, `ulimit -d`).
 
     Returns:
-        Bytes; `None` where the system does not tell.
+        Bytes; `None` if the system does not report it.
     """
     limits = (_available_bytes(), *_cgroup_headroom(), *_rlimit_headroom())
     return min((limit for limit in limits if limit is not None), default=None)
 
 
 def describe_shortage(needed: int) -> str | None:
-    """Compare what is needed with what is free.
+    """Compare the memory that is needed with the memory that is free.
 
     Args:
         needed: in bytes.
 
     Returns:
-        `None` if it fits or the system does not tell; else both numbers as words, as in 'about 2.1 GiB of memory, and
-        0.4 GiB are free'.
+        `None` if it fits or the system does not report it; else both numbers as text, as in 'about 2.1 GiB of memory,
+        and 0.4 GiB are free'.
     """
     free = free_bytes()
     if free is None or needed <= free:
@@ -46,12 +46,12 @@ def describe_shortage(needed: int) -> str | None:
 
 
 def format_gib(count: int) -> str:
-    """A number of bytes as a person reads it, as in '1.2 GiB'."""
+    """A number of bytes for a person, as in '1.2 GiB'."""
     return f"{count / 2**30:.1f} GiB"
 
 
 def _available_bytes() -> int | None:
-    """What the system has available."""
+    """The memory that the system has available."""
     with contextlib.suppress(OSError, ValueError):
         for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
             if line.startswith("MemAvailable:"):
@@ -60,7 +60,7 @@ def _available_bytes() -> int | None:
 
 
 def _cgroup_headroom() -> Iterator[int]:
-    """What the limits of this process's control groups (version 2, then 1) leave."""
+    """The memory that the limits of this process's control groups (version 2, then 1) leave."""
     with contextlib.suppress(OSError, ValueError):
         for line in Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines():
             number, controllers, path = line.split(":", 2)
@@ -88,7 +88,7 @@ def _cgroup_headroom() -> Iterator[int]:
 
 
 def _statistic(path: Path, name: str) -> int:
-    """A number out of a control group's statistics; 0 where they do not have it."""
+    """A number from a control group's statistics; 0 if they do not have it."""
     with contextlib.suppress(OSError, ValueError):
         for line in path.read_text(encoding="ascii").splitlines():
             if line.startswith(f"{name} "):
@@ -97,7 +97,7 @@ def _statistic(path: Path, name: str) -> int:
 
 
 def _rlimit_headroom() -> Iterator[int]:
-    """What the limits of this process itself leave."""
+    """The memory that the limits of this process itself leave."""
     if sys.platform == "win32":
         return
     with contextlib.suppress(OSError, ValueError, IndexError):

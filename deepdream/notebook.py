@@ -1,6 +1,6 @@
-"""How the notebooks show images: contact sheets with captions, animated images, a small network drawn.
+"""Shows images in the notebooks: contact sheets with captions, animated images, drawings of small networks.
 
-An image is one of this library, (H, W, 3) RGB 0..255, or grey, (H, W) 0..255. Everything comes out as JPEG or WebP
+An image is one of this library, (H, W, 3) RGB 0..255, or grey, (H, W) 0..255. Everything is embedded as JPEG or WebP
 inside the notebook. This module needs the extra `notebooks`; nothing else in the package uses it.
 """
 
@@ -54,7 +54,7 @@ def sheet(
         images: one that is wider than its column is scaled down, a smaller one keeps its size.
         captions: a string for each image, or none at all.
         columns: how many images are in a row; `None`: all.
-        width: of the whole sheet, in pixels.
+        width: the width of the whole sheet, in pixels.
 
     Returns:
         uint8 (H, W, 3), RGB on white.
@@ -111,11 +111,11 @@ def show(
         captions: see `sheet`.
         columns: see `sheet`.
         width: see `sheet`.
-        alt: what the images show, for those who cannot see them; `None`: the captions.
-        quality: of the JPEG, 1..95.
+        alt: a description of the images for those who cannot see them; `None`: the captions.
+        quality: the quality of the JPEG, 1..95.
 
     Returns:
-        What the notebook displays.
+        The object that the notebook displays.
     """
     encoded = io.BytesIO()
     Pillow.fromarray(sheet(images, captions, columns, width)).save(encoded, "JPEG", quality=quality)
@@ -136,11 +136,11 @@ def animate(
         frames: the images, all of one size.
         milliseconds: how long each is shown.
         width: in pixels; wider images are scaled down.
-        quality: of the WebP, 0..100.
-        alt: what it shows, for those who cannot see it.
+        quality: the quality of the WebP, 0..100.
+        alt: a description for those who cannot see it.
 
     Returns:
-        What the notebook displays.
+        The object that the notebook displays.
     """
     first, *rest = [Pillow.fromarray(_fit(frame, width)) for frame in frames]
     encoded = io.BytesIO()
@@ -164,10 +164,10 @@ def draw_network(
     Args:
         values: for each layer, from the inputs on, the numbers that are written into its circles and colour them
             (activations, or gradients); `None` for a layer that nothing has reached.
-        weights: between each layer and the next, (outputs, inputs): orange lines raise, blue ones lower, and the
-            thickness is the size.
+        weights: between each layer and the next, (outputs, inputs): orange lines are positive, blue ones negative, and
+            the thickness shows the size.
         names: for each layer its title, or a list of titles for its circles.
-        title: of the whole drawing.
+        title: the title of the whole drawing.
         backward: whether the values flow from the outputs to the inputs.
         axes: matplotlib's, to draw into; `None`: a new figure.
     """

@@ -1,15 +1,16 @@
-"""Objectives: what to make more of.
+"""Objectives: the quantities to maximise.
 
 An objective is a callable `f(dst)` on a `caffe.Blob`, the layer's activations after the forward pass. It reads
-`dst.data` and writes into `dst.diff`, both float32 (1, channels, height, width), the gradient of what is to be raised,
-and may return that quantity as a float. It is always ascent: the image is changed in the direction of `dst.diff`.
+`dst.data` and writes into `dst.diff`, both float32 (1, channels, height, width), the gradient of the quantity to
+maximise, and may return that quantity as a float. It is always ascent: the image is changed in the direction of
+`dst.diff`.
 
 A function that makes an objective from a guide, a channel or a label closes over its data. The objective may have these
 attributes, each of them `None` or missing where it does not apply:
 
 - `end`: the layer that its data belongs to.
-- `check(net, layer)`: called before a dream begins; raises what is wrong with using the objective at that layer.
-- `spec`: what it was made from, as a dict that JSON can hold: `{"objective": name, …}`. From it,
+- `check(net, layer)`: called before a dream begins; raises an error if the objective cannot be used at that layer.
+- `spec`: its description, as a dict that JSON can hold: `{"objective": name, …}`. From it,
   `deepdream.recipes.objective_spec` makes the objective again.
 
 `Objectives` is one objective for each of several layers.
@@ -40,7 +41,7 @@ class DescribedObjective(Protocol):
 
 
 class Classifier(Protocol):
-    """What `label` needs of a network; `deepdream.Net` has it."""
+    """The part of a network that `label` needs; `deepdream.Net` has it."""
 
     labels: list[str]
     definition: Any
@@ -107,7 +108,7 @@ def describe_objective(
 
 
 def objective_L2(dst: Any) -> float:
-    """More of whatever the layer already sees: raises half the sum of the squared activations.
+    """Maximise what the layer already sees: half the sum of the squared activations.
 
     The gradient of ½ Σ x² is x itself, so the layer's diff is a copy of its data. This is the objective of the 2015
     release.
@@ -135,10 +136,10 @@ describe_objective(objective_L2, spec={"objective": "L2"})
 
 
 def channels(indices: int | Iterable[int]) -> DescribedObjective:
-    """More of some channels: raises the sum of their activations, everywhere in the image.
+    """Maximise some channels: the sum of their activations, everywhere in the image.
 
-    A sum, not the sum of squares that `objective_L2` raises: a channel may be silent to begin with, or negative before
-    its rectification, and squares would keep it silent or make it more negative still.
+    This is not the sum of squares that `objective_L2` maximises: a channel may be silent at first, or negative before
+    its rectification, and squares would keep it silent or make it even more negative.
 
     Args:
         indices: a channel's number, or several, counted from zero.
@@ -193,7 +194,7 @@ def _check_channels(chosen: Sequence[int], count: int, layer: str) -> None:
 
 
 def label(net: Classifier, name_or_index: str | int) -> DescribedObjective:
-    """More of what the classifier would call by this label: raises the label's score, the value before the softmax.
+    """Maximise a label of the classifier: the label's score, which is its value before the softmax.
 
     The probability itself would be a poor objective: where it is near zero or one its gradient vanishes, and it also
     rises when other labels' scores fall.
@@ -258,7 +259,7 @@ def label_index(net: Classifier, name_or_index: str | int) -> int:
     """The number of a label given by name or number; see `label`.
 
     Raises:
-        ParameterError: the network does not have the label, or several that are called so.
+        ParameterError: the network does not have the label, or has several with that name.
     """
     labels = net.labels
     if not isinstance(name_or_index, str):
@@ -273,7 +274,7 @@ def label_index(net: Classifier, name_or_index: str | int) -> int:
         return index
     wanted = " ".join(name_or_index.lower().split())
     names = [[name.strip() for name in label.lower().split(",")] for label in labels]
-    # A label in full comes first: "maillot" is one label, and one name of another.
+    # A full label takes precedence: "maillot" is one label, and one name of another.
     found = [i for i, label in enumerate(labels) if label.lower() == wanted] or [
         i for i, several in enumerate(names) if wanted in several
     ]
@@ -287,11 +288,11 @@ def label_index(net: Classifier, name_or_index: str | int) -> int:
     if wanted.isdecimal():
         number = parse_int(wanted)
         return label_index(net, -1 if number is None else number)
-    raise ParameterError(f"the network knows no {short_repr(name_or_index)}; {_suggest_labels(wanted, names)}")
+    raise ParameterError(f"the network does not know {short_repr(name_or_index)}; {_suggest_labels(wanted, names)}")
 
 
 def _suggest_labels(wanted: str, names: Sequence[Sequence[str]]) -> str:
-    """Words about the names closest to `wanted`, of labels that have these names each."""
+    """A hint with the names closest to `wanted`; each label has several names."""
     known = [name for several in names for name in several]
     close = difflib.get_close_matches(wanted, known, n=3, cutoff=0.6)
     close += [name for name in known if wanted and wanted in name and name not in close]

@@ -21,7 +21,7 @@ def octave_shapes(height: int, width: int, octave_n: int, octave_scale: float) -
     Args:
         height: the image's, in pixels.
         width: the image's.
-        octave_n: how many sizes.
+        octave_n: the number of octaves (image sizes).
         octave_scale: the ratio of one size to the next.
 
     Returns:
@@ -40,18 +40,18 @@ def octave_shapes(height: int, width: int, octave_n: int, octave_scale: float) -
 
 
 def check_sizes(net: Net, end: Layers, shapes: Sequence[tuple[int, int]], octave_scale: float) -> None:
-    """Raise `ImageError` for octaves that are too small for the network; the message says what would fit."""
+    """Raise `ImageError` for octaves that are too small for the network; the message names settings that would fit."""
     fit = sum(_large_enough(net, end, *shape) for shape in shapes)
     if fit == len(shapes):
         return
     height, width = shapes[0]
     needed = next(n for n in itertools.count(MIN_SIDE) if _large_enough(net, end, n, n))
-    refusal = f"{width}×{height} pixels are too few to dream {format_layers(end)}, at least {needed} a side are needed"
+    refusal = f"{width}×{height} pixels are too few to dream {format_layers(end)}; each side needs at least {needed}"
     if not fit:
-        raise ImageError(f"{refusal}: use a larger picture or a lower layer")
+        raise ImageError(f"{refusal}: use a larger image or a shallower layer")
     raise ImageError(
-        f"{refusal} (octave 1 of {len(shapes)}, the smallest): ask for at most {fit} "
-        f"octave{'s' * (fit > 1)} at scale {octave_scale:g}, or use a larger picture"
+        f"{refusal} (octave 1 of {len(shapes)}, the smallest): use at most {fit} "
+        f"octave{'s' * (fit > 1)} at scale {octave_scale:g}, or a larger image"
     )
 
 

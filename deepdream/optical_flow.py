@@ -1,4 +1,4 @@
-"""What moved where from one frame of a video to the next.
+"""Optical flow: the motion from one frame of a video to the next.
 
 A *flow* is float32 (H, W, 2): for each pixel of the frame, how far to the right and how far down it was in the frame
 before, in pixels. It needs OpenCV (the extra `video`).
@@ -24,14 +24,14 @@ from .io.arrays import to_uint8
 # Flows there and back may differ by this much of their length and by this many pixels (squared): Sundaram, Brox and
 # Keutzer, Dense point trajectories by GPU-accelerated large displacement optical flow, ECCV 2010, equation 5.
 _RELATIVE_TOLERANCE, _ABSOLUTE_TOLERANCE = 0.01, 0.5
-# Of 255; where the carried grey value differs by this much from the frame's, it is not the same thing.
+# Of 255: if the carried grey value differs by this much from the frame's, the pixel shows something else.
 _CONTRAST_TOLERANCE = 30.0
-# The number of OpenCV's threads is the process's: two threads that set it and put it back undo each other.
+# The number of OpenCV's threads holds for the whole process: two threads that set and restore it undo each other.
 _thread_setting = ForkSafeLock()
 
 
 def motion(before: Image, now: Image) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """How the frame before moved to become this one.
+    """The motion from the frame before to this one.
 
     Args:
         before: the frame before, (H, W, 3) RGB 0..255.
@@ -45,7 +45,7 @@ def motion(before: Image, now: Image) -> tuple[NDArray[np.float32], NDArray[np.f
     Raises:
         DreamError: OpenCV is not installed.
     """
-    cv2 = require_extra("cv2", "dreaming videos")
+    cv2 = require_extra("cv2", "dreaming on videos")
     grey_before, grey_now = (cv2.cvtColor(to_uint8(img), cv2.COLOR_RGB2GRAY) for img in (before, now))
     search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     with _one_thread(cv2):
@@ -61,7 +61,7 @@ def motion(before: Image, now: Image) -> tuple[NDArray[np.float32], NDArray[np.f
 
 
 def warp(img: NDArray[np.float32], flow: NDArray[np.float32], smooth: bool = False) -> NDArray[np.float32]:
-    """Move an array of the frame before to the places of this frame.
+    """Move an array of the frame before to the positions of this frame.
 
     Args:
         img: (H, W) or (H, W, channels).
@@ -74,7 +74,7 @@ def warp(img: NDArray[np.float32], flow: NDArray[np.float32], smooth: bool = Fal
     Raises:
         DreamError: OpenCV is not installed.
     """
-    cv2 = require_extra("cv2", "dreaming videos")
+    cv2 = require_extra("cv2", "dreaming on videos")
     height, width = flow.shape[:2]
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     interpolation = cv2.INTER_CUBIC if smooth else cv2.INTER_LINEAR
@@ -102,9 +102,9 @@ def _one_thread(cv2: ModuleType) -> Iterator[None]:
 
 
 class _ThreadsAcrossFork:
-    """OpenCV's threads do not exist in a forked process, which would wait for them for ever.
+    """Make OpenCV safe to fork: a forked process does not have its threads, and would wait for them for ever.
 
-    OpenCV ends them when it is set to one thread. The child stays with one.
+    OpenCV ends them when it is set to one thread. The child keeps one thread.
     """
 
     threads: ClassVar[int | None] = None

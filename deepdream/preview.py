@@ -26,7 +26,7 @@ class FullSizePreview:
 
     @functools.cached_property
     def _bases(self) -> list[Image]:
-        """The image at each octave's size, scaled down as the dream scales it; a dream that ends needs none of them."""
+        """The image at each octave's size, scaled down as the dream scales it; not needed for a dream that ends."""
         bases = [self._image]
         for shape in self._shapes[-2::-1]:
             bases.insert(0, zoom_image_linear(bases[0], shape))

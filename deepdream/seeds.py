@@ -16,7 +16,7 @@ def frame_seed(seed: int, index: int) -> int:
     """The seed of one frame: the run's own for the first, numbers derived from it for the others.
 
     The release's frames drew from one stream that ran on. With a seed for each frame, a frame can be dreamt by itself
-    and needs no state but the frame before.
+    and depends only on the frame before.
 
     Args:
         seed: the run's.

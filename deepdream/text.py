@@ -6,9 +6,9 @@ import re
 
 MAX_MESSAGE_CHARS = 300
 _MAX_DIGITS = 80  # in a row: more than a person reads, and more than a hash has
-# Control characters, what ends a line or turns its direction, and what no encoding has.
+# Control characters, characters that end a line or change its direction, and those that no encoding has.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-# How Python reads a byte of a file's name that is not UTF-8, and what `repr` makes of that.
+# The form in which Python reads a byte of a file's name that is not UTF-8, and the `repr` of it.
 _FIRST_BYTE, _LAST_BYTE = 0xDC80, 0xDCFF
 _QUOTED_BYTE = re.compile(r"(?<!\\)\\udc([89a-f][0-9a-f])")
 
@@ -25,7 +25,7 @@ def printable(text: str) -> str:
 def shorten(text: str, max_chars: int = MAX_MESSAGE_CHARS) -> str:
     """One line of at most `max_chars` characters.
 
-    A message may quote a text of any length, and says at its end what to do: long words and the middle are left out.
+    A message may quote a text of any length, and its end says what to do, so long words and the middle are left out.
     """
     text = re.sub(rf"\d{{{_MAX_DIGITS},}}", lambda match: f"{match[0][:20]}…{match[0][-20:]}", printable(text))
     for first, last in (85, 38), (50, 30):

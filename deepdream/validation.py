@@ -1,4 +1,4 @@
-"""Arguments out of their range are refused before anything begins, with the value, the limit and what it is."""
+"""Checks arguments before anything begins; an error names the value, its limit and its meaning."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 
 from .errors import ParameterError
 
-MAX_JITTER = 100_000  # pixels: more than any image has a side
-MAX_STEP_SIZE = 1_000_000  # on a scale of 0..255: what is taken beyond it is lost in float32
+MAX_JITTER = 100_000  # pixels: larger than any image
+MAX_STEP_SIZE = 1_000_000  # on a scale of 0..255: float32 loses the result of a larger step
 
 
 def check_count(name: str, value: Any, lowest: int, what: str, highest: float = math.inf) -> None:
-    """Raise `ParameterError` unless `value` is a whole number from `lowest` to `highest`; `what` says what it is."""
+    """Raise `ParameterError` unless `value` is a whole number from `lowest` to `highest`; `what` describes it."""
     whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
     if not whole or not lowest <= value <= highest:
         limit = f"{lowest} or more" if highest == math.inf else f"from {lowest} to {short_repr(highest)}"
@@ -22,7 +22,7 @@ def check_count(name: str, value: Any, lowest: int, what: str, highest: float = 
 
 
 def check_number(name: str, value: Any, lowest: float, what: str, highest: float = math.inf) -> None:
-    """Raise `ParameterError` unless `value` is a finite number from `lowest` to `highest`; `what` says what it is."""
+    """Raise `ParameterError` unless `value` is a finite number from `lowest` to `highest`; `what` describes it."""
     if not is_number(value) or not lowest <= value <= highest:
         limit = f", from {lowest:g} to {highest:g}" if highest < math.inf else f", {lowest:g} or more"
         limit = limit if lowest > -math.inf else ""
@@ -30,7 +30,7 @@ def check_number(name: str, value: Any, lowest: float, what: str, highest: float
 
 
 def check_flag(name: str, value: Any, what: str) -> None:
-    """Raise `ParameterError` unless `value` is `True` or `False`; `what` says what it is."""
+    """Raise `ParameterError` unless `value` is `True` or `False`; `what` describes it."""
     if not isinstance(value, (bool, np.bool_)):
         raise ParameterError(f"{name}={short_repr(value)}: {what} must be True or False")
 

@@ -1,8 +1,9 @@
-"""Dreams on a video: frame by frame, with the dream carried along by what moves.
+"""Dreams on a video: frame by frame, with the dream carried along by the motion.
 
-Each frame dreamt by itself would flicker: the dream finds other things in every one. Here the *detail* of the frame
-before, what its dream added to it, is moved to where its pixels are now (`deepdream.optical_flow`), the dream begins
-with it, and what it adds is blended with it. `video_frames` is the core, a generator of `Frame` records.
+If each frame were dreamt by itself, the video would flicker, because the dream finds different things in every frame.
+Here the *detail* that the dream added to the frame before is moved to the new positions of its pixels
+(`deepdream.optical_flow`). The dream begins with this detail, and the new detail is blended with it. `video_frames` is
+the core, a generator of `Frame` records.
 """
 
 from __future__ import annotations
@@ -43,8 +44,9 @@ def video_frames(
             dreams every frame by itself, 1 dreams anew only what comes into view. Above 0 it needs OpenCV (the extra
             `video`).
         strength: how much of the dream goes into the frame, 0..1.
-        seed: of every frame's random shifts, 0..2**32-1; the same seed gives the same frames. `None`: a fresh one.
-        after: a frame of the same run, to go on after it. `images` are those from the beginning all the same.
+        seed: the random seed of every frame's shifts, 0..2**32-1; the same seed gives the same frames. `None`: a fresh
+            one.
+        after: a frame of the same run, to continue after it. `images` must still start at the beginning.
         dream: other arguments of `deepdream`: `iter_n`, `octave_n`, `octave_scale`, `end`, `clip`, `objective`,
             `step_size`, `jitter`, `tile`.
 
@@ -52,11 +54,11 @@ def video_frames(
         An iterator of `Frame` records, one for each of `images` that comes after `after`.
 
     Raises:
-        DreamError: OpenCV is missing; at the second frame.
+        DreamError: OpenCV is missing; raised at the second frame.
         ImageError: as `deepdream`; for the first frame before the first dream.
         LayerError: as `deepdream`; before the first dream.
         ParameterError: another argument is out of its range or unknown; before the first dream.
-        VideoError: a frame has another size than the one before; when its turn comes.
+        VideoError: a frame differs in size from the one before; raised when its turn comes.
 
     Example:
         >>> cat = dd.picture("cat")
@@ -103,7 +105,7 @@ def _frames(
         if source_before is not None and source.shape != source_before.shape:
             raise VideoError(
                 f"frame {index} is {source.shape[1]}×{source.shape[0]}, the one before "
-                f"{source_before.shape[1]}×{source_before.shape[0]}; frames must have one size"
+                f"{source_before.shape[1]}×{source_before.shape[0]}; all frames must have the same size"
             )
         if after is not None and index <= after.index:
             result = after.image
@@ -127,7 +129,7 @@ def _move_detail(before: Image, now: Image, detail: Image, carry: float) -> tupl
     Args:
         before: the frame before, as it was read.
         now: this frame.
-        detail: of the frame before, (H, W, 3).
+        detail: the detail of the frame before, (H, W, 3).
         carry: see `video_frames`.
 
     Returns:
@@ -138,10 +140,10 @@ def _move_detail(before: Image, now: Image, detail: Image, carry: float) -> tupl
 
 
 def _blended_detail(net: Net, source: Image, moved: Image, weight: NDArray[np.float32], dream: dict[str, Any]) -> Image:
-    """What a dream adds to a frame, blended with the detail that was moved to it."""
+    """The detail that a dream adds to a frame, blended with the detail that was moved to it."""
     start = np.clip(source + weight * moved, 0, 255)
     fresh = deepdream(net, start, **dream) - start
     detail = weight * moved + (1 - weight) * fresh
-    # What differs from dream to dream averages out; without this, the dream would grow fainter from frame to frame.
+    # Differences between dreams average out; without this, the dream would grow fainter from frame to frame.
     size, wanted = (np.sqrt(np.mean(np.square(each))) for each in (detail, fresh))
     return detail * (wanted / size) if size > 0 else detail

@@ -42,14 +42,14 @@ def zoom_frames(
 
     Args:
         net: the network.
-        img: the image to begin with, (H, W, 3) RGB 0..255; every frame has its size.
-        frame_n: how many frames the whole run has; `None`: no end.
-        scale: how much of the image's width and height is left out from one frame to the next, between -1 and 1; below
-            0, how much is added around it.
+        img: the image to start from, (H, W, 3) RGB 0..255; every frame has its size.
+        frame_n: the number of frames of the whole run; `None`: no end.
+        scale: the share of the image's width and height that is cropped away from one frame to the next, between -1
+            and 1; below 0, the share that is added around it.
         rotate: degrees that the image turns counterclockwise from one frame to the next.
-        strength: how much of each dream goes into its frame, 0..1; the rest is what the dream began with.
-        seed: of the run, 0..2**32-1; the same seed gives the same frames. `None`: a fresh one.
-        after: a frame of the same run, to go on after it; the frames are those of a run that never stopped.
+        strength: the share of each dream in its frame, 0..1; the rest is the image that the dream began with.
+        seed: the random seed of the run, 0..2**32-1; the same seed gives the same frames. `None`: a fresh one.
+        after: a frame of the same run, to continue after it; the frames are those of a run that never stopped.
         dream: other arguments of `deepdream`: `iter_n`, `octave_n`, `octave_scale`, `end`, `clip`, `objective`,
             `step_size`, `jitter`, `tile`.
 
@@ -87,7 +87,7 @@ def check_zoom(scale: Any, rotate: Any) -> None:
     """
     if not is_number(scale) or not -1 < scale < 1:
         raise ParameterError(
-            f"scale={short_repr(scale)}: what is left out from one frame to the next must be a number between -1 and 1"
+            f"scale={short_repr(scale)}: the share cropped away from frame to frame must be a number between -1 and 1"
         )
     check_number("rotate", rotate, -math.inf, "the rotation in degrees")
 
@@ -115,7 +115,7 @@ def _frames(
 
 
 def zoom(img: Image, scale: float = 0.05, rotate: float = 0.0) -> Image:
-    """Zoom into an image: what the next frame of a zoom begins with.
+    """Zoom into an image: the start of the next frame of a zoom.
 
     Args:
         img: (H, W, 3).
@@ -123,10 +123,10 @@ def zoom(img: Image, scale: float = 0.05, rotate: float = 0.0) -> Image:
         rotate: see `zoom_frames`.
 
     Returns:
-        float32 (H, W, 3), linearly interpolated; outside the image lies its mirror image.
+        float32 (H, W, 3), linearly interpolated; beyond its edges the image is mirrored.
     """
     centre = np.array(img.shape[:2]) / 2
-    matrix = np.full(2, 1.0 - scale)  # the diagonal alone, for which SciPy has a faster way
+    matrix = np.full(2, 1.0 - scale)  # only the diagonal, for which SciPy is faster
     offset = centre * scale
     if rotate:
         # From a position in the new image to where it comes from: rows grow downwards, so this turns the other way.
@@ -134,7 +134,7 @@ def zoom(img: Image, scale: float = 0.05, rotate: float = 0.0) -> Image:
         matrix = (1.0 - scale) * np.array([[cosine, sine], [-sine, cosine]])
         offset = centre - matrix @ centre
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The behavior of affine_transform")  # older SciPys tell of a change of 2016
-        # Channel by channel: the same values as with all three at once, in a fraction of the time.
+        warnings.filterwarnings("ignore", "The behavior of affine_transform")  # older SciPys warn of a change of 2016
+        # Channel by channel: the same values as for all three at once, in a fraction of the time.
         channels = [nd.affine_transform(img[:, :, c], matrix, offset, order=1, mode="mirror") for c in range(3)]
     return np.stack(channels, axis=-1)

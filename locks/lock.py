@@ -31,7 +31,7 @@ PYTHONS = ("3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
 # Debian 11's C library is the oldest.
 GLIBC = (2, 31)
 PROCESSORS = ("x86_64", "aarch64")
-EXTRAS = ("lint", "playground", "browser", "notebooks")
+EXTRAS = ("lint", "playground", "browser", "notebooks", "docs")
 # {part: the parts that it is installed on top of}. `bench` is left out: PyTorch's libraries for GPUs are gigabytes.
 PARTS = {
     "pip": (),
@@ -44,8 +44,8 @@ PARTS = {
     "cuda": ("caffe",),
     "cudnn": ("caffe", "cuda"),
 }
-# mypy 2 and import-linter need a newer one.
-LEFT_OUT = {("3.9", "lint")}
+# mypy 2, import-linter and MyST-NB need a newer one.
+LEFT_OUT = {("3.9", "lint"), ("3.9", "docs")}
 
 
 def project(folder):

@@ -1,11 +1,10 @@
-"""Write the deploy definitions of the networks that come with deepdream.
+"""Write the deploy definitions of the bundled networks.
 
     python models/generate.py
 
-Each is a program in Caffe's own definition language, `caffe.NetSpec`: the architecture is what the two papers state.
-Szegedy et al., "Going Deeper with Convolutions" (2014), in BVLC's rendering, which the Places networks of MIT share up
-to the number of classes (Zhou et al., 2014 and 2017); Iandola et al., "SqueezeNet" (2016),
-version 1.1.
+Each is a program in Caffe's own definition language, `caffe.NetSpec`; the architectures are those of two papers.
+Szegedy et al., "Going Deeper with Convolutions" (2014), in BVLC's version, which the Places networks of MIT share
+except for the number of classes (Zhou et al., 2014 and 2017); Iandola et al., "SqueezeNet" (2016), version 1.1.
 """
 
 from functools import partial

@@ -144,7 +144,7 @@ def test_parameters_out_of_range_are_refused_before_the_first_step(squeezenet, s
 def test_what_cannot_be_shown_is_refused_before_the_first_step(squeezenet):
     with pytest.raises(dd.ImageError, match="too few to dream 'pool10'"):
         dd.label_steps(squeezenet, "banana", size=20)
-    with pytest.raises(dd.ParameterError, match="knows no 'bananna'; did you mean 'banana'"):
+    with pytest.raises(dd.ParameterError, match="does not know 'bananna'; did you mean 'banana'"):
         dd.label_steps(squeezenet, "bananna")
 
 

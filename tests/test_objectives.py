@@ -72,9 +72,9 @@ def test_labels_are_found_by_any_of_their_names(tiny, name, index):
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("bananna", "the network knows no 'bananna'; did you mean 'banana'"),
-        ("zzz", "the network knows no 'zzz'; it knows, for instance, 'tench'"),
-        ("", "the network knows no ''; it knows"),
+        ("bananna", "the network does not know 'bananna'; did you mean 'banana'"),
+        ("zzz", "the network does not know 'zzz'; it knows, for instance, 'tench'"),
+        ("", "the network does not know ''; it knows"),
         (1000, "1000 is not a label: .* 0 to 999"),
         (-1, "-1 is not a label"),
         (True, "True is not a label"),

@@ -40,7 +40,7 @@ app.command("classify")(classify_command)
 app.command("models")(models_command)
 app.command()(zoom)
 app.command()(video)
-# Typer's errors are Click's, and newer releases of Typer contain their own copy of Click: the class is found by name.
+# Typer's errors are Click's, and newer releases of Typer contain a copy of Click, so the class is looked up by name.
 ClickException = cast(
     "type[typer.BadParameter]",
     next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"),
@@ -51,7 +51,7 @@ def run(words: Sequence[str]) -> int:
     """Run a command.
 
     Args:
-        words: what stands after `deepdream`.
+        words: the words after `deepdream` on the command line.
 
     Returns:
         The exit code.
@@ -59,9 +59,11 @@ def run(words: Sequence[str]) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", force=True, handlers=[ConsoleHandler()])
     logging.getLogger("deepdream").setLevel(logging.INFO)
     if hasattr(sys.stdout, "reconfigure"):  # not in a notebook
-        # A path may be any bytes, and is printed as the bytes that it is.
+        # A path may contain any bytes, and is printed unchanged.
         encoding = {"encoding": sys.getfilesystemencoding()} if os.name == "posix" else {}
         sys.stdout.reconfigure(errors="surrogateescape", **encoding)
+    if any("\0" in word for word in words):
+        return _report("an argument has a null byte, which the name of a file cannot contain; leave it out")
     try:
         code = app(list(words) or ["--help"], standalone_mode=False)
         print(end="", flush=True)

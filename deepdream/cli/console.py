@@ -1,4 +1,4 @@
-"""Standard error: lines for a person, and a progress line where it is a terminal."""
+"""Standard error: lines for a person, and a progress line if it is a terminal."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ console = _Stderr(stderr=True, highlight=False, emoji=False)
 
 
 def say(text: str) -> None:
-    """Print one line on standard error, the middle left out if it is long; if that cannot be written, do nothing."""
+    """Print one line on standard error, without its middle if it is long; do nothing if it cannot be written."""
     try:
         console.print(shorten(text), soft_wrap=True, markup=False)
     except OSError:
@@ -48,7 +48,7 @@ def discard_output(stream: TextIO | None) -> None:
 
 
 class _Description(ProgressColumn):
-    """What is being done; it may contain the name of a file, and so any character."""
+    """The current task; it may contain the name of a file, and so any character."""
 
     def render(self, task: Task) -> Text:
         return Text(printable(task.description))

@@ -32,25 +32,25 @@ def dream(
         "-o",
         "--output",
         metavar="OUT",
-        help="Image to write (png, jpg, tif, webp); a folder for several images.",
+        help="Image to write (png, jpg, tif, webp). For several images: a folder.",
     ),
     animate: Optional[Path] = typer.Option(
         None, "--animate", metavar="OUT", show_default=False, help="Also write the steps as an MP4 or GIF."
     ),
 ) -> None:
-    """Dream on images. Without arguments: on the sky, with the default network, into dream.png."""
+    """Dream on images. Without arguments, dream on the sky with the default network and write dream.png."""
     names = images or ["sky"]
     paths = output_paths(names, output)
     if animate is not None:
         if len(names) > 1:
-            raise ParameterError(f"--animate {animate}: it shows the steps of one dream; name one image")
+            raise ParameterError(f"--animate {animate}: the video shows the steps of one dream; give one image")
         check_video(animate, "--animate")
     files = [name for name in [*names, options.guide] if name is not None and name not in BUILT_IN]
     for path, option in [*((path, "-o") for path in paths), *([(animate, "--animate")] if animate else [])]:
         check_not_read(path, files, option)
     for name in names:
         check_image_exists(name)
-    # A file is read before the network, whose weights may have to be fetched: that a file is damaged is found first.
+    # A file is read before the network is loaded, whose weights may have to be fetched: a damaged file fails first.
     opened = [] if names[0] in BUILT_IN else [open_picture(names[0], options.max_size)]
     net, model = options.load()
     for name, path in zip(names, paths):
@@ -58,7 +58,7 @@ def dream(
         settings = options.settings(net)
         recipe = options.recipe(name, model, net, full, settings)
         img, full_shape = recipe.fit(full), full.shape
-        del full  # its memory is the dream's
+        del full  # frees its memory for the dream
         check_output_size(path, *img.shape[:2])
         settings["tile"] = recipe.tile or settings["tile"]
         result = (_dream if animate is None else partial(_dream_and_animate, animate))(net, img, settings)
@@ -88,7 +88,7 @@ def _dream(net: Net, img: Image, settings: dict[str, Any], on_step: "Optional[Ca
     """Dream on an image, float32 (H, W, 3), with a progress line; the settings are the arguments of `dream_steps`."""
     height, width = img.shape[:2]
     iter_n, octave_n = settings["iter_n"], settings["octave_n"]
-    # The work of a step is taken to be its octave's number of pixels.
+    # The work of a step is estimated as its octave's number of pixels.
     areas = [h * w for h, w in octave_shapes(height, width, octave_n, settings["octave_scale"])]
     steps = dream_steps(net, img, **settings)
     with progress_line() as progress:

@@ -13,15 +13,15 @@ from ..errors import ImageError
 from ..io.files import why_not_a_folder, why_not_replaceable
 from ..io.image import output_format
 
-_LEAST_BYTES = 4096  # a block of a disk: on a full one there is none left
+_LEAST_BYTES = 4096  # a block of a disk; a full disk has none left
 IMAGE_HELP = f"Files, noise:WxH, or built-in: {', '.join(BUILT_IN)}."
 
 
 def check_image_exists(name: str) -> None:
-    """Check that an image can be read, as far as that is seen without reading it.
+    """Check that an image can be read, as far as this is possible without reading it.
 
     Args:
-        name: as `deepdream.picture` takes it.
+        name: a file or a name that `deepdream.picture` accepts.
 
     Raises:
         ImageError: there is no such file, or it is not a file.
@@ -33,10 +33,10 @@ def check_image_exists(name: str) -> None:
 
 
 def output_paths(names: Sequence[str], output: Path, default: str = "dream.png") -> list[Path]:
-    """Where the dream of each image goes.
+    """The path of the dream of each image.
 
     Args:
-        names: of the images.
+        names: the names of the images.
         output: a file, or a folder; several images need a folder.
         default: the file's name in a folder if there is one image.
 
@@ -53,16 +53,16 @@ def output_paths(names: Sequence[str], output: Path, default: str = "dream.png")
 
 
 def check_writable(path: Path, given: Path, option: str = "-o") -> None:
-    """Check that a file can be written; where it is a symbolic link, the file that it points to.
+    """Check that a file can be written, or the file that it points to if it is a symbolic link.
 
     Args:
-        path: of the file.
-        given: what the person wrote, for the message.
+        path: the path of the file.
+        given: the path as the user wrote it, for the message.
         option: the option that it was given with.
 
     Raises:
-        ImageError: the folder does not exist or cannot be written or is full, the path is no name of a file,
-            or there is something that is no file, or a read-only file.
+        ImageError: the folder does not exist, is full or cannot be written, or the path is not a valid file name, not a
+            regular file or a read-only file.
     """
     folder = Path(os.path.realpath(path)).parent if path.parent.is_dir() else path.parent
     if not folder.is_dir():
@@ -88,20 +88,20 @@ def check_writable(path: Path, given: Path, option: str = "-o") -> None:
 
 
 def check_not_read(path: Path, sources: Iterable[str], option: str = "-o") -> None:
-    """Check that a file to write is none of those that are read.
+    """Check that a file to write is not one of the files that are read.
 
     Args:
-        path: of the file to write.
+        path: the path of the file to write.
         sources: the names of the images or videos that are read.
         option: the option that the path was given with.
 
     Raises:
-        ImageError: it is one of them, if by another name.
+        ImageError: it is one of them, even under another name.
     """
     for source in sources:
-        with contextlib.suppress(OSError, ValueError):  # one of them does not exist, or is no file
+        with contextlib.suppress(OSError, ValueError):  # one of them does not exist, or is not a file
             if os.path.samefile(path, source):
-                raise ImageError(f"{option} {path} is the file {source} that is read; write to another one")
+                raise ImageError(f"{option} {path} is the input file {source}; write to another file")
 
 
 def _output_paths(names: Sequence[str], output: Path, default: str) -> list[Path]:

@@ -19,7 +19,7 @@ INCOMPLETE = 2  # the exit code if an image could not be made
 
 def gallery(
     file: Path = typer.Argument(
-        ..., metavar="FILE", help="Gallery file (TOML), or a bundled one. original: the images of 2015."
+        ..., metavar="FILE", help="Gallery file (TOML), or the name of a bundled one. original: the images of 2015."
     ),
     output: Path = typer.Option(
         ..., "-o", "--output", metavar="DIR", help="Folder for the images and the page; created if it does not exist."
@@ -29,7 +29,7 @@ def gallery(
         "--max-size",
         metavar="PIXELS",
         show_default=False,
-        help="Largest longer side of an image.",
+        help="If an image is larger, scale its longer side down to PIXELS.",
     ),
     workers: Optional[int] = typer.Option(
         None,
@@ -43,15 +43,15 @@ def gallery(
     ),
     gpu: str = GPU,
 ) -> None:
-    """Make the images of a gallery, and a page of them.
+    """Make the images of a gallery and an HTML page that shows them.
 
-    Images that are already there are not made again: a gallery that was stopped goes on where it was when it is started
-    again. An image that cannot be made is reported, and the others are made.
+    Existing images are not made again. If a gallery was stopped, start it again to continue where it stopped. If an
+    image cannot be made, this is reported and the other images are made.
     """
     check_range("--max-size", max_size, 1)
     check_range("--workers", workers, 1)
     if workers and scheduler:
-        raise DreamError("--workers starts processes here and --scheduler uses others: give one of the two")
+        raise DreamError("--workers starts processes here, --scheduler uses existing ones; give only one of them")
     images = read_gallery(file)
     if max_size is not None:
         images = limit_gallery_size(images, max_size)

@@ -1,4 +1,4 @@
-"""`deepdream layers | classify | models`: what the networks have, and what they recognise."""
+"""`deepdream layers | classify | models`: lists layers and networks, and classifies images."""
 
 from typing import Optional
 
@@ -19,7 +19,7 @@ def layers(
     model: Optional[str] = MODEL,
     every: bool = typer.Option(False, "--all", help="List every layer that can be dreamt, not only the main ones."),
 ) -> None:
-    """List the layers to dream, and what each gives.
+    """List the layers that can be dreamt, and what each one gives.
 
     The shallowest layer comes first.
     """
@@ -36,13 +36,13 @@ def classify_command(
     model: Optional[str] = MODEL,
     top: int = typer.Option(defaults_of(classify)["top"], "--top", help="Number of labels to print."),
 ) -> None:
-    """Classify images: try it on an image and on its dream."""
+    """Print the labels that the network gives to images. Try it on an image and on its dream."""
     check_range("--top", top, 1)
     for name in images:
         check_image_exists(name)
     net, _ = load_model(model)
     for name in images:
-        answers = classify(net, open_picture(name, max(net.input_size)), top=top)  # it looks at no more pixels
+        answers = classify(net, open_picture(name, max(net.input_size)), top=top)  # it does not use more pixels
         if len(images) > 1:
             print(f"{name}:")
         for label, probability in answers:

@@ -1,4 +1,4 @@
-"""`deepdream label`: an image of a label, out of noise."""
+"""`deepdream label`: makes an image of a label from noise."""
 
 from pathlib import Path
 from typing import Any, Optional
@@ -32,7 +32,7 @@ def label(
     model: Optional[str] = MODEL,
     size: int = typer.Option(_DEFAULT["size"], "--size", metavar="PIXELS", help="Width and height of the image."),
     iters: int = typer.Option(_DEFAULT["iter_n"], "--iters", help="Steps per octave."),
-    octaves: int = typer.Option(_DEFAULT["octave_n"], "--octaves", help="Number of sizes, from small to large."),
+    octaves: int = typer.Option(_DEFAULT["octave_n"], "--octaves", help="Number of octaves (image sizes)."),
     octave_scale: float = typer.Option(
         _DEFAULT["octave_scale"], "--octave-scale", help="Ratio of one octave's size to the next."
     ),
@@ -49,7 +49,7 @@ def label(
         help="Random seed for the noise and the jitter; the same seed gives the same image.",
     ),
 ) -> None:
-    """Make an image of a label out of noise."""
+    """Make an image of a label from noise."""
     for option, value, *limits in (
         ("--size", size, 1),
         ("--iters", iters, 1),

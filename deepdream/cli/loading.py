@@ -28,7 +28,7 @@ GPU = typer.Option(
     AUTO,
     "--gpu",
     metavar="N|auto|none",
-    help="GPU to compute on. auto: the first that works, else the CPU; none: the CPU.",
+    help="GPU to compute on. auto: the first that works, or else the CPU. none: the CPU.",
 )
 
 
@@ -38,8 +38,9 @@ def load_model(
     """Load the network of a command.
 
     Args:
-        name: of the model, or its folder; `None`: the default, or the offline model if its weights cannot be had.
-        layers: the layers or channels that the person named. They belong to one network, so no other is used then.
+        name: the name of the model, or its folder; `None`: the default, or the offline model if its weights cannot be
+            fetched.
+        layers: the layers or channels that the person named. They belong to one network, so it is not replaced then.
         gpu: as in `deepdream.load`.
 
     Returns:
@@ -47,7 +48,7 @@ def load_model(
 
     Raises:
         ModelError: there is no such model, or it cannot be loaded.
-        WeightsError: its weights cannot be had.
+        WeightsError: its weights cannot be fetched or read.
         DreamError: the GPU cannot be used.
     """
     if gpu != AUTO:

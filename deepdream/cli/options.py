@@ -53,7 +53,7 @@ _CHANNEL = typer.Option(
 
 @dataclass(frozen=True)
 class DreamOptions:
-    """How to dream, as the options of the command line say.
+    """How to dream, as set by the options of the command line.
 
     The annotation of a field is the option's type; its default is the option's name, help and default. All numbers are
     checked when the options are made, before anything is fetched.
@@ -65,16 +65,16 @@ class DreamOptions:
         channel: the channels to maximise.
         label: the label to maximise, or its number.
         iters: steps per octave.
-        octaves: how many sizes.
+        octaves: the number of octaves (image sizes).
         octave_scale: the ratio of one size to the next.
         step: mean change of a value in one step, on a scale of 0..255.
         jitter: the largest random shift, in pixels.
         clip: keep the values within 0..255.
-        seed: of the random shifts; `None`: a fresh one.
+        seed: the random seed of the shifts; `None`: a fresh one.
         tile: pixels, "auto" or "none".
         gpu: a number, "auto" or "none".
-        max_size: the longer side in pixels to which a larger image is scaled down; `None`: it is not scaled.
-        strength: how much of the dream is blended into the original, 0..1.
+        max_size: the longer side, in pixels, that a larger image is scaled down to; `None`: it is not scaled.
+        strength: the share of the dream that is blended into the original, 0..1.
 
     Raises:
         ParameterError: an option out of its range, or options that exclude each other.
@@ -95,7 +95,7 @@ class DreamOptions:
         help='Maximise this label of the classifier: banana, "sea star", or a number.',
     )
     iters: int = typer.Option(_DEFAULT["iter_n"], "--iters", help="Steps per octave.")
-    octaves: int = typer.Option(_DEFAULT["octave_n"], "--octaves", help="Number of sizes to dream at.")
+    octaves: int = typer.Option(_DEFAULT["octave_n"], "--octaves", help="Number of octaves (image sizes).")
     octave_scale: float = typer.Option(
         _DEFAULT["octave_scale"], "--octave-scale", help="Ratio of one octave's size to the next."
     )
@@ -103,12 +103,12 @@ class DreamOptions:
         _DEFAULT["step_size"], "--step", help="Step size: mean change per pixel value on a 0–255 scale."
     )
     jitter: int = typer.Option(_DEFAULT["jitter"], "--jitter", help="Largest random shift of the image, in pixels.")
-    clip: bool = typer.Option(_DEFAULT["clip"], "--clip/--no-clip", help="Keep the values within 0..255.")
+    clip: bool = typer.Option(_DEFAULT["clip"], "--clip/--no-clip", help="Keep the pixel values within 0..255.")
     seed: Optional[int] = typer.Option(
         None, "--seed", show_default=False, help="Random seed for the jitter; the same seed gives the same image."
     )
-    # "auto" rather than the library's None: it changes nothing for an image that fits into memory, and tiles are better
-    # than a refusal for one that does not.
+    # "auto" rather than the library's None: it changes nothing for an image that fits into memory; for one that does
+    # not, tiles are better than an error.
     tile: str = typer.Option(
         "auto",
         "--tile",
@@ -117,9 +117,15 @@ class DreamOptions:
     )
     gpu: str = GPU
     max_size: Optional[int] = typer.Option(
-        None, "--max-size", metavar="PIXELS", show_default=False, help="Scale a larger image down to this longer side."
+        None,
+        "--max-size",
+        metavar="PIXELS",
+        show_default=False,
+        help="If the image is larger, scale its longer side down to PIXELS.",
     )
-    strength: float = typer.Option(1.0, "--strength", help="Blend with the original: 0 the original, 1 the dream.")
+    strength: float = typer.Option(
+        1.0, "--strength", help="Share of the dream in the result: 0 the original, 1 the dream."
+    )
 
     def __post_init__(self) -> None:
         check_range("--iters", self.iters, 1)
@@ -137,7 +143,9 @@ class DreamOptions:
         if len(given) > 1:
             raise ParameterError(f"--{given[0]} and --{given[1]}: a dream has one objective; choose one of them")
         if self.label is not None and self.end:
-            raise ParameterError("--label and --end: a label is raised at the classifier's own layer; leave --end out")
+            raise ParameterError(
+                "--label and --end: a label has its own layer, that of the classifier; leave --end out"
+            )
         if self.channel:
             channels(self.channel)
         if self.guide is not None:
@@ -208,7 +216,7 @@ class DreamOptions:
         """The complete recipe of a dream, which is written into its file.
 
         Args:
-            name: of the input.
+            name: the name of the input.
             model: from `load`.
             net: from `load`.
             img: the input in full size, (H, W, 3), or an `ImageSource` of it.
@@ -245,7 +253,7 @@ def takes_dream_options(command: Callable[..., None]) -> Callable[..., None]:
         for field in fields
     ]
     functools.update_wrapper(with_options, command)
-    vars(with_options).pop("__wrapped__")  # or its signature would be taken for this one's
+    vars(with_options).pop("__wrapped__")  # otherwise its signature would be used for this one
     vars(with_options)["__signature__"] = signature.replace(parameters=parameters)
     with_options.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return with_options

@@ -59,7 +59,7 @@ def parse_layers(texts: Sequence[str] | None) -> Layers | None:
                 f"{-MAX_WEIGHT:.2g} to {MAX_WEIGHT:.2g}, as in --end {truncate(layer)}=0.5"
             )
         if layer in weights:
-            raise ParameterError(f"--end {truncate(layer)} is given twice; once is enough, with a weight if you like")
+            raise ParameterError(f"--end {truncate(layer)} is given twice; give it once, with a weight if necessary")
         weights[layer] = number
     return next(iter(weights)) if list(weights.values()) == [1.0] else weights or None
 
@@ -68,7 +68,7 @@ def parse_tile(text: str) -> int | str | None:
     """The library's `tile` of the command's `--tile`.
 
     Raises:
-        ParameterError: another text, or too small a number.
+        ParameterError: the text is something else, or the number is too small.
     """
     if text in ("auto", "none"):
         return None if text == "none" else text
@@ -84,7 +84,7 @@ def parse_gpu(text: str) -> int | str | None:
     """The library's `gpu` of the command's `--gpu`.
 
     Raises:
-        ParameterError: another text, or too large a number.
+        ParameterError: the text is something else, or the number is too large.
     """
     if text in (AUTO, "none"):
         return None if text == "none" else text

@@ -20,7 +20,7 @@ from .parsing import parse_gpu
 
 
 def replay(
-    image: Path = typer.Argument(..., metavar="IMAGE", help="Image that deepdream wrote."),
+    image: Path = typer.Argument(..., metavar="IMAGE", help="Image written by deepdream, which contains its recipe."),
     output: Path = typer.Option(..., "-o", "--output", metavar="OUT", help="Image to write."),
     input_image: Optional[str] = typer.Option(
         None,
@@ -44,9 +44,9 @@ def replay(
     for name in (input_image, guide):
         if name is not None:
             check_image_exists(name)
-    check_not_read(path, [name for name in (input_image, guide) if name is not None])  # but IMAGE may be made anew
+    check_not_read(path, [name for name in (input_image, guide) if name is not None])  # but OUT may be IMAGE
     with progress_line() as progress:
-        task = progress.add_task(f"{image} again", total=1)
+        task = progress.add_task(f"making {image} again", total=1)
         result, complete = recipe.make(
             input_image,
             guide,
@@ -54,7 +54,7 @@ def replay(
             gpu=device,
             progress=lambda share: progress.update(task, completed=share),
         )
-    verdict = _compare(image, result, recipe.differences(complete))  # before writing: OUT may be IMAGE
+    verdict = _compare(image, result, recipe.differences(complete))  # before writing, because OUT may be IMAGE
     if input_image is not None:
         complete = replace(complete, input=abbreviate_home(input_image))
     if guide is not None:
@@ -67,16 +67,16 @@ def replay(
 def _compare(image: Path, result: Image, differences: Sequence[str]) -> str:
     """A line that compares the image made now with the one that had the recipe."""
     if image.suffix.lower() not in (".png", ".tif", ".tiff"):
-        return f"made again; {image} is lossy, so the pixels are not compared"
-    now, before = to_uint8(result), open_image(image, max_size=1)  # whose pixels are looked at a part at a time
+        return f"{image} is in a lossy format, so its pixels were not compared with the new image"
+    now, before = to_uint8(result), open_image(image, max_size=1)  # its pixels are read a part at a time
     height, width = before.shape[:2]
     if before.shape != now.shape:
-        return f"{image} has another size, {width}×{height}"
+        return f"{image} has a different size, {width}×{height}"
     changed = sum(
         int(np.count_nonzero((to_uint8(before.block(rows, slice(None))) != now[rows]).any(axis=2)))
         for rows in blocks(height, width)
     )
     if not changed:
         return f"every pixel is the same as in {image}"
-    why = "" if differences else ": another build of Caffe or another processor rounds differently, or it was edited"
+    why = "" if differences else ": it was edited, or another build of Caffe or another processor rounded differently"
     return f"{changed:,} of {height * width:,} pixels differ from {image}{why}"

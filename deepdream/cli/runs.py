@@ -1,4 +1,4 @@
-"""A run of many frames in a folder, begun or gone on with: what `zoom` and `video` share."""
+"""Begins or continues a run of many frames in a folder, for `zoom` and `video`."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .options import DreamOptions
 
 
 def run_settings(run: FrameFolder, options: DreamOptions, net: Net) -> dict[str, Any]:
-    """The settings of a run; a seed and tile that were not given are those that the run began with.
+    """The settings of a run; a seed or tile that was not given is the one that the run began with.
 
     Args:
         run: the folder.
-        options: of the command.
+        options: the options of the command.
         net: the network.
 
     Returns:
@@ -32,19 +32,19 @@ def run_settings(run: FrameFolder, options: DreamOptions, net: Net) -> dict[str,
 
 
 def begin_run(run: FrameFolder, recipe: Recipe, net: Net, img: Image, settings: dict[str, Any], frame_n: int) -> None:
-    """Begin a run or go on with it, and print what differs from the recipe that it began with.
+    """Begin a run or continue it, and print the differences from the recipe that it began with.
 
     Args:
         run: the folder; nothing is written into it before everything else is checked.
         recipe: a complete one.
         net: the network.
-        img: what the first frame is dreamt on, (H, W, 3), in full size or as the recipe scales it.
+        img: the image of the first frame, (H, W, 3), in full size or as the recipe scales it.
         settings: from `run_settings`; their tile becomes the recipe's.
-        frame_n: how many frames the run is to have.
+        frame_n: the number of frames of the whole run.
 
     Raises:
-        DreamError: the settings cannot be dreamt, the folder has the run of another recipe, or there is no room for the
-            frames.
+        DreamError: the settings cannot be dreamt, the folder holds a run of another recipe, or the disk has no room for
+            the frames.
     """
     settings["tile"] = recipe.tile
     fitted = recipe.fit(img)

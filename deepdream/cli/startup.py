@@ -1,6 +1,6 @@
-"""What is wrong with the limits and the environment of this process, before the libraries that it needs are imported.
+"""Checks the limits and the environment of this process before the libraries that it needs are imported.
 
-OpenBLAS and OpenMP answer these with lines of their own, by ending the process, or by trying again without end.
+If these are wrong, OpenBLAS and OpenMP print lines of their own, end the process, or retry for ever.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _MB = 10**6
 # Measured, with one thread: the address space (ulimit -v) and the data (ulimit -d) of a small dream with SqueezeNet.
 # Each further thread of NumPy's and of SciPy's OpenBLAS takes its stack and a buffer of 32 MB.
 _ADDRESS_SPACE, _DATA, _FOR_EACH_THREAD = 800 * _MB, 600 * _MB, 80 * _MB
-_BLAS_VARIABLES = ("OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "OMP_NUM_THREADS")  # in the order in which it asks them
+_BLAS_VARIABLES = ("OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "OMP_NUM_THREADS")  # in the order of OpenBLAS
 _ISAS = ("", "avx512", "avx2", "baseline")
 _MAX_THREADS = 64  # that the OpenBLAS of NumPy's and SciPy's wheels starts
 _POOLS = 3  # of threads: NumPy's OpenBLAS, SciPy's, and Caffe's OpenMP
@@ -27,23 +27,23 @@ _SHOWN_LIMITS = {  # name: (ulimit's letter, its unit)
 
 
 def find_problem() -> str:
-    """What will keep the libraries from being imported or from computing: a message, or an empty text."""
+    """The problem that will keep the libraries from loading or computing: a message, or an empty text."""
     return _small_limit() or _bad_variable() or _missing_threads() or _openmp_complaint()
 
 
 def describe_import_error(error: Exception) -> str:
-    """Why the libraries could not be imported, with the limits that may be to blame.
+    """Why the libraries could not be imported, with the limits that may be the cause.
 
     Args:
-        error: what was raised.
+        error: the exception.
     """
-    while error.__cause__ is not None and isinstance(error.__cause__, Exception):  # NumPy puts many lines around it
+    while error.__cause__ is not None and isinstance(error.__cause__, Exception):  # NumPy surrounds it with many lines
         error = error.__cause__
     if isinstance(error, ModuleNotFoundError):
-        return f"the module {error.name} is missing; install it, as `make` does"
+        return f"the module {error.name} is missing; install it, or run `make`"
     reason = f"{type(error).__name__}: {' '.join(str(error).split())[-120:]}"
     limits = _limits("RLIMIT_AS", "RLIMIT_DATA", *(["RLIMIT_NOFILE"] if "open files" in reason else []))
-    fix = f"raise the limits of this process ({limits})" if limits else "`make` installs what fits together"
+    fix = f"raise the limits of this process ({limits})" if limits else "`make` installs versions that fit together"
     return f"a library cannot be loaded ({reason}); {fix}. python -c 'import deepdream.cli.commands' shows more"
 
 
@@ -80,7 +80,7 @@ def _missing_threads() -> str:
     if not count or not hasattr(os, "fork"):
         return ""
     try:
-        child = os.fork()  # what the threads leave behind goes with it
+        child = os.fork()  # the memory of the threads is freed when it ends
         if not child:
             _start_threads_and_leave(count)
         missing = os.waitpid(child, 0)[1] != 0
@@ -110,7 +110,7 @@ def _start_threads_and_leave(count: int) -> None:
 
 
 def _openmp_complaint() -> str:
-    """What OpenMP says of its environment variables, each of which has a syntax of its own."""
+    """OpenMP's complaint about its environment variables, each of which has a syntax of its own."""
     names = [name for name in os.environ if name.startswith(("OMP_", "GOMP_"))]
     said = _say_of_openmp() if names and hasattr(os, "fork") else ""
     lines = [line.removeprefix("libgomp: ") for line in said.splitlines() if line.startswith("libgomp: ")]
@@ -122,7 +122,7 @@ def _openmp_complaint() -> str:
 
 
 def _say_of_openmp() -> str:
-    """What GCC's OpenMP prints when it is loaded and starts its threads."""
+    """The text that GCC's OpenMP prints when it is loaded and starts its threads."""
     ours, theirs = os.pipe()
     child = os.fork()
     if not child:
@@ -142,7 +142,7 @@ def _say_of_openmp() -> str:
 
 
 def _blas_threads() -> int:
-    """How many threads OpenBLAS starts."""
+    """The number of threads that OpenBLAS starts."""
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     for name in _BLAS_VARIABLES:
         value = os.environ.get(name, "").partition(",")[0].strip()
@@ -162,7 +162,7 @@ def _soft_limit(name: str) -> int | None:
 
 
 def _limits(*names: str) -> str:
-    """Limits that are set, as ulimit takes them."""
+    """The limits that are set, as arguments of ulimit."""
     found = []
     for name in names:
         limit = _soft_limit(name)

@@ -56,23 +56,23 @@ def video(
 ) -> None:
     """Dream on a video.
 
-    Its sound, length, frame rate and size stay the same. A run that was stopped goes on where it was when it is started
-    again: the frames are kept in the folder OUT.frames until the video is written.
+    Its sound, length, frame rate and size stay the same. If a run was stopped, start it again to continue where it
+    stopped: the frames are kept in the folder OUT.frames until the video is written.
     """
     check_range("--carry", carry, 0, 1)
     check_range("--workers", workers, 1)
     if workers and scheduler:
-        raise VideoError("--workers starts processes here and --scheduler uses others: give one of the two")
+        raise VideoError("--workers starts processes here, --scheduler uses existing ones; give only one of them")
     if (workers or scheduler) and not independent:
-        raise VideoError("frames that carry the dream along are dreamt one after the other: add --independent")
+        raise VideoError("--workers and --scheduler can only dream independent frames: add --independent")
     if independent and carry not in (0, _CARRY):
-        raise VideoError(f"--independent and --carry {carry:g}: frames by themselves carry nothing; choose one of them")
+        raise VideoError(f"--independent and --carry {carry:g}: independent frames carry nothing; choose one of them")
     check_video(output, "OUT")
     carry = 0.0 if independent else carry
     if carry:
-        require_extra("cv2", "following what moves in a video (--independent does without)")
+        require_extra("cv2", "following the motion in a video (not necessary with --independent)")
     if output.exists() and source.exists() and output.samefile(source):
-        raise VideoError(f"{output} is the video that is read; write to another one")
+        raise VideoError(f"{output} is the input video; write to another file")
     frames = Video(source)
     size = fitted_size(frames.height, frames.width, options.max_size)
     rehearse_video(output, size, frames.times, frames.time_base, frames.rate, frames.aspect, frames.sound())
@@ -97,7 +97,7 @@ def _dream(
     scheduler: Optional[str],
     workers: Optional[int],
 ) -> None:
-    """Dream the frames that are not there yet, with a progress line."""
+    """Dream the frames that do not exist yet, with a progress line."""
     settings = run_settings(run, options, net)
     first = next(iter(frames))
     recipe = options.recipe(str(frames.path), model, net, first, settings)
@@ -114,7 +114,7 @@ def _dream(
         task = progress.add_task(f"frame {before + 1}/{total}", total=total, completed=before)
         for path in paths:
             if run.done == before + 1:
-                run.check_room(total, first)  # by the size of a frame, which is known now
+                run.check_room(total, first)  # estimated from the size of a frame, which is known now
             progress.update(task, advance=1, description=f"frame {min(run.done + 1, total)}/{total}, last {path}")
     count = "1 frame" if total == 1 else f"{total} frames"
     say(f"{frames.path} dreamt at {options.target_description(settings)}, seed {settings['seed']}: {count}")

@@ -24,7 +24,7 @@ class ImageFiles:
     """Files as images, float32 (H, W, 3), read one at a time whenever they are iterated over.
 
     Args:
-        paths: of the files.
+        paths: the paths of the files.
         on_read: called after each image.
     """
 
@@ -52,7 +52,7 @@ def check_videos(mp4: Path | None, gif: Path | None, fps: float) -> list[Path]:
 
     Raises:
         ParameterError: the frame rate is out of its range.
-        VideoError: another suffix than the option's, or PyAV is missing.
+        VideoError: the suffix is not the option's, or PyAV is missing.
         ImageError: a path cannot be written.
     """
     check_range("--fps", fps, 0.01, 1000)
@@ -70,11 +70,11 @@ def check_video(path: Path, option: str) -> None:
     """Check that a video can be written.
 
     Args:
-        path: of the video.
+        path: the path of the video.
         option: the option that it was given with, for the message.
 
     Raises:
-        VideoError: another suffix than .mp4 and .gif.
+        VideoError: the suffix is neither .mp4 nor .gif.
         DreamError: PyAV is missing.
         ImageError: the path cannot be written.
     """
@@ -83,7 +83,7 @@ def check_video(path: Path, option: str) -> None:
 
 
 def passes_over_frames(path: Path) -> int:
-    """How often the frames are read to write a video: for a GIF also to choose its colours."""
+    """How many times the frames are read to write a video: twice for a GIF, first to choose its colours."""
     return 2 if path.suffix.lower() == ".gif" else 1
 
 
@@ -91,7 +91,7 @@ def write_videos(videos: Sequence[Path], frames: Sequence[Path], fps: float) -> 
     """Write each of the videos with a progress line, and print its path.
 
     Args:
-        videos: where to.
+        videos: the paths to write to.
         frames: the images, all of one size.
         fps: frames per second.
     """

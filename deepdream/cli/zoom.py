@@ -27,20 +27,24 @@ _DEFAULT = defaults_of(zoom_frames)
 def zoom(
     options: DreamOptions,
     image: Optional[str] = typer.Argument(
-        None, metavar="[IMAGE]", show_default="sky", help="Image to begin with: a file, noise:WxH, or a built-in one."
+        None, metavar="[IMAGE]", show_default="sky", help="Image to start from: a file, noise:WxH, or a built-in one."
     ),
     output: Path = typer.Option(
-        ..., "-o", "--output", metavar="DIR", help="Folder of the frames; if it has frames of a run, that run goes on."
+        ...,
+        "-o",
+        "--output",
+        metavar="DIR",
+        help="Folder for the frames; if it holds a run, that run is continued.",
     ),
     frames: Optional[int] = typer.Option(
         None,
         "--frames",
         metavar="N",
         show_default=str(_DEFAULT["frame_n"]),
-        help="Number of frames in the end, with those that are already there.",
+        help="Number of frames of the whole run, including existing ones.",
     ),
     scale: float = typer.Option(
-        _DEFAULT["scale"], "--scale", help="Share of the width and height that each zoom leaves out."
+        _DEFAULT["scale"], "--scale", help="Share of the width and height that each zoom crops away."
     ),
     rotate: float = typer.Option(
         _DEFAULT["rotate"], "--rotate", metavar="DEGREES", help="Rotation of each zoom, counterclockwise."
@@ -51,8 +55,8 @@ def zoom(
 ) -> None:
     """Dream, zoom in, dream again: the zoom of 2015, frame by frame.
 
-    A run that was stopped goes on where it was when it is started again. --mp4 or --gif without IMAGE makes a video
-    from the frames in DIR, or the first N of them, without dreaming again.
+    If a run was stopped, start it again to continue where it stopped. Without IMAGE, --mp4 or --gif makes a video
+    from the existing frames in DIR, or from the first N of them, without dreaming again.
     """
     check_range("--frames", frames, 1)
     check_range("--scale", scale, -0.9, 0.9)
@@ -65,7 +69,7 @@ def zoom(
     with FrameFolder(output, "zoom") as run:
         if image is None and run.done < (frames or 1) and (videos or run.recipe is not None):
             raise DreamError(
-                f"{output} holds {run.done} frames; to dream more, name the image, and repeat the other options"
+                f"{output} holds {run.done} frames; to dream more, give the image and the other options again"
             )
         if videos:
             run.paths()  # raises for a missing frame, before the first dream
@@ -85,7 +89,7 @@ def _dream(
     videos: list[Path],
     fps: float,
 ) -> None:
-    """Dream the frames that are not there yet, with a progress line, and print their paths."""
+    """Dream the frames that do not exist yet, with a progress line, and print their paths."""
     full = open_picture(name, options.max_size)
     height, width = full.shape[:2]
     for path in videos:
@@ -96,7 +100,7 @@ def _dream(
         options.recipe(name, model, net, full, settings), kind="zoom", more={"scale": scale, "rotate": rotate}
     )
     img = recipe.fit(full)
-    del full  # its memory is the dream's
+    del full  # frees its memory for the dream
     begin_run(run, recipe, net, img, settings, frame_n)
     before = run.done
     new_frames = zoom_into(run, net, img, frame_n, scale, rotate, strength=options.strength, **settings)
@@ -104,10 +108,10 @@ def _dream(
         task = progress.add_task(f"frame {before + 1}/{frame_n}", total=frame_n, completed=min(before, frame_n))
         for path in new_frames:
             if run.done == before + 1:
-                run.check_room(frame_n, img)  # by the size of a frame, which is known now
+                run.check_room(frame_n, img)  # estimated from the size of a frame, which is known now
             progress.update(task, advance=1, description=f"frame {min(run.done + 1, frame_n)}/{frame_n}, last {path}")
             print(path.resolve(), flush=True)
     say(
         f"{name} dreamt at {options.target_description(settings)}, seed {settings['seed']}: "
-        f"{max(frame_n - before, 0)} frames more, {run.done} in {run.folder}"
+        f"{max(frame_n - before, 0)} new frames, {run.done} in {run.folder}"
     )

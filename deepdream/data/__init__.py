@@ -1,1 +1,1 @@
-"""Files from elsewhere: the folders they are kept in, downloads, archives, bundled images."""
+"""Data files: their folders, downloads, archives, bundled images."""

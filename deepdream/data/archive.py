@@ -1,4 +1,4 @@
-"""One file out of an archive that somebody else made, and nothing else, whatever the archive says."""
+"""Reads one file from an untrusted archive, and nothing else."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _TOO_LARGE = "the archive holds more than the {:,} bytes allowed"
 
 
 def unpack(archive: BinaryIO, name: str, file: BinaryIO, max_bytes: int) -> None:
-    """Write the one regular file of this name out of an archive, wherever in it that lies.
+    """Extract the one regular file of this name from an archive, from any folder in it.
 
     Args:
         archive: an open .tar.gz or .tar.
         name: the file's name, without folders.
         file: where to write, open.
-        max_bytes: how many bytes may be unpacked, of the whole archive.
+        max_bytes: the number of bytes of the whole archive that may be unpacked.
 
     Raises:
         ValueError: the archive is damaged, too large, or has no or several files of this name.
@@ -39,7 +39,7 @@ def unpack(archive: BinaryIO, name: str, file: BinaryIO, max_bytes: int) -> None
                 raise ValueError(_TOO_LARGE.format(max_bytes))
             with cast("IO[bytes]", tar.extractfile(members[0])) as packed:
                 shutil.copyfileobj(packed, file)
-        while unzipped.read(1 << 16):  # to the end, where the checksum of the whole is
+        while unzipped.read(1 << 16):  # to the end, where the checksum of the archive is
             pass
     except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ValueError(f"the archive is damaged: {error}") from None
@@ -48,7 +48,7 @@ def unpack(archive: BinaryIO, name: str, file: BinaryIO, max_bytes: int) -> None
 class _BoundedFile:
     """A file for `tarfile`, which itself limits neither how much it unpacks nor how large a header it reads.
 
-    An archive of a few megabytes may say that it holds terabytes, which would be unpacked to be skipped.
+    An archive of a few megabytes may claim to hold terabytes, which would be unpacked in order to be skipped.
     """
 
     def __init__(self, file: gzip.GzipFile | BinaryIO, max_bytes: int) -> None:

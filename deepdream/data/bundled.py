@@ -1,7 +1,7 @@
 """Images by name: a file, a bundled one, or noise.
 
-An image is float32 (H, W, 3), RGB, 0..255. The bundled ones need no network: the sky, unless Google's is available, is
-generated, and the others come with scikit-image, which Caffe's Python needs anyway.
+An image is float32 (H, W, 3), RGB, 0..255. The bundled ones work offline: the sky is generated unless Google's is
+available, and the others are part of scikit-image, which Caffe's Python needs anyway.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from .download import describe_error, download_file
 log = logging.getLogger(__name__)
 
 MAX_NOISE_SIDE = 20_000  # pixels
-# name: (function of scikit-image, what it shows)
+# name: (function of scikit-image, description)
 _FROM_SKIMAGE = {
     "cat": ("chelsea", "Chelsea, a cat"),
     "face": ("astronaut", "Eileen Collins, astronaut"),
@@ -53,8 +53,8 @@ def picture(name: str | os.PathLike[str], max_size: int | None = None) -> Image:
 
     Args:
         name: a bundled one, "sky", "clouds", "cat", "face", "coffee" or "rocket"; "flowers", the guide of the 2015
-            release, which is fetched; "noise:WxH", grey noise of that size; else the path of a file.
-        max_size: the longer side in pixels to which a larger image is scaled down; `None`: it is not scaled.
+            release, which is fetched; "noise:WxH", grey noise of that size; or the path of a file.
+        max_size: the longer side, in pixels, that a larger image is scaled down to; `None`: it is not scaled.
 
     Returns:
         float32 (H, W, 3), RGB, 0..255.
@@ -74,11 +74,12 @@ def picture(name: str | os.PathLike[str], max_size: int | None = None) -> Image:
 
 
 def open_picture(name: str | os.PathLike[str], max_size: int | None = None) -> ImageSource:
-    """An image by name, as `picture`, of which a file's is not a float32 array yet.
+    """An image by name, as `picture`; an image from a file is not converted to float32 yet.
 
     Args:
         name: see `picture`.
-        max_size: of the version that will be asked for, which must fit into memory as well; `None`: the whole.
+        max_size: the longer side of the version that is used later, which must also fit into memory; `None`: the
+            whole.
 
     Returns:
         The image in full size.
@@ -104,12 +105,12 @@ def open_picture(name: str | os.PathLike[str], max_size: int | None = None) -> I
 
 
 def noise(height: int, width: int, seed: int = 0) -> Image:
-    """Noise to begin from, as in the release of 2015: uniform in 100..101, barely visible grey.
+    """Noise to start from, as in the release of 2015: uniform in 100..101, barely visible grey.
 
     Args:
         height: in pixels.
         width: in pixels.
-        seed: of the noise, 0..2**32-1.
+        seed: the random seed of the noise, 0..2**32-1.
 
     Returns:
         float32 (height, width, 3).
@@ -129,14 +130,14 @@ def noise_size(name: str) -> tuple[int, int]:
     """(height, width) of the noise that a name such as noise:640x480 stands for.
 
     Raises:
-        ImageError: the name is none, or the size is out of its range.
+        ImageError: the name does not stand for noise, or the size is out of its range.
     """
     match = re.fullmatch(r"noise:(\d+)[xX×](\d+)", name)
     width, height = [parse_int(digits) or 0 for digits in match.groups()] if match else [0, 0]
     if not 1 <= min(width, height) <= max(width, height) <= MAX_NOISE_SIDE:
         raise ImageError(
             f"{short_repr(name)}: write noise as noise:WIDTHxHEIGHT, such as noise:640x480, at most {MAX_NOISE_SIDE} "
-            "a side"
+            "per side"
         )
     return height, width
 

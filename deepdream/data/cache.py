@@ -1,4 +1,4 @@
-"""The folders that files are looked for and kept in, and the checksums that verify them.
+"""The folders in which files are searched for and kept, and the checksums that verify them.
 
 A checksum is "sha256:…" or "sha1:…", or `None` where none was published.
 """
@@ -31,13 +31,11 @@ def cache_folder() -> Path:
     """
     named = os.environ.get("XDG_CACHE_HOME", "")
     if named.strip() and not os.path.isabs(named):
-        raise DreamError(f"XDG_CACHE_HOME is {named!r}, which is not an absolute path; write it from /, or unset it")
+        raise DreamError(f"XDG_CACHE_HOME is {named!r}, which is not an absolute path; begin it with /, or unset it")
     try:
         return Path(pooch.os_cache("deepdream"))
     except RuntimeError:
-        raise WeightsError(
-            "there is no home folder to keep a cache in; set XDG_CACHE_HOME to a folder that can be written"
-        ) from None
+        raise WeightsError("there is no home folder for the cache; set XDG_CACHE_HOME to a writable folder") from None
 
 
 def make_folder(folder: Path) -> None:
@@ -55,19 +53,19 @@ def make_folder(folder: Path) -> None:
             pass
     except OSError as error:
         raise WeightsError(
-            f"the cache {folder} cannot be written ({error.strerror}); set XDG_CACHE_HOME to a folder that can be"
+            f"the cache {folder} cannot be written ({error.strerror}); set XDG_CACHE_HOME to a writable folder"
         ) from None
 
 
 def is_intact(path: Path, checksum: str | None) -> bool:
-    """Whether a file of the cache still is what was fetched.
+    """Whether a file of the cache is still the one that was fetched.
 
     Args:
         path: the file.
         checksum: as published; with `None` any file passes.
 
     Returns:
-        Whether it has the checksum; if not, the log says so once.
+        Whether it has the checksum; if not, this is logged once.
 
     Raises:
         WeightsError: the file cannot be read.
@@ -77,7 +75,7 @@ def is_intact(path: Path, checksum: str | None) -> bool:
             return True
     except OSError as error:
         raise WeightsError(f"{path} cannot be read: {error.strerror}") from None
-    log_once(f"{path} is damaged (another {checksum.split(':')[0]}): it has to be fetched again")
+    log_once(f"{path} is damaged (wrong {checksum.split(':')[0]}) and has to be fetched again")
     return False
 
 
@@ -132,5 +130,5 @@ def user_folders() -> list[Path]:
     folders = [Path(part) for part in os.environ.get("DEEPDREAM_DATA", "").split(os.pathsep) if part]
     for folder in folders:
         if not folder.is_absolute():
-            raise DreamError(f"DEEPDREAM_DATA names {str(folder)!r}, which is not an absolute path; write it from /")
+            raise DreamError(f"DEEPDREAM_DATA names {str(folder)!r}, which is not an absolute path; begin it with /")
     return folders

@@ -16,7 +16,7 @@ def clouds(height: int = 575, width: int = 1024, seed: int = 2015) -> Image:
     Args:
         height: in pixels.
         width: in pixels.
-        seed: of the noise, 0..2**32-2.
+        seed: the random seed of the noise, 0..2**32-2.
 
     Returns:
         float32 (height, width, 3), RGB, 0..255.
@@ -37,7 +37,7 @@ def _fractal_noise(height: int, width: int, power: float, seed: int) -> NDArray[
     spectrum = np.fft.rfft2(np.random.RandomState(seed).standard_normal((height, width)))
     fy, fx = np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None, :]
     lowest = 1 / 260  # no structure much wider than a quarter of the image
-    frequency = np.sqrt(fy**2 + (1.5 * fx) ** 2 + lowest**2)  # clouds are wider than high
+    frequency = np.sqrt(fy**2 + (1.5 * fx) ** 2 + lowest**2)  # clouds are wider than they are high
     spectrum[0, 0] = 0
     field = np.fft.irfft2(spectrum / frequency**power, s=(height, width))
     return field / field.std()

@@ -1,4 +1,4 @@
-"""Files from elsewhere: fetched, verified, and kept in the cache, or not there at all.
+"""Downloads: a file is fetched, verified and kept in the cache, or it is not kept at all.
 
 The central type is a path in the cache, whose content has the expected checksum: "sha256:…" or "sha1:…", or `None`
 where none was published.
@@ -27,10 +27,10 @@ log = logging.getLogger(__name__)
 
 # Seconds to wait for a connection, and for the next bytes.
 CONNECT_READ_TIMEOUT_S = (5, 20)
-# A site that sends a byte now and then never lets that time run out. Fewer bytes than these in as many seconds, half a
+# A site that sends a byte now and then never reaches that limit. Fewer than these bytes in that many seconds, half a
 # kilobyte per second, are too few: the weights would take a day, and the next site may be faster.
 CHUNK_BYTES, STALL_TIMEOUT_S = 1 << 14, 30
-# Seconds between two lines of the log that say how far a download is.
+# Seconds between two lines of the log about the progress of a download.
 REPORT_INTERVAL_S = 5
 # The limit for a file whose size is not known.
 MAX_FILE_BYTES = 2**30
@@ -43,21 +43,21 @@ def download_file(
     target: str | os.PathLike[str],
     check: Callable[[Path], object] | None = None,
 ) -> None:
-    """Download one file, verified, to `target`; nothing is left behind when it fails.
+    """Download one file, verified, to `target`; if this fails, nothing is left behind.
 
-    Of a .tar.gz the one file with the target's name is read, and nothing else is written, whatever the archive says.
+    From a .tar.gz, only the one file with the target's name is extracted, and nothing else is written.
 
     Args:
-        url: where it is.
-        checksum: of the file itself, not of an archive around it, or `None`.
-        size: of what the URL sends, in bytes, or `None`.
+        url: its address.
+        checksum: the checksum of the file itself, not of an archive around it, or `None`.
+        size: the number of bytes that the URL sends, or `None`.
         target: a path whose folder exists.
-        check: called with the file's path; it raises what is wrong with the file.
+        check: called with the file's path; it raises an error if the file is wrong.
 
     Raises:
-        OSError: the site cannot be reached, or broke off.
-        ValueError: the size or hash is another one.
-        Exception: whatever `check` raises.
+        OSError: the site cannot be reached, or the transfer broke off.
+        ValueError: the size or hash is not the expected one.
+        Exception: any error that `check` raises.
     """
     target = Path(target)
     with atomic_path(target) as output:
@@ -74,11 +74,11 @@ def download_file(
             check(output)
         if checksum is None:
             log.info("%s: no published checksum; its layers and shapes fit, its sha256 is %s", url, file_sha256(output))
-        os.chmod(output, 0o644)  # other users of the cache may read it, whatever the umask
+        os.chmod(output, 0o644)  # other users of the cache may read it, regardless of the umask
 
 
 def _download(url: str, file: BinaryIO, size: int | None) -> None:
-    """Write what a URL sends to an open file, and say in the log how far it is."""
+    """Write the content of a URL to an open file, and log the progress."""
     received, last_report = 0, float(-REPORT_INTERVAL_S)
     max_bytes = MAX_FILE_BYTES if size is None else size
     with contextlib.closing(_chunks(url)) as chunks:
@@ -97,10 +97,10 @@ def _download(url: str, file: BinaryIO, size: int | None) -> None:
 
 
 def _chunks(url: str) -> Generator[bytes, None, None]:
-    """The content of a URL in chunks; an `OSError` when one takes longer than `STALL_TIMEOUT_S`.
+    """The content of a URL in chunks; an `OSError` if one takes longer than `STALL_TIMEOUT_S`.
 
-    It is read in a thread of its own, which is abandoned when time runs out: nothing else ends a read that gets a
-    byte, of a header or of the content, whenever its own time is about to run out.
+    It is read in a separate thread, which is abandoned at the time limit: nothing else ends a read that gets a byte, of
+    a header or of the content, each time shortly before its own limit.
     """
     # The chunks, and after them `None` or the exception that ended the read.
     chunks: queue.Queue[bytes | Exception | None] = queue.Queue(4)
@@ -139,7 +139,7 @@ def _chunks(url: str) -> Generator[bytes, None, None]:
 
 
 def describe_error(error: BaseException) -> str:
-    """A failure in a few words: the innermost reason of the layers of networking exceptions."""
+    """A failure in a few words: the innermost reason of nested networking exceptions."""
     name = type(error).__name__
     text = " ".join(str(error).split())
     known = {

@@ -1,7 +1,7 @@
 """The image as an array: float32 (H, W, 3), red, green, blue, 0..255.
 
-It is this everywhere outside the network. Values may lie outside 0..255 (a dream with `clip=False`); `to_uint8` clips
-and rounds them.
+It has this form everywhere outside the network. Values may lie outside 0..255 (a dream with `clip=False`); `to_uint8`
+clips and rounds them.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from ..errors import ImageError, ParameterError
 from ..memory import describe_shortage
 from ..validation import check_count
 
-# What is done to an image is done to blocks of about as many pixels, so that what it takes besides stays small.
+# Images are processed in blocks of about this many pixels, so that the additional memory stays small.
 BLOCK_PIXELS = 2**18
 BLOCK_BYTES = 60  # for each pixel of a block that is converted and resized
 _PILLOW_MAJOR = int(PIL.__version__.split(".")[0])
 
 
 def check_image(img: ArrayLike) -> Image:
-    """An array as an image of this library.
+    """Convert an array to an image of this library.
 
     Args:
         img: (H, W, 3), finite numbers of any type.
 
     Returns:
-        float32 (H, W, 3); a copy of `img` only if need be.
+        float32 (H, W, 3); a copy of `img` only if necessary.
 
     Raises:
-        ImageError: another shape, no pixels, or values that are not finite numbers.
+        ImageError: the shape is different, there are no pixels, or there are values that are not finite numbers.
     """
     try:
         array = np.asarray(img)
@@ -61,14 +61,14 @@ def blocks(length: int, across: int) -> Iterator[slice]:
 
     Args:
         length: the number of rows.
-        across: the pixels of each.
+        across: the number of pixels in each.
     """
     count = max(1, BLOCK_PIXELS // max(1, across))
     return (slice(start, min(start + count, length)) for start in range(0, length, count))
 
 
 def to_uint8(img: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """An image as a file holds it: uint8 of the same shape, clipped to 0..255 and rounded."""
+    """An image in the form of a file: uint8 of the same shape, clipped to 0..255 and rounded."""
     result = np.empty(img.shape, np.uint8)
     for rows in blocks(len(img), img[0].size // 3 if len(img) else 1):
         result[rows] = np.rint(np.clip(img[rows], 0, 255))
@@ -94,7 +94,7 @@ def fitted_size(height: int, width: int, max_size: int | None) -> tuple[int, int
 
 
 def resize(img: Image, height: int, width: int) -> Image:
-    """Resize an image; where it shrinks, neighbouring pixels are averaged.
+    """Resize an image; if it shrinks, neighbouring pixels are averaged.
 
     The filter is Pillow's bicubic one, which may overshoot 0..255 at sharp edges.
 
@@ -122,15 +122,19 @@ def resize(img: Image, height: int, width: int) -> Image:
         raise ParameterError(f"{width}×{height} pixels need {shortage}; choose a smaller size")
     try:
         return resize_blocks(lambda rows, columns: img[rows, columns], img.shape[:2], (height, width))
-    except (MemoryError, OverflowError, ValueError):  # NumPy refuses what no machine could hold with the last of these
+    except (
+        MemoryError,
+        OverflowError,
+        ValueError,
+    ):  # NumPy raises the last of these for sizes that no machine could hold
         raise ParameterError(f"{width}×{height} pixels do not fit into memory; choose a smaller size") from None
 
 
 def resize_blocks(block: Callable[[slice, slice], Image], size: tuple[int, int], new_size: tuple[int, int]) -> Image:
-    """As `resize`, of an image that is made block by block and need not be in memory.
+    """As `resize`, for an image that is made block by block and need not be in memory.
 
     Pillow's filter takes two passes, one along the rows and one along the columns, each value of which depends on its
-    row or column alone. So the first pass is made block by block, and the values are those of the whole to the bit.
+    row or column alone. So the first pass is made block by block, and every bit is the same as for the whole image.
 
     Args:
         block: a function that returns these rows and columns of the image, float32 (h, w, 3).
@@ -155,20 +159,20 @@ def resize_blocks(block: Callable[[slice, slice], Image], size: tuple[int, int],
 
 
 def resizing_bytes(size: tuple[int, int], new_size: tuple[int, int]) -> int:
-    """What `resize_blocks` takes, its result included; the arguments are the same."""
+    """The memory that `resize_blocks` needs, including its result; the arguments are the same."""
     (height, width), (new_height, new_width) = size, new_size
     vertically_first = _is_resized_vertically_first(size, new_size)
     between = new_height * width if vertically_first else height * new_width
     block = max(BLOCK_PIXELS, height if vertically_first else width)
-    # In the second pass Pillow has a copy of a plane, and makes two of the result's. A block has copies on its way.
+    # In the second pass Pillow has a copy of a plane, and makes two of the result's. A block is copied on the way.
     return 16 * between + 20 * new_height * new_width + BLOCK_BYTES * min(block, height * width)
 
 
 def _is_resized_vertically_first(size: tuple[int, int], new_size: tuple[int, int]) -> bool:
     """Whether Pillow's own `resize` makes the pass along the columns first.
 
-    It does so from Pillow 13 on where the height shrinks by more than twice the pixels that the width does. The order
-    shows in the last bits.
+    Since Pillow 13 it does so if the height shrinks by more than twice as many pixels as the width. The order affects
+    the last bits.
     """
     (height, width), (new_height, new_width) = size, new_size
     loss = height - new_height
@@ -191,7 +195,7 @@ def image_sha256(img: ArrayLike) -> str:
 
 
 def sha256_of_rows(strips: Iterable[Image], height: int, width: int) -> str:
-    """As `image_sha256`, of an image that comes in strips, float32 (h, width, 3), from top to bottom."""
+    """As `image_sha256`, for an image in strips, float32 (h, width, 3), from top to bottom."""
     digest = hashlib.sha256(f"{width}x{height}:".encode())
     for strip in strips:
         digest.update(np.ascontiguousarray(strip, "<f4").tobytes())

@@ -1,7 +1,7 @@
 """An opened Pillow image -> RGB values, as a viewer shows them.
 
-What goes in is a `PIL.Image.Image` of any mode; what comes out is a `DecodedImage`, whose values are float32 (H, W, 3),
-red, green, blue, 0..255.
+The input is a `PIL.Image.Image` of any mode; the output is a `DecodedImage`, whose values are float32 (H, W, 3), red,
+green, blue, 0..255.
 """
 
 from __future__ import annotations
@@ -38,28 +38,28 @@ _SIXTEEN_BIT_MODES = {"I;16", "I;16L", "I;16B", "I;16N"}
 _ALPHA_MODES = {"RGBA", "LA", "PA", "La", "RGBa"}
 _BYTES_OF_MODES = {"1": 1, "L": 1, "P": 1, **dict.fromkeys(_SIXTEEN_BIT_MODES, 2)}  # per pixel in Pillow; others: 4
 _PLAIN_FORMATS = {"BMP", "GIF", "PNG", "PPM", "TGA"}  # are decoded row by row
-_DECODERS_THAT_STAY = {"AVIF", "WEBP"}  # with buffers of their own, as long as the opened image is there
+_DECODERS_THAT_STAY = {"AVIF", "WEBP"}  # with their own buffers, until the opened image is closed
 
 
 class DecodedImage(ImageSource):
     """A decoded image: upright, on white, in sRGB.
 
     Args:
-        opened: of any mode. Of an animation the current frame is decoded.
+        opened: the image, of any mode. For an animation, the current frame is decoded.
         name: for messages.
-        max_size: of the version that will be asked for, as in `fit`; `None`: the whole.
+        max_size: the longer side of the version that is used later, as in `fit`; `None`: the whole.
 
     Raises:
-        ImageError: there is not enough memory for it and for that version, as far as the header tells.
-        Exception: whatever Pillow raises for damaged files, or `ValueError` for values that are not numbers.
+        ImageError: there is not enough memory for it and for that version, according to the header.
+        Exception: any error that Pillow raises for damaged files, or `ValueError` for values that are not numbers.
     """
 
     def __init__(self, opened: Pillow.Image, name: str, max_size: int | None) -> None:
         self.name = name
         height, width = opened.height, opened.width
-        other_fix = ", or take a smaller version (max_size)" if max_size is None else ""
+        other_fix = ", or use a smaller version (max_size)" if max_size is None else ""
         check_decoding_memory(opened, name, fitting_bytes(height, width, max_size), other_fix)
-        # A JPEG could be decoded at an eighth of its size (Pillow's `draft`), but to other values than the whole one's.
+        # A JPEG could be decoded at an eighth of its size (Pillow's `draft`), but with different values.
         opened.load()
         if opened.format in _DECODERS_THAT_STAY:
             opened = opened.copy()
@@ -67,7 +67,7 @@ class DecodedImage(ImageSource):
         self.shape = (self._decoded.height, self._decoded.width, 3)
         self._grey_factor = _grey_factor(self._decoded)
         self._to_srgb = _srgb_transform(self._decoded)
-        self.block(slice(0, 1), slice(0, 1))  # raises where Pillow does not know how to convert the mode
+        self.block(slice(0, 1), slice(0, 1))  # raises if Pillow cannot convert the mode
 
     def block(self, rows: slice, columns: slice) -> Image:
         """These rows and columns, float32 (h, w, 3)."""
@@ -98,7 +98,7 @@ class DecodedImage(ImageSource):
 
 @contextlib.contextmanager
 def image_errors(name: str) -> Iterator[None]:
-    """A context in which whatever Pillow raises becomes an `ImageError` about the image of this name."""
+    """A context in which every error of Pillow becomes an `ImageError` about the image of this name."""
     try:
         yield
     except DreamError:
@@ -116,19 +116,19 @@ def image_errors(name: str) -> Iterator[None]:
         raise ImageError(f"{name} has more than {limit} megapixels; scale it down first") from None
     except MemoryError:
         raise ImageError(f"{name} does not fit into memory; scale it down first") from None
-    except Exception as error:  # Pillow's decoders raise anything that the damage leads to
-        if getattr(error, "errno", None) or "null byte" in str(error):  # the system refused; no decoder was asked
+    except Exception as error:  # damage may make Pillow's decoders raise any error
+        if getattr(error, "errno", None) or "null byte" in str(error):  # the system refused; no decoder was called
             raise ImageError(f"{name} cannot be read: {getattr(error, 'strerror', None) or error}") from None
         raise ImageError(f"{name} is damaged or cut short ({error}); export it again as PNG or JPEG") from None
 
 
 def check_decoding_memory(opened: Pillow.Image, name: str, then: int = 0, other_fix: str = "") -> None:
-    """Raise `ImageError` unless an opened image, of which only the header was read, can be decoded and used.
+    """Raise `ImageError` unless an image can be decoded and used; only its header was read so far.
 
     Args:
         opened: the image.
         name: for the message.
-        then: what its use takes once it is decoded, in bytes.
+        then: the memory that its use needs once it is decoded, in bytes.
         other_fix: see `check_memory`.
     """
     width, height = opened.size
@@ -137,12 +137,12 @@ def check_decoding_memory(opened: Pillow.Image, name: str, then: int = 0, other_
 
 
 def _decoded_bytes(image: Pillow.Image) -> int:
-    """What Pillow's image takes when it is decoded."""
+    """The memory that Pillow's image needs when it is decoded."""
     return _BYTES_OF_MODES.get(image.mode, 4) * image.width * image.height
 
 
 def _decoder_bytes(opened: Pillow.Image) -> int:
-    """What the decoder of an opened image takes besides while it decodes, for each pixel. Measured."""
+    """The additional memory per pixel that the decoder of an opened image needs while it decodes. Measured."""
     bands = len(opened.getbands())
     if opened.format in ("JPEG", "MPO"):  # a progressive one's coefficients
         return 2 * bands if opened.info.get("progressive") else 0
@@ -150,18 +150,18 @@ def _decoder_bytes(opened: Pillow.Image) -> int:
         return 6 * bands
     if opened.format in _DECODERS_THAT_STAY:
         return 12
-    return 0 if opened.format in _PLAIN_FORMATS else 4  # in a TIFF all may be one strip
+    return 0 if opened.format in _PLAIN_FORMATS else 4  # a TIFF may be one single strip
 
 
 def _upright(decoded: Pillow.Image, name: str) -> Pillow.Image:
-    """The image turned as its EXIF data says.
+    """The image, turned as its EXIF data says.
 
-    `ImageOps.exif_transpose` does this too, but writes the EXIF data anew and fails if any other entry is damaged.
+    `ImageOps.exif_transpose` does this too, but rewrites the EXIF data and fails if any other entry is damaged.
     """
     try:
         orientation = decoded.getexif().get(ORIENTATION_TAG)
-    except Exception as error:  # Pillow's reader raises anything that the damage leads to
-        log.warning("the image's EXIF data cannot be read (%s): it is taken as it is stored", error)
+    except Exception as error:  # damage may make Pillow's reader raise any error
+        log.warning("the image's EXIF data cannot be read (%s): using the image as it is stored", error)
         return decoded
     if orientation not in _UPRIGHT:
         return decoded
@@ -181,7 +181,7 @@ def _opaque_mode(decoded: Pillow.Image) -> str:
 
 
 def _grey_factor(decoded: Pillow.Image) -> np.float32 | float:
-    """What the values of an image of 32 bits are multiplied by; it depends on the largest of them."""
+    """The factor for the values of a 32-bit image; it depends on the largest of them."""
     if decoded.mode not in ("I", "F"):
         return 1
     width, height = decoded.size
@@ -202,7 +202,7 @@ def _from_grey(grey: NDArray[np.float32]) -> Image:
 
 
 def _srgb_transform(decoded: Pillow.Image) -> ImageCms.ImageCmsTransform | None:
-    """What converts the colours of an image to sRGB; `None` if it has no colour profile, or a useless one."""
+    """The conversion of an image's colours to sRGB; `None` if it has no colour profile, or a useless one."""
     embedded, mode = decoded.info.get("icc_profile"), _opaque_mode(decoded)
     if not embedded or mode not in ("L", "RGB", "CMYK"):
         return None
@@ -214,5 +214,5 @@ def _srgb_transform(decoded: Pillow.Image) -> ImageCms.ImageCmsTransform | None:
         transform.apply(Pillow.new(mode, (1, 1)))
         return transform
     except (ImageCms.PyCMSError, OSError, TypeError, ValueError) as error:
-        log.warning("the image's colour profile cannot be used (%s): its colours are taken as sRGB", error)
+        log.warning("the image's colour profile cannot be used (%s): assuming sRGB colours", error)
         return None

@@ -1,6 +1,6 @@
-"""Files that are either whole or not there.
+"""Writes files atomically: a file is either complete or does not exist.
 
-The central function is `atomic_path`: a temporary path that becomes the target when everything went well.
+The central function is `atomic_path`: a temporary path that becomes the target if everything went well.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 from ..errors import ParameterError
 from ..validation import short_repr
 
-if sys.platform != "win32":  # there is no fcntl on Windows: what a killed process leaves behind stays there
+if sys.platform != "win32":  # Windows has no fcntl: there, the files of a killed process are not removed
     import fcntl
 
 _SYMLINK_LOOP = "cannot be reached, because its symbolic links go round in a loop; name another"
@@ -30,12 +30,12 @@ _TEMPORARY_NAME = re.compile(r"\.deepdream-.*-[0-9a-f]{8}(\..*)?", re.DOTALL)
 
 @contextlib.contextmanager
 def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
-    """A temporary path in the target's folder that becomes `target` when the block ends well.
+    """A temporary path in the target's folder that becomes `target` if the block ends well.
 
-    When the block raises, the temporary file is removed and an older `target` stays as it was. Where `target` is a
-    symbolic link, the file that it points to is replaced. The new file has the permissions of the one that it replaces,
-    and its group and owner where we may give it those; its other names (hard links) keep the old content. Files that a
-    killed process has left in the folder are removed by the next process that writes there.
+    If the block raises, the temporary file is removed and an older `target` stays as it was. If `target` is a symbolic
+    link, the file that it points to is replaced. The new file has the permissions of the file that it replaces, and
+    also its group and owner if this process may set them; other names of that file (hard links) keep the old content.
+    Files that a killed process has left in the folder are removed by the next process that writes there.
 
     Args:
         target: the path to write; its folder must exist.
@@ -93,14 +93,14 @@ def check_path(name: str, path: Any, what: str = "a path") -> None:
 def check_regular_file(path: str | bytes | os.PathLike[str], max_bytes: float, error: type[Exception]) -> None:
     """Raise `error` unless `path` is a regular file of at most `max_bytes` (reading a FIFO would block).
 
-    A path that does not exist, or is a folder, passes: opening it tells.
+    A path that does not exist, or is a folder, passes: the error comes when it is opened.
 
     Args:
         path: the path of the file.
         max_bytes: the largest size; `math.inf` for any.
         error: the exception's class.
     """
-    if not isinstance(path, (str, bytes, os.PathLike)):  # a number would be taken for an open file, and closed
+    if not isinstance(path, (str, bytes, os.PathLike)):  # a number would be used as an open file, and closed
         raise error(f"{short_repr(path)} is not the path of a file")
     name = os.fsdecode(path)
     with contextlib.suppress(OSError, ValueError):
@@ -108,25 +108,23 @@ def check_regular_file(path: str | bytes | os.PathLike[str], max_bytes: float, e
         if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
             raise error(f"{name} is not a file but a device, a pipe or the like; name a regular file")
         if status.st_size > max_bytes:
-            raise error(
-                f"{name} has {status.st_size:,} bytes and at most {max_bytes:,} are read; is it the right file?"
-            )
+            raise error(f"{name} has {status.st_size:,} bytes, and the limit is {max_bytes:,}; is it the right file?")
     if _is_loop(path):
         raise error(f"{name} {_SYMLINK_LOOP}")
 
 
 def why_not_a_folder(path: str | os.PathLike[str]) -> str:
-    """Why there is no folder to write into at a path: words to put after it."""
+    """Why a path is not a folder to write into: the words that follow the path in a message."""
     if _is_loop(path):
         return _SYMLINK_LOOP
     return "is a file; name a folder" if os.path.exists(path) else "does not exist; create it first"
 
 
 def why_not_replaceable(path: str | os.PathLike[str]) -> str:
-    """Why a file that is to be written would not be replaced: words to put after its path, empty if it would."""
+    """Why a file could not be replaced: the words that follow its path in a message; empty if it could."""
     try:
         mode = os.stat(path).st_mode
-    except (OSError, ValueError):  # there is none; or opening another tells
+    except (OSError, ValueError):  # it does not exist; otherwise opening it reports the error
         return ""
     if stat.S_ISDIR(mode):
         return "is a folder; choose another name"
@@ -161,17 +159,17 @@ def _create_temporary(target: Path) -> tuple[Path, BinaryIO]:
         if sys.platform == "win32":
             file.close()  # Windows does not rename an open file
             return path, file
-        # Before it was locked, another process may have taken it for one that was left behind.
+        # Before it was locked, another process may have removed it as a leftover.
         if _locked(file) is not False and path.exists():
             return path, file
         file.close()
 
 
 def _copy_permissions(old: Path, new: Path) -> None:
-    """Give a new, empty file the permissions, the owner and the group of an older one, as far as we may."""
+    """Give a new, empty file the permissions, the owner and the group of an older one, as far as allowed."""
     try:
         status = os.stat(old)
-    except OSError:  # there is none
+    except OSError:  # it does not exist
         return
     mode = status.st_mode & 0o777  # without the bits that let a program run as another user
     with contextlib.suppress(OSError):  # its extended attributes, access lists among them; its times change as we write
@@ -181,14 +179,14 @@ def _copy_permissions(old: Path, new: Path) -> None:
             os.chown(new, status.st_uid, -1)
         try:
             os.chown(new, -1, status.st_gid)
-        except OSError:  # what its group might do, another group may only if everyone might
+        except OSError:  # another group may only do what everyone could do
             mode = (mode & 0o707) | (mode & 0o007) << 3
     with contextlib.suppress(OSError):  # a file system without permissions
         os.chmod(new, mode)
 
 
 def _move(temporary: Path, target: Path) -> None:
-    """Move a finished file to where it belongs; where the file system cannot move it there, copy it."""
+    """Move a finished file to its place; copy it if the file system cannot move it there."""
     try:
         os.replace(temporary, target)
     except OSError as error:
@@ -203,7 +201,7 @@ def _move(temporary: Path, target: Path) -> None:
 
 
 def _locked(file: BinaryIO) -> bool | None:
-    """Lock an open file; `False` where another process holds the lock, `None` where the file system has no locks."""
+    """Lock an open file; `False` if another process holds the lock, `None` if the file system has no locks."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,4 +1,4 @@
-"""FFmpeg's filters, joined to a chain."""
+"""FFmpeg's filters, joined into a chain."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def filter_graph(
     av: ModuleType, templates: Sequence[VideoFrame], *chain: tuple[str, str | None]
 ) -> tuple[Graph, list[FilterContext]]:
-    """Join filters to a chain with one or more sources.
+    """Join filters into a chain with one or more sources.
 
     Args:
         av: PyAV.

@@ -1,7 +1,7 @@
 """Image files <-> arrays.
 
-An array is an image as `deepdream.io.arrays` has it: float32 (H, W, 3), RGB, 0..255. A file may be of any kind that
-Pillow reads; written are PNG, JPEG, TIFF and WebP.
+An array is an image as in `deepdream.io.arrays`: float32 (H, W, 3), RGB, 0..255. Every format that Pillow reads can be
+read; PNG, JPEG, TIFF and WebP can be written.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class OutputFormat(NamedTuple):
 
 
 class SupportsJson(Protocol):
-    """A recipe, as far as a file needs to know it."""
+    """The part of a recipe that a file needs."""
 
     def to_json(self) -> str:
         """The recipe as one line of ASCII."""
@@ -64,14 +64,14 @@ _OUTPUT_FORMATS = {
 def read_image(path: str | os.PathLike[str] | BinaryIO, max_size: int | None = None) -> Image:
     """Read an image file.
 
-    Every common kind comes in as it looks in a viewer: a camera's rotation (EXIF) is applied, transparency is laid on
-    white, embedded colour profiles are converted to sRGB, grey, palette, CMYK and 16-bit images become RGB values
-    in 0..255. Of an animation the first frame is read.
+    The pixels are those that a viewer shows: a camera's rotation (EXIF) is applied, transparent parts become white,
+    embedded colour profiles are converted to sRGB, and grey, palette, CMYK and 16-bit images become RGB values in
+    0..255. For an animation, the first frame is read.
 
     Args:
         path: a path, or a binary file object.
-        max_size: the longer side in pixels to which a larger image is scaled down, which takes a fraction of the memory
-            of the whole; `None`: it is not scaled.
+        max_size: the longer side, in pixels, that a larger image is scaled down to, which needs a fraction of the
+            memory of the whole; `None`: it is not scaled.
 
     Returns:
         float32 (H, W, 3), RGB, 0..255.
@@ -96,7 +96,8 @@ def open_image(path: str | os.PathLike[str] | BinaryIO, max_size: int | None = N
 
     Args:
         path: a path, or a binary file object.
-        max_size: of the version that will be asked for, which must fit into memory as well; `None`: the whole.
+        max_size: the longer side of the version that is used later, which must also fit into memory; `None`: the
+            whole.
 
     Returns:
         The image in full size.
@@ -137,7 +138,7 @@ def check_max_size(max_size: int | None) -> None:
 
 @contextlib.contextmanager
 def _open_image(path: str | os.PathLike[str] | BinaryIO) -> Iterator[tuple[Pillow.Image, str]]:
-    """Open an image with Pillow; whatever is wrong with it, here or while it is used, is an `ImageError`.
+    """Open an image with Pillow; every error, here or while it is used, becomes an `ImageError`.
 
     Yields:
         (image, name for messages).
@@ -147,7 +148,7 @@ def _open_image(path: str | os.PathLike[str] | BinaryIO) -> Iterator[tuple[Pillo
             name = os.fspath(path)
             check_regular_file(path, math.inf, ImageError)
             stack.enter_context(image_errors(name))
-            # Pillow would map a file of this name into memory, and the process would die if it was cut short later.
+            # Pillow would map a file of this name into memory, and the process would die if it were cut short later.
             file: Any = stack.enter_context(open(path, "rb"))
         elif hasattr(path, "read"):
             name = getattr(path, "name", "the image")
@@ -165,7 +166,7 @@ def output_format(path: str | os.PathLike[str]) -> OutputFormat:
     """The format that a path's suffix stands for.
 
     Args:
-        path: where an image is to be written.
+        path: the path to write an image to.
 
     Returns:
         The format.
@@ -187,7 +188,7 @@ def check_output_size(path: str | os.PathLike[str], height: int, width: int) -> 
     format_name, _, max_side = output_format(path)
     if max_side and max(height, width) > max_side:
         raise ImageError(
-            f"{path}: {format_name} holds at most {max_side} pixels a side, the image has {max(height, width)}; "
+            f"{path}: {format_name} holds at most {max_side} pixels per side, the image has {max(height, width)}; "
             "write a PNG"
         )
 
@@ -195,12 +196,12 @@ def check_output_size(path: str | os.PathLike[str], height: int, width: int) -> 
 def write_image(path: str | os.PathLike[str], img: ArrayLike, recipe: SupportsJson | None = None) -> None:
     """Write an image as PNG, TIFF (lossless), JPEG or WebP (quality 95), by the path's suffix.
 
-    The file is written under a temporary name and renamed: it is whole, or the older one stays.
+    The file is written under a temporary name and then renamed, so an older file is replaced only by a complete one.
 
     Args:
-        path: where to write; its folder must exist.
+        path: the path to write to; its folder must exist.
         img: (H, W, 3), RGB; values are clipped to 0..255 and rounded.
-        recipe: a `Recipe` to write into the file, from where `Recipe.from_image` reads it.
+        recipe: a `Recipe` to write into the file; `Recipe.from_image` reads it back.
 
     Raises:
         ImageError: the suffix is unknown, the image is too large for the format, or the folder cannot be written.
@@ -220,7 +221,7 @@ def write_image(path: str | os.PathLike[str], img: ArrayLike, recipe: SupportsJs
     check_output_size(path, *image.shape[:2])
     encoded = io.BytesIO()
     try:
-        # In memory first: on a full disk an encoder that writes itself may print lines of its own, or stay silent.
+        # In memory first: on a full disk, an encoder that writes to a file may print lines of its own, or stay silent.
         Pillow.fromarray(to_uint8(image)).save(encoded, format_name, **options)
         with atomic_path(path) as temporary:
             temporary.write_bytes(encoded.getbuffer())

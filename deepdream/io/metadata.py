@@ -16,7 +16,7 @@ KEY = "deepdream"  # of the PNG text chunk
 MAX_TEXT_BYTES = 60_000  # EXIF has 64 KiB in a JPEG
 # Tags of EXIF and TIFF.
 _DESCRIPTION_TAG, _EXIF_FOLDER_TAG, _COMMENT_TAG = 0x010E, 0x8769, 0x9286
-_ASCII_PREFIX = b"ASCII\0\0\0"  # how a user comment says its encoding
+_ASCII_PREFIX = b"ASCII\0\0\0"  # how a user comment names its encoding
 
 
 def text_options(format_name: str, text: str) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def needs_decoding(opened: Pillow.Image) -> bool:
 
 
 def embedded_text(opened: Pillow.Image) -> str | None:
-    """The text inside an opened Pillow image, or `None`. The pixels are decoded only where `needs_decoding` says so."""
+    """The text inside an opened Pillow image, or `None`. The pixels are decoded only if `needs_decoding` is true."""
     text = opened.info.get(KEY)
     if isinstance(text, str):
         return text
@@ -63,5 +63,5 @@ def embedded_text(opened: Pillow.Image) -> str | None:
             return comment[len(_ASCII_PREFIX) :].decode("ascii")
         description = exif.get(_DESCRIPTION_TAG)
         return description if isinstance(description, str) else None
-    except Exception:  # Pillow's reader raises anything that the damage leads to
+    except Exception:  # damage may make Pillow's reader raise any error
         return None

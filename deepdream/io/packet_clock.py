@@ -1,4 +1,4 @@
-"""The packets of a video file, with times that go on where its own begin anew.
+"""The packets of a video file, with times that continue where the file's own times start again.
 
 Recordings are often glued together byte by byte (`cat a.webm b.webm`), and each begins at its own zero. The central
 type is `PacketClock`: it shifts the packets of the later ones behind the earlier ones, as a player shows them.
@@ -11,23 +11,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-_MAX_REORDERED = 16  # frames that a decoder may hold back: a packet earlier than one more than that is no B-frame
+_MAX_REORDERED = 16  # frames that a decoder may reorder: a packet that is earlier than more of them is not a B-frame
 _MIN_LATER = 2  # frames that are later than a key frame: one may be rounding
 _ROUNDING = 0.1  # seconds that the sound may go back by without being another recording's
-_LATE = 0.5  # seconds between packets of one track of which the picture has gone on already
-_MAX_GAP = 10  # seconds; FFmpeg takes more for another clock, in the formats whose clock may be set anew
+_LATE = 0.5  # seconds; the picture has moved on by more than this since the last packet of a track
+_MAX_GAP = 10  # seconds; FFmpeg treats a longer gap as another clock, in the formats whose clock may be reset
 _CLOCK_MAY_BE_SET = 0x200  # FFmpeg's AVFMT_TS_DISCONT
 
 
 @dataclass
 class _Track:
-    """A track of sound on its way through the file.
+    """The state of a sound track while the file is read.
 
     Attributes:
-        shift: of its packets, in seconds.
+        shift: the shift of its packets, in seconds.
         last: when its last packet began, shifted; `None` before the first.
         end: when that packet ended.
-        astray: packets that do not follow on it; what the picture does next tells where they belong.
+        astray: packets that do not follow the last one; the next packets of the picture decide where they belong.
     """
 
     shift: float = 0.0
@@ -39,17 +39,17 @@ class _Track:
 class PacketClock:
     """Shifts the times of a container's packets, given one after the other in the file's order.
 
-    The picture decides where a recording ends and the next one begins: where its times go back, or, in a format whose
-    clock may be set anew, forward by more than `_MAX_GAP` seconds. The next one begins when the last packet of
-    those before has ended, its sound and picture as far apart as they are in it. Where the sound alone goes back, what
-    would be heard twice is left out.
+    The picture decides where a recording ends and the next one begins: its times go back there, or, in a format whose
+    clock may be reset, forward by more than `_MAX_GAP` seconds. The next recording begins when the last packet of the
+    earlier ones has ended; the distance between its sound and its picture is kept. If only the sound goes back, the
+    part that would be heard twice is left out.
 
     Args:
-        container: PyAV's, of the file.
+        container: PyAV's container of the file.
         picture: the index of the stream that is shown.
 
     Attributes:
-        recordings: how many the packets so far are of.
+        recordings: the number of recordings so far.
     """
 
     def __init__(self, container: Any, picture: int) -> None:
@@ -61,11 +61,11 @@ class PacketClock:
         self._frame = float(1 / rate) if rate else 0.0  # seconds
         # Seconds, not fractions of them: an hour has a quarter of a million packets.
         self._units = {stream.index: float(stream.time_base or 0) for stream in container.streams}
-        self._shift = 0.0  # of the recording that the picture has come to
-        self._first: list[float] = []  # when the first recording's picture begins, as the file has it
+        self._shift = 0.0  # of the recording that the picture has reached
+        self._first: list[float] = []  # when the first recording's picture begins, in the file's times
         self._first_sound: list[float] = []  # and its tracks of sound
         self._end = 0.0  # when the last packet so far has ended, shifted
-        self._latest: list[float] = []  # a heap: of this recording's frames the latest times, as the file has them
+        self._latest: list[float] = []  # a heap: the latest times of this recording's frames, in the file's times
         self._tracks: dict[int, _Track] = {
             stream.index: _Track() for stream in container.streams if stream.type == "audio"
         }
@@ -106,7 +106,7 @@ class PacketClock:
         yield _shifted(packet, self._shift, unit)
 
     def _lead(self) -> float:
-        """How much earlier than the picture the sound begins, where it is what its encoder put before it."""
+        """The lead of the sound over the picture, if it is the padding that an encoder puts before the sound."""
         lead = max([time - sound for time in self._first for sound in self._first_sound], default=0.0)
         return lead if 0 <= lead <= _ROUNDING else 0.0
 
@@ -141,7 +141,7 @@ class PacketClock:
         return time >= track.last - _ROUNDING and not (self._sets_clock and time > track.end + _MAX_GAP)
 
     def _release(self, track: _Track) -> Iterator[Any]:
-        """Of the packets that waited, those that come after a silence; the picture has not begun anew."""
+        """Those of the waiting packets that come after a silence; the picture has not started again."""
         astray, track.astray = track.astray, []
         for packet in astray:
             if track.last is not None and self._time_of_sound(packet) + track.shift > track.last:
@@ -157,7 +157,7 @@ class PacketClock:
         return _shifted(packet, track.shift, unit)
 
     def _time_of_sound(self, packet: Any) -> Any:
-        """When a packet of sound begins, as the file has it, in seconds; `None` where it does not tell."""
+        """When a packet of sound begins, in the file's times, in seconds; `None` if the file does not have it."""
         return _seconds(self._units[packet.stream.index], packet.dts, packet.pts)
 
 
@@ -167,7 +167,7 @@ def _seconds(unit: float, ticks: int | None, other_ticks: int | None) -> float |
 
 
 def _shifted(packet: Any, shift: float, unit: float) -> Any:
-    """The packet, its times shifted by so many seconds."""
+    """The packet, with its times shifted by this many seconds."""
     if shift:
         ticks = round(shift / unit)
         packet.pts = None if packet.pts is None else packet.pts + ticks

@@ -1,7 +1,7 @@
-"""The sound of a video, on its way from one file into another.
+"""Copies the sound of a video from one file into another.
 
-The central type is `SoundTracks`: tracks that an MP4 can hold are copied as they are, the others become AAC. Whatever
-the times in the file are, those that are written only ascend: an MP4 can hold no others.
+The central type is `SoundTracks`: tracks that an MP4 can hold are copied unchanged, the others become AAC. The written
+times always ascend, whatever the times in the file are, because an MP4 cannot hold others.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 _COPIED_CODECS = {
     "aac", "aac_fixed", "ac3", "ac3_fixed", "alac", "eac3", "flac", "libopus", "mp3", "mp3float", "opus",
 }  # fmt: skip
-_MIN_MP3_RATE = 16000  # Hz: slower MP3s are not what MP4 means by it
+_MIN_MP3_RATE = 16000  # Hz: in an MP4, "mp3" does not include lower rates
 _REHEARSED_PACKETS = 100  # of a track that is encoded: copying takes a second for an hour, encoding half a minute
 _AAC_RATES = {8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000}  # Hz
 
 
 def is_copied(track: Stream) -> bool:
-    """Whether an MP4 can hold a track as it is."""
+    """Whether an MP4 can hold a track unchanged."""
     codec: Any = track.codec_context
     return codec.name in _COPIED_CODECS and not (codec.name.startswith("mp3") and codec.sample_rate < _MIN_MP3_RATE)
 
@@ -36,10 +36,10 @@ class SoundTracks:
 
     Args:
         open_file: opens the file anew.
-        read_packets: gives the packets of the open file, of all streams, with times that go on where its own begin
-            anew.
+        read_packets: gives the packets of the open file, of all streams, with times that continue where its own
+            start again.
         tracks: the indices of its streams of sound.
-        start: when the file begins, in seconds; the tracks are shifted to begin at 0.
+        start: the time at which the file begins, in seconds; the tracks are shifted to begin at 0.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class SoundTracks:
 
         Args:
             container: the output.
-            rehearsal: of a track that has to be encoded, only the beginning is added.
+            rehearsal: whether to add only the beginning of a track that has to be encoded.
         """
         self._input = self._open_file()
         self._outputs: dict[int, _Copied | _Encoded] = {}  # by the index of the track

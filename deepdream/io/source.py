@@ -1,7 +1,7 @@
-"""An image of which its user takes what is needed: the whole, a smaller one, or its hash.
+"""An image that gives on demand the whole, a smaller version, or its hash.
 
-The central type is `ImageSource`. What comes from a file stays as compact as the decoder leaves it (one to four bytes a
-pixel, and not the twelve of float32), and is converted block by block.
+The central type is `ImageSource`. An image from a file stays as compact as the decoder leaves it (one to four bytes per
+pixel instead of the twelve of float32), and is converted block by block.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class ImageSource(abc.ABC):
         Raises:
             ImageError: it does not fit into memory, or cannot be converted.
         """
-        self._check_memory(full_bytes(*self.shape[:2]), ", or take a smaller version (max_size)")
+        self._check_memory(full_bytes(*self.shape[:2]), ", or use a smaller version (max_size)")
         height, width = self.shape[:2]
         image = np.empty(self.shape, np.float32)
         for rows in blocks(height, width):
@@ -86,12 +86,12 @@ class ImageSource(abc.ABC):
         return resize_blocks(self.block, size, new_size)
 
     def reduced(self, max_size: int | None) -> ArraySource:
-        """The version of `fit`, which goes on having the hash of the whole: it is what travels to another process."""
+        """The version of `fit` with the hash of the whole image, to send to another process."""
         return ArraySource(self.fit(max_size), self.sha256)
 
     @functools.cached_property
     def sha256(self) -> str:
-        """What `image_sha256` gives of the whole."""
+        """The `image_sha256` of the whole image."""
         height, width = self.shape[:2]
         return sha256_of_rows((self.block(rows, slice(None)) for rows in blocks(height, width)), height, width)
 
@@ -138,12 +138,12 @@ def source_of(image: Any) -> ImageSource:
 
 
 def full_bytes(height: int, width: int) -> int:
-    """What `ImageSource.full` takes, for an image of this size."""
+    """The memory that `ImageSource.full` needs, for an image of this size."""
     return _PIXEL_BYTES * height * width + BLOCK_BYTES * min(max(BLOCK_PIXELS, width), height * width)
 
 
 def fitting_bytes(height: int, width: int, max_size: int | None) -> int:
-    """What `ImageSource.fit` takes, for an image of this size."""
+    """The memory that `ImageSource.fit` needs, for an image of this size."""
     size = fitted_size(height, width, max_size)
     return full_bytes(height, width) if size == (height, width) else resizing_bytes((height, width), size)
 
@@ -152,11 +152,11 @@ def check_memory(name: str, height: int, width: int, needed: int, other_fix: str
     """Raise `NotEnoughMemoryError` unless an image can be used with the memory that is free.
 
     Args:
-        name: of the image.
+        name: the image's name.
         height: in pixels.
         width: in pixels.
-        needed: what its use takes, in bytes.
-        other_fix: what else can be done than to scale the image down.
+        needed: the memory that its use needs, in bytes.
+        other_fix: another fix besides scaling the image down.
     """
     shortage = describe_shortage(needed)
     if shortage is not None:

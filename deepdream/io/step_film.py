@@ -1,4 +1,4 @@
-"""Images that are collected one by one, on disk, to be written as a video afterwards."""
+"""Collects images one by one on disk, to be written as a video afterwards."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .arrays import to_uint8
 class StepFilm:
     """A list of images of one size in a temporary file, so that memory holds one of them at a time.
 
-    It can be iterated over as often as asked, as `write_animation` wants it: uint8 (H, W, 3) RGB each. Use it in a
+    It can be iterated over many times, as `write_animation` requires: uint8 (H, W, 3) RGB each. Use it in a
     `with` statement.
     """
 
@@ -31,7 +31,7 @@ class StepFilm:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(OSError):  # it would write what did not fit before
+        with contextlib.suppress(OSError):  # it would write the rest that did not fit before
             self._file.close()
 
     def check_room(self, count: int, shape: tuple[int, ...]) -> None:
@@ -40,7 +40,7 @@ class StepFilm:
         free = shutil.disk_usage(folder).free
         if needed > free:
             raise ImageError(
-                f"{count} steps of the dream take {needed:,} bytes and {folder} has {free:,} left; set TMPDIR to a "
+                f"{count} steps of the dream need {needed:,} bytes, and {folder} has {free:,} left; set TMPDIR to a "
                 "folder with more room, or use a smaller image (--max-size)"
             )
 

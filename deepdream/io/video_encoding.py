@@ -1,6 +1,6 @@
 """FFmpeg's frames -> an MP4 or a GIF.
 
-What comes in are `av.VideoFrame`s of one size, RGB, with their times; `write_mp4` and `write_gif` write them to a path.
+The input is `av.VideoFrame`s of one size, RGB, with their times; `write_mp4` and `write_gif` write them to a path.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from av import VideoFrame
     from av.container import OutputContainer
 
-# A quality that a viewer cannot tell from the images. Without B-frames, frames are stored in the order they are shown
-# in; otherwise an MP4 has no place for how long the last one is shown.
-# Without x264's macroblock tree: with AVX-512 it gives other bits from run to run on a busy machine, and a video made
+# A quality that a viewer cannot tell from the images. Without B-frames, frames are stored in the order of their times;
+# otherwise an MP4 cannot store the duration of the last one.
+# Without x264's macroblock tree: with AVX-512 its bits differ from run to run on a busy machine, and a video made
 # again would not be the same. (Seen with PyAV 18's x264 on an AMD EPYC; without AVX-512 the same every time.)
 _H264_OPTIONS = {"crf": "17", "preset": "medium", "bf": "0", "mbtree": "0"}
 _BT709, _LIMITED_RANGE = 1, 1  # FFmpeg's numbers for the matrix, primaries and transfer, and for 16..235
@@ -63,7 +63,7 @@ def write_mp4(
                 encoder = _Encoder(container, _add_h264_stream(container, frame, time_base, rate, aspect))
                 if sound:
                     sound.open(container)
-            if sound:  # in step with the frames, or the container would have to keep what comes too early
+            if sound:  # in step with the frames, or the container would have to keep packets that come too early
                 sound.mux(container, float((frame.pts or 0) * time_base))
             encoder.write(to_yuv(frame))
         if encoder is not None:
@@ -81,10 +81,10 @@ def rehearse_mp4(
     aspect: Fraction | None,
     sound: SoundTracks | None,
 ) -> None:
-    """Do what `write_mp4` does, into nowhere and with one frame encoded alone, to raise what it would raise.
+    """Do the same as `write_mp4`, without a file and with only one frame, to raise its errors early.
 
-    The times are all of the video's, and the sound is the whole; of what has to be encoded, only its beginning. An hour
-    takes two seconds.
+    All times and the whole sound of the video are used, but of sound that has to be encoded only the beginning. An hour
+    of video takes two seconds.
 
     Args:
         av: PyAV.
@@ -132,13 +132,13 @@ def write_gif(
     graph: Any = None
     source: Any = None
     frame: Any = None
-    # The filter counts how often it meets each colour; of those that are not coarse there are 16 million.
+    # The filter counts how often each colour occurs; without the coarse frames there would be 16 million colours.
     for frame in coarse:
         if graph is None:
             _check_size(frame, "a GIF", _MAX_GIF_SIDE)
             graph, (source,) = filter_graph(av, [frame], ("palettegen", None))
         source.push(frame)
-        with contextlib.suppress(av.BlockingIOError):  # it has no palette yet, but now it takes the frame in
+        with contextlib.suppress(av.BlockingIOError):  # it has no palette yet, but now it reads the frame
             graph.pull()
     source.push(None)
     palette = graph.pull()
@@ -166,13 +166,13 @@ def write_gif(
 
 
 def rehearse_gif(av: ModuleType, frame: VideoFrame, time_base: Fraction) -> None:
-    """Do what `write_gif` does, into nowhere and with one frame alone, to raise what it would raise."""
+    """Do the same as `write_gif`, without a file and with only one frame, to raise its errors early."""
     frame.pts, frame.duration, frame.time_base = 0, 1, time_base
     write_gif(av, _Nowhere(), [frame], [frame], time_base)
 
 
 class _Nowhere(io.RawIOBase):
-    """A file that forgets what is written into it."""
+    """A file that discards everything that is written to it."""
 
     def __init__(self) -> None:
         self._position = self._size = 0
@@ -200,7 +200,7 @@ def _check_size(frame: VideoFrame, what: str, max_side: int) -> None:
     """Raise `VideoError` if a format cannot hold frames as large as this one."""
     if max(frame.width, frame.height) > max_side:
         raise VideoError(
-            f"{what} holds at most {max_side} pixels a side, these frames are {frame.width}×{frame.height}; "
+            f"{what} holds at most {max_side} pixels per side, these frames are {frame.width}×{frame.height}; "
             "scale them down first (--max-size)"
         )
 
@@ -208,7 +208,7 @@ def _check_size(frame: VideoFrame, what: str, max_side: int) -> None:
 class _Encoder:
     """A stream of a container that is encoded frame by frame.
 
-    The encoders lose how long a frame is shown, which matters for the last one; here it is put back.
+    The encoders lose the duration of a frame, which matters for the last one; here it is restored.
     """
 
     def __init__(self, container: OutputContainer, stream: Any) -> None:
@@ -243,7 +243,7 @@ def _add_h264_stream(
 
 
 class _YuvConverter:
-    """Frames as H.264 wants them: with the colours of HDTV, at half the size, which is therefore even."""
+    """Frames in the form that H.264 requires: HDTV's colours, which have half the size, so the size must be even."""
 
     def __init__(self, av: ModuleType) -> None:
         self._av = av

@@ -1,7 +1,7 @@
-"""A video file, read: its frames as images, and the times they are shown at.
+"""Reads a video file: its frames as images, and their times.
 
-A `Video` is read through once when it is opened, so that damage is found before anything is dreamt. Frames come
-upright, as a player shows them, whatever way the camera was held.
+A `Video` is read through once when it is opened, so that damage is found before anything is dreamt. Frames are upright,
+as a player shows them, however the camera was held.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_MIN_HD_ROWS = 720  # from here on players take a video that does not say so to have the colours of HDTV
+_MIN_HD_ROWS = 720  # from this height on, players assume HDTV's colours if a video does not name its colours
 _MATRICES = {1: "bt709", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}  # by FFmpeg's numbers
 _FULL_RANGE = 2  # FFmpeg's number for 0..255
 _OUT_OF_HANDLES = (errno.EMFILE, errno.ENFILE)
 _BEGINNINGS = {"matroska": b"\x1aE\xdf\xa3", "mp4": b"ftyp", "flv": b"FLV\x01"}  # of a file, by FFmpeg's format
-_PIXEL_BYTES = 40  # what a frame takes for each pixel: a few of FFmpeg's, and two of ours as float32. Measured.
+_PIXEL_BYTES = 40  # a frame's memory per pixel: a few of FFmpeg's frames, and two of ours as float32. Measured.
 _FRAME_BYTES = 4  # for each pixel of one of FFmpeg's
 _MAX_PIXELS = 2**31 - 1  # FFmpeg's own limit
 _TICKS_PER_SECOND = 1_000_000  # FFmpeg's own unit of a file's start
@@ -58,15 +58,15 @@ class _Turn(NamedTuple):
 class Video:
     """A video file.
 
-    `len(video)` is the number of frames. Iterating over it gives them, float32 (H, W, 3) RGB 0..255, as often as asked.
+    `len(video)` is the number of frames. Iterating over it gives them, each time anew: float32 (H, W, 3) RGB 0..255.
 
     Args:
         path: the file, of any format that FFmpeg reads.
 
     Attributes:
         path: the file.
-        width: of the upright frames, in pixels.
-        height: of the upright frames, in pixels.
+        width: the width of the upright frames, in pixels.
+        height: the height of the upright frames, in pixels.
         aspect: a pixel's width by its height.
         times: when each frame begins and finally when the last one ends, whole numbers in units of `time_base`.
         time_base: the unit of `times`, in seconds.
@@ -100,7 +100,7 @@ class Video:
         if self.path.is_dir() or not self.path.exists():
             raise VideoError(f"{path}: {'is a folder, not a video' if self.path.is_dir() else 'no such file'}")
         if self.path.stat().st_size == 0:
-            raise VideoError(f"{path} is empty: it has no bytes at all")
+            raise VideoError(f"{path} is empty (0 bytes)")
         self.times = array("q")
         with self._open() as container:
             self._scan(container)
@@ -124,7 +124,7 @@ class Video:
     def _open(self) -> Any:
         """The file as PyAV's container, to be closed."""
         try:
-            return self._av.open(str(self.path), metadata_errors="replace")  # a title that is not text does no harm
+            return self._av.open(str(self.path), metadata_errors="replace")  # a title that is not text is harmless
         except (self._av.FFmpegError, OSError) as error:
             if isinstance(error, PermissionError):
                 raise VideoError(f"{self.path} cannot be read: permission denied") from None
@@ -139,7 +139,7 @@ class Video:
             ) from None
 
     def _packets(self, container: InputContainer) -> Iterator[Any]:
-        """The packets of this file, of all streams, with times that go on where its own begin anew."""
+        """The packets of this file, of all streams, with times that continue where its own start again."""
         self._clock = PacketClock(container, self._index)
         return self._clock.packets()
 
@@ -161,8 +161,8 @@ class Video:
                         yield frame
         except (self._av.FFmpegError, OSError) as error:
             raise VideoError(
-                f"{self.path} is damaged behind frame {seen} ({error.strerror}); convert it with a "
-                "program that mends it, or cut that part off"
+                f"{self.path} is damaged after frame {seen} ({error.strerror}); repair it with a video "
+                "converter, or cut that part off"
             ) from None
 
     def _scan(self, container: Any) -> None:
@@ -170,7 +170,7 @@ class Video:
         moving = [stream.index for stream in container.streams.video if not _is_cover(stream)]
         if not moving:
             what = "only sound" if container.streams.audio else "no frames"
-            raise VideoError(f"{self.path} holds {what}; name a video")
+            raise VideoError(f"{self.path} holds {what}; give a video")
         self._index = moving[0]
         stream = container.streams[self._index]
         self._check_memory(stream)
@@ -178,7 +178,7 @@ class Video:
         tracks = [track for track in container.streams.audio if track.codec_context and track.codec_context.sample_rate]
         self._tracks = [track.index for track in tracks]
         if len(tracks) < len(container.streams.audio):
-            log.warning("%s: a track of sound in an unknown format is left out", self.path)
+            log.warning("%s: a sound track in an unknown format is left out", self.path)
         self._start = Fraction(container.start_time or 0, _TICKS_PER_SECOND)
         self.time_base, last = stream.time_base, None
         for frame in self._decode(container, [stream, *(track for track in tracks if not is_copied(track))]):
@@ -188,7 +188,7 @@ class Video:
             self._add_time(frame)
             last = frame
         if last is None:
-            raise VideoError(f"{self.path} holds not a single frame that can be read")
+            raise VideoError(f"{self.path} does not hold any frame that can be read")
         self.rate = stream.average_rate or stream.guessed_rate or Fraction(25)
         length = last.duration or round(1 / (self.rate * self.time_base))
         self.times.append(self.times[-1] + max(1, length))
@@ -199,7 +199,7 @@ class Video:
         self.aspect = 1 / aspect if self._turn.transposed else aspect
 
     def _check_memory(self, stream: Any) -> None:
-        """Raise `VideoError` unless frames of the size that the header tells fit into memory."""
+        """Raise `VideoError` unless frames of the size in the header fit into memory."""
         if stream.codec_context is None:  # in an unknown format, so that nothing is decoded
             return
         shortage = describe_shortage(_PIXEL_BYTES * stream.width * stream.height)
@@ -213,7 +213,7 @@ class Video:
             stream.codec_context.options = {"max_pixels": str(min(free // _FRAME_BYTES, _MAX_PIXELS))}
 
     def _add_time(self, frame: VideoFrame) -> None:
-        """Note when a frame begins: as the file says, and if it does not, after the frame before."""
+        """Note when a frame begins: the file's time, or if it has none, after the frame before."""
         time = frame.pts if frame.pts is not None else frame.dts
         if time is not None:
             time -= round(self._start / self.time_base)
@@ -223,27 +223,29 @@ class Video:
 
     def _check_whole(self, container: InputContainer, stream: Stream) -> None:
         """Raise `VideoError` if the index promises much more than there is: the file was cut short on its way."""
-        if self._clock.recordings > 1:  # what is promised is the first one's, or counted from one clock to another
+        if self._clock.recordings > 1:  # the promised length is the first one's, or counted from one clock to another
             return
         if stream.duration:
             there = float((self.times[-1] - self.times[0]) * self.time_base)
             promised = float(stream.duration * self.time_base)
-        else:  # Matroska tells how long the whole file is, its sound and subtitles included
+        else:  # Matroska states the length of the whole file, including sound and subtitles
             there, promised = self._end - float(self._start), (container.duration or 0) / _TICKS_PER_SECOND
         if promised > 1.05 * there + 0.5:
-            raise VideoError(f"{self.path} is cut short: {there:.1f} of {promised:.1f} seconds are there; get it again")
+            raise VideoError(
+                f"{self.path} is cut short: {there:.1f} of {promised:.1f} seconds are there; copy it again"
+            )
 
     def _check_nothing_follows(self, container: InputContainer) -> None:
         """Raise `VideoError` if another recording is glued to those that FFmpeg reads."""
         for name, begins in _BEGINNINGS.items():
-            if name not in container.format.name or not self._read_to:  # not every format tells where a packet is
+            if name not in container.format.name or not self._read_to:  # not every format has the position of a packet
                 continue
             with open(self.path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
                 place = data.find(begins, self._read_to)
             if place >= 0:
                 raise VideoError(
-                    f"{self.path} goes on with another recording at byte {place:,}, which would be left out; join them "
-                    "with ffmpeg's concat, or cut the file there"
+                    f"{self.path} continues with another recording at byte {place:,}, which would be left out; join "
+                    "them with ffmpeg's concat, or cut the file there"
                 )
 
     def _rgb_converter(self) -> Callable[[Any], NDArray[np.uint8]]:
@@ -269,7 +271,7 @@ class Video:
 
 
 def _is_cover(stream: Any) -> bool:
-    """Whether a stream is the image on the cover of a piece of music."""
+    """Whether a stream is the cover image of a music file."""
     return bool(stream.disposition & type(stream.disposition).attached_pic)
 
 

@@ -1,7 +1,7 @@
 """Images one after the other -> a video, MP4 or GIF.
 
-Each image is (H, W, 3) RGB 0..255, all of one size. They are asked for one at a time, so that a video of any length
-fits into memory. This needs PyAV, which brings FFmpeg along (the extra `video`).
+Each image is (H, W, 3) RGB 0..255, all of one size. They are read one at a time, so that a video of any length fits
+into memory. This needs PyAV, which contains FFmpeg (the extra `video`).
 """
 
 from __future__ import annotations
@@ -55,13 +55,13 @@ def write_animation(
 ) -> None:
     """Write images as a video, MP4 (H.264, which every browser plays) or GIF, by the path's suffix.
 
-    The file is written under a temporary name and renamed: it is whole, or the older one stays. H.264 wants even sizes:
-    where the width or height is odd, the last column or row is repeated once.
+    The file is written under a temporary name and then renamed, so an older file is replaced only by a complete one.
+    H.264 requires even sizes: if the width or height is odd, the last column or row is repeated once.
 
     Args:
         path: where to write; its folder must exist.
         images: (H, W, 3) RGB each; values are clipped to 0..255 and rounded. For a GIF they are iterated over twice,
-            the first time to choose its 256 colours, so this must be a list or the like.
+            the first time to choose its 256 colours, so this must be a list or similar.
         rate: images per second, 0.00001..1000; a GIF shows at most 50 and leaves out the rest.
 
     Raises:
@@ -83,7 +83,7 @@ def write_animation(
     except TypeError:
         raise ParameterError(f"images={short_repr(images)}: it must be a list of images, or another iterable") from None
     if Path(path).suffix.lower() == ".gif" and only_once:
-        raise VideoError(f"{path}: the images of a GIF are iterated over twice; give a list")
+        raise VideoError(f"{path}: the images of a GIF are read twice; pass a list")
     write_video(path, images, None, 1 / rate, rate)
 
 
@@ -110,12 +110,12 @@ def write_video(
     Args:
         path: where to write; its folder must exist.
         images: as in `write_animation`.
-        times: when each image begins and finally when the last one ends, ascending, in units of `time_base`. `None`:
-            0, 1, 2 and so on.
+        times: the time when each image begins, and finally when the last one ends, ascending, in units of `time_base`.
+            `None`: 0, 1, 2 and so on.
         time_base: in seconds.
         rate: images per second on average.
         aspect: width by height of a pixel; `None`: square.
-        sound: of a video (`Video.sound`), or `None`. A GIF has none.
+        sound: the sound of a video (`Video.sound`), or `None`. A GIF has none.
 
     Raises:
         DreamError: PyAV, of the extra `video`, is not installed.
@@ -137,12 +137,12 @@ def write_video(
 def rehearse_animation(
     path: str | os.PathLike[str], size: tuple[int, int], count: int, rate: float | Fraction = DEFAULT_FPS
 ) -> None:
-    """Raise what `write_animation` would raise in the end, before its images are made; nothing is written.
+    """Raise the errors of `write_animation` before its images are made; nothing is written.
 
     Args:
         path: as in `write_animation`; only its suffix counts.
         size: (height, width) of the images.
-        count: of the images.
+        count: the number of images.
         rate: see `write_animation`.
 
     Raises:
@@ -163,7 +163,7 @@ def rehearse_video(
     aspect: Fraction | None = None,
     sound: SoundTracks | None = None,
 ) -> None:
-    """Raise what `write_video` would raise in the end, before its images are made; nothing is written.
+    """Raise the errors of `write_video` before its images are made; nothing is written.
 
     Args:
         path: as in `write_video`; only its suffix counts.
@@ -181,7 +181,7 @@ def rehearse_video(
     av = require_extra("av", f"{path}: writing videos")
 
     def rehearse(tracks: SoundTracks | None) -> str | None:
-        """What goes wrong, if anything."""
+        """The error, if there is one."""
         frame = av.VideoFrame.from_ndarray(np.zeros((*size, 3), np.uint8), format="rgb24")
         try:
             if Path(path).suffix.lower() == ".gif":
@@ -201,11 +201,13 @@ def rehearse_video(
             "GIF, which has no sound"
         )
     if reason is not None:
-        raise VideoError(f"{path} cannot be written ({reason}); convert the video to an MP4 of even times first")
+        raise VideoError(
+            f"{path} cannot be written ({reason}); convert the video to an MP4 with a constant frame rate first"
+        )
 
 
 class _Frames:
-    """The images as FFmpeg's frames, as often as they are iterated over."""
+    """The images as FFmpeg's frames; may be iterated over many times."""
 
     def __init__(
         self, av: ModuleType, images: Iterable[ArrayLike], times: Sequence[int] | None, time_base: Fraction
@@ -230,7 +232,7 @@ class _Frames:
             if pixels.shape != size:
                 raise VideoError(
                     f"image {index} is {pixels.shape[1]}×{pixels.shape[0]}, the first one {size[1]}×{size[0]}; "
-                    "the images of a video must have one size"
+                    "the images of a video must all have the same size"
                 )
             if coarse:
                 pixels = pixels & np.uint8(0b11111000) | np.uint8(0b100)

@@ -1,8 +1,8 @@
-"""What a layer sees in an image of any size, with bounded memory and without approximation.
+"""The activations of a layer for an image of any size, with bounded memory and without approximation.
 
-An image too large for one forward pass goes through in pieces. Each begins at a whole multiple of the layer's stride,
-so that every layer's windows lie as in the whole image, and reaches as far beyond its part as the layer looks; what
-the pieces' borders have touched is thrown away. The numbers are those of the whole image.
+An image too large for one forward pass is processed in pieces. Each piece begins at a whole multiple of the layer's
+stride, so that every layer's windows lie as in the whole image, and is extended by the layer's receptive field; values
+that the borders of a piece have affected are discarded. The numbers are those of the whole image.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from .memory import free_bytes, gradient_bytes
 from .net import Net, preprocess
 from .shapes import kernel_stride_pad
 
-# What a forward pass may take: well below what the dream itself needs afterwards.
+# The memory of a forward pass: well below that of the dream itself, which follows.
 MAX_PASS_BYTES = 2**30
 
 
 @dataclass(frozen=True)
 class ReceptiveField:
-    """Where a value of a blob looks: value i sees the pixels from i·stride − before to i·stride + after."""
+    """The receptive field of a blob's values: value i sees the pixels from i·stride − before to i·stride + after."""
 
     stride: int
     before: int
@@ -40,10 +40,10 @@ def layer_activations(net: Net, img: Image, end: str, budget: int = MAX_PASS_BYT
     """The activations of a layer for an image.
 
     Args:
-        net: the network; its input holds another image afterwards.
+        net: the network; its input holds a different image afterwards.
         img: (H, W, 3) RGB 0..255.
         end: a checked layer name.
-        budget: how many bytes one forward pass may take before the image goes through in pieces.
+        budget: the number of bytes that one forward pass may use before the image is processed in pieces.
 
     Returns:
         float32 (channels, h, w), or (channels,) for a layer without positions; a copy.
@@ -54,7 +54,7 @@ def layer_activations(net: Net, img: Image, end: str, budget: int = MAX_PASS_BYT
     chw = preprocess(net, img)
     height, width = chw.shape[1:]
     if any(min(size) < 1 for size in net.sizes(height, width, end).values() if size):
-        raise ImageError(f"{width}×{height} pixels are too few for {end!r}: use a larger image or a lower layer")
+        raise ImageError(f"{width}×{height} pixels are too few for {end!r}: use a larger image or a shallower layer")
     if gradient_bytes(net, end, height, width, backward=False) <= budget:
         return _forward(net, chw, end)
     fields = _receptive_fields(net, height, width, end)
@@ -98,7 +98,7 @@ def _pixels(field: ReceptiveField, part: slice, length: int) -> slice:
 
 
 def _piece(net: Net, end: str, fields: Fields, shape: tuple[int, int], budget: int) -> int:
-    """How many values a side may be taken at a time: as many as the budget allows, and at least one."""
+    """The number of values per side to compute at a time: as many as the budget allows, and at least one."""
 
     def needed(piece: int) -> int:
         sides = [
@@ -116,13 +116,13 @@ def _check_memory(net: Net, end: str, height: int, width: int) -> None:
     needed, free = gradient_bytes(net, end, height, width, backward=False), free_bytes(net.gpu)
     if free is not None and needed > free:
         raise ImageError(
-            f"{width}×{height} pixels need about {format_gib(needed)} of memory to be seen by {end!r} as a "
-            f"whole, {format_gib(free)} are free; scale the image down"
+            f"{width}×{height} pixels need about {format_gib(needed)} of memory, because {end!r} sees the whole image, "
+            f"and {format_gib(free)} are free; scale the image down"
         )
 
 
 def _receptive_fields(net: Net, height: int, width: int, end: str) -> Fields | None:
-    """The `ReceptiveField` of a layer's values, vertical and horizontal; `None` if it has no places to cut between."""
+    """The `ReceptiveField` of a layer's values, vertical and horizontal; `None` if it cannot be cut into pieces."""
     sizes = net.sizes(height, width, end)
     pixel = ReceptiveField(1, 0, 0)
     found: dict[str, Fields | None] = {net.inputs[0]: (pixel, pixel)}
@@ -141,7 +141,7 @@ def _receptive_fields(net: Net, height: int, width: int, end: str) -> Fields | N
 
 
 def _joined(below: Sequence[ReceptiveField], kernel: int, stride: int, pad: int) -> ReceptiveField:
-    """The receptive field of a window over values that have themselves those of `below`, one for each bottom."""
+    """The receptive field of a window over values whose own receptive fields are `below`, one for each bottom."""
     step = below[0].stride
     return ReceptiveField(
         step * stride,

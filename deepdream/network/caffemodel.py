@@ -1,7 +1,7 @@
 """A file of weights, checked against a network before Caffe sees it.
 
-Caffe copies the blobs that happen to have the right name and leaves the rest as it is: GoogLeNet's weights go into
-SqueezeNet without a word, and the first layer is all zeros. Here the weights are {layer name: [shape, ...]}, each shape
+Caffe copies the blobs that have the right names and leaves the others unchanged: it silently loads GoogLeNet's weights
+into SqueezeNet, whose first layer is then all zeros. Here the weights are {layer name: [shape, ...]}, each shape
 a tuple of ints.
 """
 
@@ -21,7 +21,7 @@ from ..io.files import check_regular_file
 from ..validation import short_repr
 from .shapes import kernel_pair
 
-MAX_FILE_BYTES = 2**31 - 1  # bytes: no protobuf message is larger
+MAX_FILE_BYTES = 2**31 - 1  # bytes: the largest protobuf message
 _ANY_LAYER_COUNT = 2**20  # numbers that any network may have
 
 Shape = tuple[int, ...]
@@ -50,7 +50,7 @@ def weight_shapes(path: str | os.PathLike[str]) -> dict[str, list[Shape]]:
         raise WeightsError(f"{short_repr(path)} cannot be a file's path: {error}") from None
     net = caffe_pb2.NetParameter()
     try:
-        with warnings.catch_warnings(record=True) as complaints:  # an older protobuf only warns of other content
+        with warnings.catch_warnings(record=True) as complaints:  # an older protobuf only warns about other content
             warnings.simplefilter("always")
             net.ParseFromString(content)
         if complaints:
@@ -73,13 +73,13 @@ def weight_shapes(path: str | os.PathLike[str]) -> dict[str, list[Shape]]:
 
 def _blob_shape(blob: caffe_pb2.BlobProto, path: str | os.PathLike[str], layer: str) -> Shape:
     """A blob's shape as Caffe decides it, checked against how many numbers the blob holds."""
-    # Files of 2014 have four numbers, and where there are both they count.
+    # Files of 2014 have four numbers; if a file has both forms, these count.
     old = any(blob.HasField(name) for name in ("num", "channels", "height", "width"))
     shape = (blob.num, blob.channels, blob.height, blob.width) if old else tuple(blob.shape.dim)
     count = math.prod(shape)
     if not (len(blob.data) or len(blob.double_data) or count == 0):
         raise WeightsError(f"{path} is damaged: layer {layer!r} says {shape} but holds no numbers")
-    # Caffe reads them all, the gradients that training left behind too, and takes their lengths on trust.
+    # Caffe reads them all, including gradients left over from training, and trusts their lengths.
     for numbers in (blob.data, blob.double_data, blob.diff, blob.double_diff):
         if len(numbers) not in (0, count):
             raise WeightsError(f"{path} is damaged: layer {layer!r} says {shape} but holds {len(numbers):,} numbers")
@@ -89,13 +89,13 @@ def _blob_shape(blob: caffe_pb2.BlobProto, path: str | os.PathLike[str], layer: 
 def check_outputs(
     path: str | os.PathLike[str], found: Mapping[str, Sequence[Shape]], net: caffe_pb2.NetParameter
 ) -> None:
-    """Reject a network that is far too large for these weights before it is built, which takes all of its memory.
+    """Reject a network that is far too large for these weights before it is built, which would need all of its memory.
 
-    How many values come into a layer is not known by then, so this is a lower limit; `check_fit` compares the shapes.
+    The number of inputs of a layer is not known yet, so this is a lower limit; `check_fit` compares the shapes.
 
     Args:
         path: the file, for the message.
-        found: the shapes that it holds, from `weight_shapes`.
+        found: its shapes, from `weight_shapes`.
         net: the network's definition.
 
     Raises:
@@ -122,12 +122,12 @@ def check_outputs(
 def check_fit(
     path: str | os.PathLike[str], found: Mapping[str, Sequence[Shape]], needed: Mapping[str, Sequence[Shape]]
 ) -> None:
-    """Reject weights that are not this network's.
+    """Reject weights that do not belong to this network.
 
     Args:
         path: the file, for the message.
-        found: the shapes that it holds, from `weight_shapes`.
-        needed: the shapes that the network has, of every layer; an empty list for a layer without weights.
+        found: its shapes, from `weight_shapes`.
+        needed: the shapes of every layer of the network; an empty list for a layer without weights.
 
     Raises:
         WeightsError: a layer differs; the message names the first one.

@@ -1,7 +1,7 @@
-"""Where Caffe computes: on the CPU, or on one of the GPUs.
+"""The device on which Caffe computes: the CPU, or one of the GPUs.
 
-A device is `None` for the CPU or a GPU's number, from 0. Caffe has one setting of it for each thread; a `Net` knows its
-own device and makes it the setting of whatever thread uses it (`use_device`).
+A device is `None` for the CPU or a GPU's number, from 0. Caffe has one device setting for each thread; a `Net` knows
+its own device and sets it in each thread that uses the network (`use_device`).
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ def has_cuda() -> bool:
 
 
 def has_cudnn() -> bool:
-    """Whether this Caffe computes convolutions with cuDNN on a GPU; `False` where it does not tell."""
+    """Whether this Caffe computes convolutions with cuDNN on a GPU; `False` if this is unknown."""
     return getattr(caffe._caffe, "has_cudnn", False)
 
 
 def choose_device(gpu: int | str | None) -> int | None:
-    """Choose a device and try it out.
+    """Choose a device and test it.
 
     Args:
         gpu: `None` for the CPU, a GPU's number, or "auto" for the first GPU that works, else the CPU.
@@ -54,7 +54,7 @@ def choose_device(gpu: int | str | None) -> int | None:
 
 
 def use_device(device: int | None) -> None:
-    """Make `device` the one on which Caffe computes in this thread. This is cheap where it is so already."""
+    """Make Caffe compute on `device` in this thread. This is cheap if it already does."""
     if device is None:
         caffe.set_mode_cpu()
     else:
@@ -63,22 +63,22 @@ def use_device(device: int | None) -> None:
 
 
 def free_gpu_bytes(device: int) -> int | None:
-    """How much memory of a GPU is free, in bytes; `None` where this Caffe does not tell."""
+    """How much memory of a GPU is free, in bytes; `None` if this Caffe does not report it."""
     return caffe._caffe.gpu_memory(device)[0] if hasattr(caffe._caffe, "gpu_memory") else None
 
 
 def describe_choice(device: int | None) -> str:
-    """What "auto" chose and why, in a line; empty where there was nothing to choose: no GPU, and no CUDA either."""
+    """The choice of "auto" and its reason, in a line; empty if there was no choice: no GPU, and no CUDA either."""
     if device is not None:
         return f"dreaming on GPU {device}, {caffe._caffe.gpu_name(device)}"
     if not has_cuda() and not os.path.exists("/dev/nvidia0"):
         return ""
-    problem = _describe_problem(0) or "this Caffe does not tell which GPUs there are; name one by its number"
+    problem = _describe_problem(0) or "this Caffe does not report the GPUs; choose one by its number"
     return f"dreaming on the CPU: {problem}"
 
 
 def _describe_problem(gpu: int) -> str:
-    """Why this GPU cannot be used; an empty text if it can, as far as this Caffe tells."""
+    """Why this GPU cannot be used; an empty text if it can, as far as this Caffe reports."""
     if not has_cuda():
         return "this Caffe was built without CUDA"
     if not _can_query_gpus():
@@ -89,10 +89,10 @@ def _describe_problem(gpu: int) -> str:
             return f"there {'is 1 GPU' if count == 1 else f'are {count} GPUs'}, numbered from 0"
         caffe._caffe.gpu_try(gpu)
     except caffe.Error as error:
-        # Caffe says where in its source and in which call, then what CUDA says.
+        # Caffe names the place in its source and the call, then CUDA's message.
         reason = str(error).rpartition("): ")[2]
-        if "driver version is insufficient" in reason:  # CUDA says this where there is no driver at all, too
-            return "there is no NVIDIA driver here, or one older than this Caffe's CUDA (CUDA 13 needs 580 or later)"
+        if "driver version is insufficient" in reason:  # CUDA also says this if there is no driver
+            return "the NVIDIA driver is missing, or too old for this Caffe's CUDA (CUDA 13 needs 580 or later)"
         return reason
     return ""
 
@@ -107,5 +107,5 @@ def _gpu_count() -> int:
 
 
 def _can_query_gpus() -> bool:
-    """Only our own Caffe answers questions about GPUs; another one would end the process."""
+    """Whether this is our own Caffe: any other would end the process in a query about GPUs."""
     return hasattr(caffe._caffe, "gpu_try")

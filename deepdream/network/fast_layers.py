@@ -1,6 +1,6 @@
 """Our own Caffe's faster CPU layers: the same numbers, parameters and blobs under another layer type.
 
-They are in pycaffe/layers. Any other Caffe lacks them and keeps its own layers. The functions here take and return
+They are in pycaffe/layers. Any other Caffe lacks them and uses its own layers. The functions here take and return
 definitions, `caffe_pb2.NetParameter`.
 """
 
@@ -17,7 +17,7 @@ from caffe.proto import caffe_pb2
 from ..errors import ModelError, ParameterError
 from ..validation import short_repr
 
-# The faster type that replaces each upstream type. A fast layer leaves what it is not made for to upstream's code.
+# The faster type that replaces each upstream type. A fast layer leaves cases that it does not cover to upstream's code.
 _FAST_TYPES = {
     "Convolution": "FastConvolution",
     "InnerProduct": "FastInnerProduct",
@@ -39,9 +39,7 @@ def fast_layers_wanted(fast: bool | None = None) -> bool:
     """
     if fast is not None:
         if not isinstance(fast, (bool, np.bool_)):
-            raise ParameterError(
-                f"fast={short_repr(fast)}: it must be True, False, or None for what DEEPDREAM_LAYERS says"
-            )
+            raise ParameterError(f"fast={short_repr(fast)}: it must be True, False, or None (DEEPDREAM_LAYERS decides)")
         return bool(fast)
     choice = os.environ.get("DEEPDREAM_LAYERS", "fast")
     if choice not in ("fast", "upstream"):
@@ -50,7 +48,7 @@ def fast_layers_wanted(fast: bool | None = None) -> bool:
 
 
 def use_fast_layers(net: caffe_pb2.NetParameter) -> caffe_pb2.NetParameter:
-    """Replace each layer that this Caffe has a faster one for.
+    """Replace each layer for which this Caffe has a faster one.
 
     Args:
         net: the definition; it is left as it is.
@@ -70,10 +68,10 @@ def use_fast_layers(net: caffe_pb2.NetParameter) -> caffe_pb2.NetParameter:
 
 
 def _insert_splits(net: caffe_pb2.NetParameter) -> None:
-    """Where a blob has several readers, insert the layer that Caffe itself would, by the same names, as a FastSplit.
+    """If a blob has several readers, insert a FastSplit, with the same names as the split that Caffe would insert.
 
-    A blob that several layers write in turn (in place) counts anew after each of them. Layers with a loss weight on
-    what others read stay as they are: then Caffe inserts its own.
+    A blob that several layers write in turn (in place) counts as a new one after each of them. Layers with a loss
+    weight on a blob that others read stay unchanged: Caffe then inserts its own split.
     """
     layers = [caffe_pb2.LayerParameter.FromString(layer.SerializeToString()) for layer in net.layer]
     writer: dict[str, tuple[int, int]] = {}  # blob -> (layer, top) that wrote it last

@@ -1,8 +1,7 @@
 """The gradient of a dream's objective with respect to the image in a network's input blob.
 
-With several layers both passes run in segments, from one layer to the next: each objective sees its layer as it is
-before an in-place ReLU that follows, and its diff joins what comes from above when the backward pass has come down to
-that layer.
+With several layers, both passes run in segments, from one layer to the next: each objective sees its layer before an
+in-place ReLU that follows, and its diff is added to the diff from above when the backward pass reaches that layer.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from .layers import objectives_at, sum_values, weights_of
 
 
 def input_gradient(net: NetInterface, end: Layers, objective: ObjectiveOrMapping) -> tuple[Planes, float | None]:
-    """Forward to `end`, the objective there, backward to the image in the input blob.
+    """Run forward to `end`, evaluate the objective there, and run backward to the image in the input blob.
 
     Args:
         net: the network; `net.input.data[0]` holds the image.
@@ -23,8 +22,8 @@ def input_gradient(net: NetInterface, end: Layers, objective: ObjectiveOrMapping
         objective: see `deepdream.objectives`.
 
     Returns:
-        (gradient, value): the input blob's diff, a live view (3, H, W), and the weighted sum of what the objectives
-        returned; `None` if one returned nothing.
+        (gradient, value): the input blob's diff, a live view (3, H, W), and the weighted sum of the values that the
+        objectives returned; `None` if one returned nothing.
     """
     weights, objectives = weights_of(end), objectives_at(end, objective)
     names = list(net._layer_names)
@@ -49,10 +48,10 @@ def input_gradient(net: NetInterface, end: Layers, objective: ObjectiveOrMapping
 
 
 def _clear_unwritten(net: NetInterface, last: int) -> None:
-    """Zero the diffs that a backward pass from layer number `last` reads and nothing in it writes.
+    """Zero the diffs that a backward pass from layer number `last` reads but does not write.
 
-    Caffe's backward also runs side branches below `last` that do not lead to it, from whatever diffs an earlier dream
-    left at their tops.
+    Caffe's backward also runs side branches below `last` that do not lead to it, starting from the diffs that an
+    earlier dream left at their tops.
     """
     names = list(net._layer_names)[: last + 1]
     made = {top for name in names for top in net.top_names[name]}

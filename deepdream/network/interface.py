@@ -1,4 +1,4 @@
-"""What the modules below `net` need of a `Net`, so that none of them has to import it."""
+"""The part of `Net` that the modules below `net` use, so that they do not import it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .._types import Layers
 
 
 class NetInterface(Protocol):
-    """A `deepdream.Net`, as far as layers, memory and the gradient see it; there the members are described."""
+    """The members of `deepdream.Net` that layers, memory and the gradient use; they are described there."""
 
     @property
     def gpu(self) -> int | None: ...

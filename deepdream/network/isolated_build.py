@@ -1,7 +1,7 @@
-"""A definition tried out in a process of its own, which Caffe may end.
+"""Tries a definition in a separate process, which Caffe may end.
 
-Our Caffe raises `caffe.Error`. Any other Caffe ends its process when one of its hundreds of checks fails, more than can
-be foreseen here, and takes a notebook or a night's work with it.
+Our Caffe raises `caffe.Error`. Any other Caffe ends its process if one of its hundreds of checks fails. They cannot all
+be anticipated here, and a notebook or a night's work would be lost.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def build_error(prototxt: str) -> str | None:
         prototxt: the definition's path.
 
     Returns:
-        Caffe's own words, in one line; `None` if the network can be built, or if this Caffe raises instead.
+        Caffe's own message, in one line; `None` if the network can be built, or if this Caffe raises instead.
     """
     if hasattr(caffe, "Error"):
         return None
@@ -59,7 +59,7 @@ def _build_in_fork(prototxt: str, output: IO[bytes]) -> int:
 
                 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
             caffe.set_mode_cpu()
-            with contextlib.suppress(Exception):  # what is raised here will be raised in the parent as well
+            with contextlib.suppress(Exception):  # the parent will get the same exception
                 caffe.Net(prototxt, caffe.TEST)
         finally:
             os._exit(0)

@@ -1,7 +1,7 @@
-"""Where a dream's objectives stand: at one layer, or at several with weights.
+"""The layers of a dream's objectives: one layer, or several with weights.
 
-An `end` is a layer's name or a mapping {layer: weight}. With several layers the weighted sum of the objectives is
-raised: `objective` is then one for all of them, or a mapping with the same keys.
+An `end` is a layer's name or a mapping {layer: weight}. With several layers, the weighted sum of the objectives is
+maximised: `objective` is then one for all of them, or a mapping with the same keys.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ MAX_WEIGHT = float(np.finfo(np.float32).max)  # gradients are weighted in float3
 
 
 def resolve_end(net: NetInterface, end: Layers | None, objective: ObjectiveOrMapping | None) -> Layers:
-    """What a dream raises: `end`, else the objective's own layers, else the network's, all of it checked.
+    """The checked layers of a dream: `end`, or else the objective's own layers, or else the network's.
 
     Args:
         net: the network.
         end: a layer, a mapping of layers to weights, or `None`.
-        objective: a callable, a mapping of layers to callables, or `None` to check the layers alone. A mapping without
+        objective: a callable, a mapping of layers to callables, or `None` to check only the layers. A mapping without
             an `end` of its own stands for its layers with weight 1.
 
     Returns:
@@ -107,14 +107,14 @@ def _with_checked_value(layer: str, objective: Objective) -> Objective:
 
 
 def sum_values(values: Iterable[float | None]) -> float | None:
-    """The sum of what objectives returned; `None` if one of them returned nothing."""
+    """The sum of the values that objectives returned; `None` if one of them returned nothing."""
     values = list(values)
     numbers = [value for value in values if value is not None]
     return sum(numbers) if len(numbers) == len(values) else None
 
 
 def weights_of(end: Layers) -> Mapping[str, float]:
-    """{layer: weight} of an `end`; one layer alone has the weight 1."""
+    """{layer: weight} of an `end`; a single layer has the weight 1."""
     return end if isinstance(end, Mapping) else {end: 1}
 
 

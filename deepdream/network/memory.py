@@ -15,25 +15,25 @@ from .interface import NetInterface
 from .layers import weights_of
 from .shapes import Pair
 
-# What does not grow with the image: BLAS buffers, packed weights, Python's own. Measured.
+# The memory that does not grow with the image: BLAS buffers, packed weights, Python itself. Measured.
 FIXED_BYTES = 60 * 2**20
-# The same on a GPU: CUDA's, cuBLAS's and cuDNN's own. Not measured; a dream that finds less goes on in smaller tiles.
+# The same on a GPU: for CUDA, cuBLAS and cuDNN. Not measured; if there is less, a dream continues in smaller tiles.
 FIXED_GPU_BYTES = 512 * 2**20
 CUDNN_WORKSPACE_BYTES = 3 * 8 * 2**20  # a convolution's: Caffe allows 8 MiB, in each of three streams
 
 
 def gradient_bytes(net: NetInterface, end: Layers, height: int, width: int, backward: bool = True) -> int:
-    """Estimate what Caffe allocates for one forward and backward pass to `end`, for an image of this size.
+    """Estimate the memory that Caffe allocates for a forward and backward pass to `end`, for an image of this size.
 
-    Every blob up to `end` has its data and its diff; some layers keep more besides. Of several layers, all but the last
-    also have a copy of their diffs kept while the forward pass goes on.
+    Every blob up to `end` has its data and its diff; some layers keep more. If there are several layers, a copy of the
+    diffs of all but the last is kept during the forward pass.
 
     Args:
         net: the network.
         end: a checked layer name or {layer: weight}.
         height: the image's or tile's, in pixels.
         width: the image's or tile's.
-        backward: `False` for a forward pass alone.
+        backward: `False` for only a forward pass.
 
     Returns:
         Bytes, without the weights.
@@ -48,7 +48,7 @@ def gradient_bytes(net: NetInterface, end: Layers, height: int, width: int, back
     readers = Counter(bottom for layer in layers for bottom in layer.bottom if bottom not in layer.top)
     for layer in layers:
         for top in layer.top:
-            if top not in layer.bottom:  # in place: no memory of its own
+            if top not in layer.bottom:  # in place: no additional memory
                 data, diff = 0 if layer.type == "FastSplit" else 4, 4 * backward  # a split's data is its bottom's
                 total += counts[top] * (data + diff)
                 total += counts[top] * (diff * readers[top] if readers[top] > 1 else 0)  # the splits Caffe inserts
@@ -59,11 +59,11 @@ def gradient_bytes(net: NetInterface, end: Layers, height: int, width: int, back
 def _extra_bytes(
     layer: caffe_pb2.LayerParameter, counts: Mapping[str, int], sizes: Mapping[str, Pair | None], cudnn: bool
 ) -> int:
-    """What a layer keeps besides its output's data and diff.
+    """The memory that a layer keeps in addition to its output's data and diff.
 
     Args:
-        layer: the layer, as the definition has it.
-        counts: {blob: how many values it has}.
+        layer: the layer in the definition.
+        counts: {blob: number of its values}.
         sizes: {blob: (height, width)}.
         cudnn: whether cuDNN computes the convolutions.
 
@@ -89,24 +89,24 @@ def _extra_bytes(
 
 
 def image_bytes(height: int, width: int) -> int:
-    """What the loop itself holds of an image of this size, in float32: the image, its octaves, the gradient."""
+    """The memory of the loop itself for an image of this size, in float32: the image, its octaves, the gradient."""
     return 7 * 4 * 3 * height * width
 
 
 def free_bytes(gpu: int | None = None) -> int | None:
-    """How much memory this process may still take.
+    """How much memory this process may still use.
 
     Args:
         gpu: the number of a GPU, to measure its memory instead.
 
     Returns:
-        Bytes; `None` where the system does not tell.
+        Bytes; `None` if the system does not report it.
     """
     return memory.free_bytes() if gpu is None else free_gpu_bytes(gpu)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception out of Caffe says that there is not enough memory."""
+    """Whether an exception of Caffe says that there is not enough memory."""
     text = str(error)
     signs = ("host allocation", "out of memory", "ALLOC_FAILED", "ALLOCATION_FAILED")
     return isinstance(error, MemoryError) or any(sign in text for sign in signs)

@@ -1,7 +1,7 @@
 """A Caffe network prepared for gradients on its input.
 
-The central type is `Net`, a `caffe.Net`. Inside it an image is a float32 array (3, H, W): blue, green, red, the
-network's mean subtracted; `preprocess` and `deprocess` go between that and an image, (H, W, 3) RGB 0..255.
+The central type is `Net`, a `caffe.Net`. Inside it, an image is a float32 array (3, H, W): blue, green, red, the
+network's mean subtracted; `preprocess` and `deprocess` convert an image, (H, W, 3) RGB 0..255, to this form and back.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ..errors import DreamError, LayerError, ModelError, ParameterError, Weights
 from ..fork_lock import ForkSafeLock
 from ..io.arrays import check_image
 from ..validation import short_repr
-from . import forking  # noqa: F401 - it registers what has to happen before a fork
+from . import forking  # noqa: F401 - it registers its work before a fork
 from .caffemodel import check_fit, check_outputs, weight_shapes
 from .device import AUTO, choose_device, describe_choice, use_device
 from .fast_layers import fast_layers_wanted, use_fast_layers
@@ -40,7 +40,7 @@ from .shapes import output_sizes
 
 log = logging.getLogger(__name__)
 
-# What pycaffe keeps on a net once it was asked for; all of it refers to the net's blobs.
+# The attributes that pycaffe caches on a net; all of them refer to the net's blobs.
 _CACHED_BY_CAFFE = {
     "_blobs_dict",
     "_blob_loss_weights_dict",
@@ -54,41 +54,41 @@ _CACHED_BY_CAFFE = {
 
 
 class Net(caffe.Net):
-    """Any Caffe network that reads an image, ready to be dreamt with.
+    """A Caffe network that reads an image, prepared for dreaming.
 
     It is a `caffe.Net`: `net.blobs`, `net.forward(end=…)` and `net.backward(start=…)` work as in Caffe. It computes
-    the gradient of its input and of nothing else, one image at a time, at any size (average pools that cover
-    everything become global).
+    only the gradient of its input, for one image at a time, at any size (average pools that cover everything become
+    global).
 
-    Several threads may dream with one network: they take turns step by step, and each dream is what it would have been
-    alone. To set blobs or run passes yourself while other threads use the network, hold `net.lock`. After a fork both
-    processes can use it, each its own copy.
+    Several threads may dream with one network: they alternate step by step, and each dream is the same as if it ran
+    alone. To set blobs or run passes yourself while other threads use the network, hold `net.lock`. After a fork, both
+    processes can use it, each with its own copy.
 
     Args:
         prototxt: the path of the deploy definition. Its one input is (N, 3, H, W).
-        weights: the path of the caffemodel; `None` leaves what the definition's fillers make.
-        mean: what to subtract from blue, green and red, three numbers.
-        end: the layer to dream when a call names none; it must be a layer and a blob of the network.
+        weights: the path of the caffemodel; `None` keeps the values of the definition's fillers.
+        mean: the three numbers to subtract from blue, green and red.
+        end: the layer to dream if a call names none; it must be a layer and a blob of the network.
         labels: the classifier's labels, in order.
-        fast: `True`: use our Caffe's faster CPU layers where it has them. `False`: upstream's own, to compare with.
-            `None`: as the environment variable DEEPDREAM_LAYERS says, "fast" (the default) or "upstream".
-        gpu: where to compute, in any thread: `None` for the CPU, a GPU's number, or "auto" for the first GPU that
+        fast: `True`: use our Caffe's faster CPU layers where it has them. `False`: upstream's own, for comparison.
+            `None`: the environment variable DEEPDREAM_LAYERS decides, "fast" (the default) or "upstream".
+        gpu: the device for all threads: `None` for the CPU, a GPU's number, or "auto" for the first GPU that
             works, else the CPU.
 
     Attributes:
         mean: float32 (3, 1, 1), BGR.
-        end: the layer to dream when a call names none.
+        end: the layer to dream if a call names none.
         labels: the classifier's labels, in order.
         input_size: (height, width) of the definition.
         weights: the path of its weights, or `None`.
         fast: whether it has any of the faster layers.
         gpu: `None`, or the GPU's number.
-        definition: what Caffe built it from, a `caffe_pb2.NetParameter`.
-        lock: a context that one thread at a time is in.
+        definition: the definition that Caffe built it from, a `caffe_pb2.NetParameter`.
+        lock: a context that one thread at a time can enter.
 
     Raises:
-        ModelError: the definition cannot be used; before Caffe itself sees it.
-        WeightsError: the weights are damaged or another network's.
+        ModelError: the definition cannot be used; raised before Caffe itself reads it.
+        WeightsError: the weights are damaged or belong to another network.
         LayerError: the network has no layer `end`.
         ParameterError: another argument is of the wrong kind.
         DreamError: the GPU cannot be used.
@@ -150,7 +150,7 @@ class Net(caffe.Net):
         try:
             self.copy_from(str(path))
         except RuntimeError as error:
-            raise WeightsError(f"{path} does not hold weights that Caffe can read: {error}") from None
+            raise WeightsError(f"{path} does not contain weights that Caffe can read: {error}") from None
 
     @property
     def input(self) -> Any:
@@ -159,7 +159,7 @@ class Net(caffe.Net):
 
     @property
     def dreamable(self) -> list[str]:
-        """The names that `end` may have, from the input upwards: every layer whose output blob bears its name."""
+        """The names that `end` may have, from the input upwards, which are the layers whose output bears their name."""
         return [name for name in self._layer_names if name in self.blobs and name not in self.inputs]
 
     def check_layer(self, end: str) -> str:
@@ -179,7 +179,7 @@ class Net(caffe.Net):
             raise ParameterError(f"end={short_repr(end)}: it must be a layer's name, such as 'inception_4c/output'")
         layers = self.dreamable
         if not layers:
-            raise LayerError("the network has no layer that can be dreamt: none has an output of its own name")
+            raise LayerError("the network has no layer that can be dreamt: no layer has an output with its own name")
         if end in layers:
             return end
         close = difflib.get_close_matches(str(end), layers, n=3, cutoff=0.5)
@@ -187,7 +187,7 @@ class Net(caffe.Net):
         raise LayerError(f"the network has no layer {short_repr(end)} to dream; {hint} (`deepdream layers` lists them)")
 
     def sizes(self, height: int, width: int, end: Layers) -> dict[str, tuple[int, int] | None]:
-        """How large the blobs are for an image of this size, by the definition alone.
+        """The sizes of the blobs for an image of this size, computed from the definition.
 
         Args:
             height: the image's, in pixels.
@@ -195,7 +195,7 @@ class Net(caffe.Net):
             end: a checked layer name or {layer: weight}.
 
         Returns:
-            {blob: (height, width)} of every layer up to `end`; `None` for a blob that is not spatial.
+            The (height, width) of every blob of the layers up to `end`, by name; `None` for a blob that is not spatial.
         """
         sizes = output_sizes(self.definition, height, width)
         return {top: sizes[top] for layer in self.layers_up_to(end) for top in layer.top}
@@ -207,7 +207,7 @@ class Net(caffe.Net):
             end: a checked layer name or {layer: weight}.
 
         Returns:
-            The layers as the definition has them, from the input upwards.
+            The layers of the definition, from the input upwards.
         """
         names = [layer.name for layer in self.definition.layer]
         return self.definition.layer[: max(map(names.index, weights_of(end))) + 1]
@@ -215,7 +215,7 @@ class Net(caffe.Net):
     # Every pass of Caffe's Python goes through these two.
     def _forward(self, start: int, end: int) -> Any:
         self._use_device()
-        if self._pending_message:  # where it dreams is said when it does: until then something else may be wrong
+        if self._pending_message:  # the device is logged at the first dream: something else may fail before
             log.info("%s", self._pending_message)
             self._pending_message = ""
         with self._translate_caffe_errors():
@@ -228,11 +228,11 @@ class Net(caffe.Net):
 
     @contextlib.contextmanager
     def _translate_caffe_errors(self) -> Iterator[None]:
-        """What Caffe finds wrong only when it computes, such as a fixed Reshape, as an error of the network's."""
+        """Turn errors that Caffe finds only when it computes, such as a fixed Reshape, into errors of the network."""
         try:
             yield
         except getattr(caffe, "Error", ()) as error:
-            if is_out_of_memory(error):  # another size may do
+            if is_out_of_memory(error):  # another size may work
                 raise
             raise ModelError(f"Caffe cannot compute this network at this size: {error}") from None
 
@@ -244,8 +244,8 @@ class Net(caffe.Net):
             objective: see `deepdream.objectives`.
 
         Returns:
-            (gradient, value): the input blob's diff, a live view (3, H, W), and the weighted sum of what the objectives
-            returned; `None` if one returned nothing.
+            The gradient, which is the input blob's diff, a live view (3, H, W), and the weighted sum of the values that
+            the objectives returned; `None` if one returned nothing.
 
         Raises:
             LayerError: an objective returned something that is not a number.
@@ -254,10 +254,10 @@ class Net(caffe.Net):
         return input_gradient(self, end, objective)
 
     def release(self) -> None:
-        """Give back the memory of every blob; the next pass takes what it needs, and no more.
+        """Release the memory of every blob; the next pass allocates only as much as it needs.
 
-        A Caffe blob never shrinks: after a large image its memory stays. Only our Caffe can do this; with another
-        one nothing happens. Arrays taken from blobs before must not be used any more.
+        A Caffe blob never shrinks: after a large image, its memory stays allocated. Only our Caffe can release it; with
+        any other, nothing happens. Arrays that were taken from blobs earlier must not be used any more.
         """
         if not hasattr(caffe._caffe, "rebuild"):
             return
@@ -278,16 +278,16 @@ class Net(caffe.Net):
             except OSError as error:
                 raise ModelError(
                     f"the network's definition cannot be written in {tempfile.gettempdir()} "
-                    f"({error.strerror}); set TMPDIR to a folder that can be"
+                    f"({error.strerror}); set TMPDIR to a writable folder"
                 ) from None
             yield str(path)
 
     def _use_device(self) -> None:
-        """Caffe's setting of the device is the thread's; make it this net's own."""
+        """Set Caffe's device in this thread, which has its own setting, to this net's device."""
         if self.gpu is not None and os.getpid() != self._process:
             raise DreamError(
-                "a network on a GPU cannot be used in a forked process: load it there, in one that was "
-                "started afresh (multiprocessing's method 'spawn')"
+                "a network on a GPU cannot be used in a forked process: load it in a process that "
+                "was started with multiprocessing's method 'spawn'"
             )
         use_device(self.gpu)
 
@@ -308,8 +308,8 @@ def _checked_labels(labels: Any) -> list[str]:
 def _checked_mean(mean: Any) -> NDArray[np.float32]:
     with contextlib.suppress(TypeError, ValueError, OverflowError):
         numbers = np.asarray(mean)
-        if numbers.dtype.kind in "iufO":  # NumPy would also read texts and truth values as numbers
-            with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite
+        if numbers.dtype.kind in "iufO":  # NumPy would also accept texts and truth values as numbers
+            with np.errstate(over="ignore"):  # values too large for float32 become infinite
                 checked = numbers.astype(np.float32).reshape(3, 1, 1)
             if np.isfinite(checked).all():
                 return checked
@@ -317,7 +317,7 @@ def _checked_mean(mean: Any) -> NDArray[np.float32]:
 
 
 def preprocess(net: Net, img: Image) -> Planes:
-    """An image as the network reads it.
+    """Convert an image to the form that the network reads.
 
     Args:
         net: the network.
@@ -350,7 +350,7 @@ def deprocess(net: Net, chw: Planes) -> Image:
         float32 (H, W, 3) RGB, not clipped.
 
     Raises:
-        ParameterError: an argument of the wrong kind.
+        ParameterError: an argument is of the wrong kind.
 
     Example:
         >>> cat = dd.picture("cat")

@@ -1,9 +1,10 @@
-"""A definition prepared so that Caffe computes the gradient of its input and of nothing else.
+"""Prepares a definition so that Caffe computes only the gradient of its input.
 
 A definition is a `caffe_pb2.NetParameter`, checked by `deepdream.network.prototxt`. The release of 2015 set
-`force_backward`, with which Caffe also computes every weight's gradient, only to throw it away. Here the backward pass
-is requested where it is needed: from each output (`loss_weight`) down to the bias of the layer that reads the image,
-whose bottom is then wanted too (`propagate_down`). The gradient is bit for bit the same, in about half the time.
+`force_backward`, with which Caffe also computes every weight's gradient, only to discard it. Here the backward pass
+is requested only where it is needed: from each output (`loss_weight`) down to the bias of the layer that reads the
+image, whose bottom then gets a gradient too (`propagate_down`). The gradient is bit for bit the same, in about half the
+time.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from caffe.proto import caffe_pb2
 from .prototxt import input_layer, native_size
 from .shapes import output_sizes, pooling_pair
 
-# How many parameter blobs a layer of this type has; types not named here have none.
+# The number of parameter blobs of a layer of this type; other types have none.
 _PARAMETER_BLOBS: dict[str, Callable[[caffe_pb2.LayerParameter], int]] = {
     "BatchNorm": lambda layer: 3,
     "Bias": lambda layer: int(len(layer.bottom) == 1),
@@ -29,10 +30,10 @@ _PARAMETER_BLOBS: dict[str, Callable[[caffe_pb2.LayerParameter], int]] = {
 
 
 def prepare(net: caffe_pb2.NetParameter) -> caffe_pb2.NetParameter:
-    """The definition as a dream needs it: one image at a time, any size, the input's gradient and no other.
+    """The definition for a dream: one image at a time, any size, only the gradient of the input.
 
     Args:
-        net: a checked definition; it is left as it is.
+        net: a checked definition; it is not changed.
 
     Returns:
         A new definition.
@@ -63,7 +64,7 @@ def _pool_globally(net: caffe_pb2.NetParameter) -> None:
 
 
 def _freeze_parameters(layer: caffe_pb2.LayerParameter) -> None:
-    """Want no gradient of the layer's parameters. One without a `param` entry counts as wanted, so add the entries."""
+    """Turn off the gradients of the layer's parameters. Without a `param` entry they are on, so add the entries."""
     count = _PARAMETER_BLOBS.get(layer.type, lambda layer: 0)(layer)
     while len(layer.param) < count:
         layer.param.add()
@@ -72,20 +73,20 @@ def _freeze_parameters(layer: caffe_pb2.LayerParameter) -> None:
 
 
 def _want_input_gradient(net: caffe_pb2.NetParameter) -> None:
-    """Bring the backward pass down to the input."""
+    """Extend the backward pass to the input."""
     image = input_layer(net).top[0]
     readers = [layer for layer in net.layer if image in layer.bottom]
     if len(readers) == 1 and readers[0].type in ("Convolution", "InnerProduct") and len(readers[0].bottom) == 1:
         del readers[0].propagate_down[:]
         readers[0].propagate_down.append(True)
-        # One parameter must count as wanted, or Caffe skips the layer; the bias (the last one) costs the least.
+        # One parameter must need a gradient, or Caffe skips the layer; the bias (the last one) costs the least.
         readers[0].param[-1].lr_mult = 1
     else:
-        net.force_backward = True  # unusual beginnings: the gradient is right all the same, only slower
+        net.force_backward = True  # unusual first layers: the gradient is still right, only slower
 
 
 def _backward_from_outputs(net: caffe_pb2.NetParameter) -> None:
-    """Give each output a loss weight, without which Caffe finds that nothing needs a backward pass."""
+    """Give each output a loss weight; without it, Caffe would not run a backward pass."""
     read_later: set[str] = set()
     for layer in reversed(net.layer):
         unread = [top not in read_later for top in layer.top]

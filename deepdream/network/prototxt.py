@@ -1,7 +1,7 @@
 """A network's definition: a prototxt, parsed and checked.
 
-The central type is Caffe's own message, `caffe_pb2.NetParameter`. Checking happens here, in Python, because stock Caffe
-ends the whole process on a definition it does not like.
+The central type is Caffe's own message, `caffe_pb2.NetParameter`. It is checked here, in Python, because stock Caffe
+ends the whole process if a definition is wrong.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from ..validation import short_repr
 from .shapes import Pair, kernel_pair, output_sizes, pooling_pair
 
 MAX_FILE_BYTES = 64 * 2**20  # bytes: a thousand times what GoogLeNet's has
-# What a definition from elsewhere must not do on the machine of whoever dreams with it.
+# Layer types that an untrusted definition must not use on the user's machine.
 _FORBIDDEN_TYPES = {
-    "Python": "runs whatever code the definition names",
-    "HDF5Output": "writes a file wherever the definition says",
+    "Python": "runs any code that the definition names",
+    "HDF5Output": "writes a file to any path that the definition names",
 }
 
 
@@ -68,7 +68,7 @@ def _read_text(path: str | os.PathLike[str]) -> str:
 
 
 def _input_fields_to_layer(net: caffe_pb2.NetParameter, path: str | os.PathLike[str]) -> None:
-    """Old deploy files state the input as fields of the net: make it the layer it has been since 2016."""
+    """Old deploy files state the input as fields of the net: turn it into a layer, as since 2016."""
     if not net.input:
         return
     shapes = [list(shape.dim) for shape in net.input_shape]
@@ -87,7 +87,7 @@ def _input_fields_to_layer(net: caffe_pb2.NetParameter, path: str | os.PathLike[
 
 
 def _check_layers(net: caffe_pb2.NetParameter, path: str | os.PathLike[str]) -> None:
-    """Raise `ModelError` for what Caffe would reject, with the layer's name, before Caffe sees the definition."""
+    """Raise `ModelError`, with the layer's name, for errors that Caffe would reject, before it reads the definition."""
     if not net.layer:
         raise ModelError(f"{path} defines no layers")
     known = set(caffe.layer_type_list())
@@ -99,28 +99,28 @@ def _check_layers(net: caffe_pb2.NetParameter, path: str | os.PathLike[str]) -> 
         if layer.type in _FORBIDDEN_TYPES:
             raise ModelError(
                 f"{path}: layer {layer.name!r} is of the type {layer.type!r}, which "
-                f"{_FORBIDDEN_TYPES[layer.type]}; take it out of the definition"
+                f"{_FORBIDDEN_TYPES[layer.type]}; remove it from the definition"
             )
         if layer.infogain_loss_param.source:
             raise ModelError(
                 f"{path}: layer {layer.name!r} reads the file {layer.infogain_loss_param.source!r}; a "
-                "definition may name none: take the layer out"
+                "definition must not name files: remove the layer"
             )
         if not layer.name or layer.name in names:
-            raise ModelError(f"{path}: two layers are called {layer.name!r}; each needs a name of its own")
+            raise ModelError(f"{path}: two layers are called {layer.name!r}; each needs its own name")
         names.add(layer.name)
         for bottom in layer.bottom:
             if bottom not in blobs:
-                raise ModelError(f"{path}: layer {layer.name!r} reads {bottom!r}, which no layer before it makes")
+                raise ModelError(f"{path}: layer {layer.name!r} reads {bottom!r}, which no layer before it produces")
         for top in layer.top:
             if top in blobs and top not in layer.bottom:
-                raise ModelError(f"{path}: layer {layer.name!r} makes {top!r} a second time")
+                raise ModelError(f"{path}: layer {layer.name!r} produces {top!r} a second time")
             blobs.add(top)
         _check_kernel(layer, path)
 
 
 def _check_kernel(layer: caffe_pb2.LayerParameter, path: str | os.PathLike[str]) -> None:
-    """Raise `ModelError` for sizes that make stock Caffe divide by zero or request no memory at all."""
+    """Raise `ModelError` for sizes that make stock Caffe divide by zero or allocate zero bytes."""
     if layer.type in ("Convolution", "Deconvolution"):
         convolution = layer.convolution_param
         kernel = kernel_pair(convolution, "kernel_size", "kernel", 0)
@@ -131,7 +131,7 @@ def _check_kernel(layer: caffe_pb2.LayerParameter, path: str | os.PathLike[str])
         pooling = layer.pooling_param
         if pooling.pool == caffe_pb2.PoolingParameter.STOCHASTIC:
             raise ModelError(
-                f"{path}: layer {layer.name!r} pools at random, which Caffe cannot do on a CPU; let it pool MAX or AVE"
+                f"{path}: layer {layer.name!r} uses STOCHASTIC pooling, which Caffe lacks on a CPU; use MAX or AVE"
             )
         if pooling.global_pooling:
             return
@@ -157,7 +157,7 @@ def _check_input(net: caffe_pb2.NetParameter, path: str | os.PathLike[str]) -> N
     height, width = shapes[0].dim[2:]
     for blob, size in output_sizes(net, height, width).items():
         if size and min(size) < 1:
-            raise ModelError(f"{path}: an input of {width}×{height} pixels leaves nothing for {blob!r}")
+            raise ModelError(f"{path}: an input of {width}×{height} pixels is too small for {blob!r}")
 
 
 def input_layer(net: caffe_pb2.NetParameter) -> caffe_pb2.LayerParameter:
@@ -166,6 +166,6 @@ def input_layer(net: caffe_pb2.NetParameter) -> caffe_pb2.LayerParameter:
 
 
 def native_size(net: caffe_pb2.NetParameter) -> Pair:
-    """(height, width) that a checked definition itself gives its input."""
+    """The (height, width) of the input in a checked definition."""
     height, width = input_layer(net).input_param.shape[0].dim[2:]
     return height, width

@@ -1,4 +1,4 @@
-"""Where a network's layers look: the sizes of their outputs and the windows through which they see their inputs.
+"""The geometry of a network's layers: the sizes of their outputs and the windows on their inputs.
 
 Everything follows from the definition, a `caffe_pb2.NetParameter`, without running it. Sizes, kernels, strides and pads
 are pairs of ints, (height, width).
@@ -13,12 +13,12 @@ from caffe.proto import caffe_pb2
 
 Pair = tuple[int, int]
 
-# Layers whose output has no height and width that would follow from the input's.
+# Layers whose output does not have a height and width that follow from the input's.
 _NOT_SPATIAL = {"Flatten", "Reshape", "Reduction", "ArgMax", "Accuracy", "Embed", "Crop", "SPP"}
 
 
 def output_sizes(net: caffe_pb2.NetParameter, height: int, width: int) -> dict[str, Pair | None]:
-    """How large each blob is for an image of this size, by the definition alone.
+    """The size of each blob for an image of this size, computed from the definition.
 
     Args:
         net: the definition.
@@ -26,8 +26,8 @@ def output_sizes(net: caffe_pb2.NetParameter, height: int, width: int) -> dict[s
         width: the image's.
 
     Returns:
-        {blob: (height, width)}, with numbers below 1 where the image is too small; `None` where the layer types do not
-        tell.
+        {blob: (height, width)}, with numbers below 1 if the image is too small; `None` if it does not follow from the
+        layer types.
     """
     sizes: dict[str, Pair | None] = {next(layer for layer in net.layer if not layer.bottom).top[0]: (height, width)}
     for layer in net.layer:
@@ -78,11 +78,11 @@ def kernel_stride_pad(layer: caffe_pb2.LayerParameter) -> tuple[Pair, Pair, Pair
     """The window through which a layer sees its bottom.
 
     Args:
-        layer: the layer, as the definition has it.
+        layer: the layer in the definition.
 
     Returns:
-        (kernel, stride, pad), each (height, width); (1, 1), (1, 1), (0, 0) for a layer that sees each place by itself.
-        `None` for a layer whose output has no places, sees all at once, or lies denser than its bottom.
+        (kernel, stride, pad), each (height, width); (1, 1), (1, 1), (0, 0) for a layer that sees each position
+        by itself. `None` for a layer whose output has no positions, sees the whole input, or is denser than its bottom.
     """
     kind = layer.type.removeprefix("Fast")
     if kind in _NOT_SPATIAL or kind in ("InnerProduct", "Deconvolution", "Tile", "Im2col", "Slice"):
@@ -122,7 +122,7 @@ def kernel_pair(parameters: caffe_pb2.ConvolutionParameter, repeated: str, prefi
         parameters: the layer's `convolution_param`.
         repeated: the name of the field with one value for both axes, or one for each.
         prefix: the beginning of the other fields' names: `kernel` for `kernel_h` and `kernel_w`, which count first.
-        default: what a layer without any of them has.
+        default: the value for a layer without any of them.
 
     Returns:
         (height, width).

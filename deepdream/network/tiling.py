@@ -1,9 +1,9 @@
-"""The gradient of an image, whole or tile by tile: with tiles, memory is set by the tile and not by the image.
+"""The gradient of an image, whole or tile by tile: with tiles, the memory depends on the tile, not on the image.
 
 The central type is `InputGradient`, the `gradient_of` of `deepdream.dream`. The image is shifted at random at each step
-anyway (the jitter); the grid of tiles is shifted besides, by up to a whole tile, so that no place of the image is
-always at a tile's border and no seam can grow. The grid's shifts come from a random stream of their own, so that the
-jitter's stays that of the release of 2015.
+(the jitter); the grid of tiles is also shifted, by up to a whole tile, so that no point of the image is always at a
+tile's border and no seam can grow. The grid's shifts come from a separate random stream, so that the jitter's stream
+stays that of the release of 2015.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MIN_TILE = 64
-MEMORY_FRACTION = 0.85  # of the free memory that a dream plans to take
+MEMORY_FRACTION = 0.85  # the share of the free memory that a dream may use
 _TILE_STEP = 32  # "auto" tries tiles of whole multiples of this
 
 
 class InputGradient:
     """A function of an image that gives the gradient of a dream's objective with respect to it.
 
-    Of an image larger than a tile, the gradient is taken tile by tile.
+    If the image is larger than a tile, the gradient is computed tile by tile.
 
     Args:
         net: the network.
         end: the layer, or {layer: weight}, checked.
         objective: see `deepdream.objectives`.
         tile: the tile's longest side in pixels; `None`: the whole image.
-        seed: of the grid's shifts.
-        may_shrink: whether running out of memory is answered with smaller tiles.
+        seed: the random seed of the grid's shifts.
+        may_shrink: whether to continue with smaller tiles if memory runs out.
     """
 
     def __init__(
@@ -62,11 +62,11 @@ class InputGradient:
         """The gradient.
 
         Args:
-            image: float32 (3, H, W), BGR, mean subtracted; it is left as it is.
+            image: float32 (3, H, W), BGR, mean subtracted; it is not changed.
 
         Returns:
-            (gradient, value): float32 (3, H, W), an array of its own, and the sum of what the objective returned;
-            `None` if it returned nothing.
+            (gradient, value): float32 (3, H, W), a new array, and the sum of the objective's values; `None` if it
+            returned nothing.
 
         Raises:
             ImageError: memory ran out, and no smaller tile can help.
@@ -99,7 +99,7 @@ class InputGradient:
         return gradient, sum_values(values)
 
     def _grid(self) -> np.ndarray:
-        """How far the grid of tiles is shifted in this step: (y, x), up to a whole tile."""
+        """The shift of the grid of tiles in this step: (y, x), up to a whole tile."""
         return self._rng.randint(0, self.tile, 2)
 
     def _shrink(self, shape: tuple[int, ...]) -> None:
@@ -108,7 +108,7 @@ class InputGradient:
             remedy = f"even in tiles of {self.tile}" if self.tile else "dream in tiles (tile='auto')"
             raise ImageError(f"memory ran out at {shape[1]}×{shape[0]} pixels: {remedy}") from None
         self.tile = before // 2
-        log.warning("memory ran out: going on with tiles of %d pixels", self.tile)
+        log.warning("memory ran out: continuing with tiles of %d pixels", self.tile)
         self._net.release()
 
 
@@ -119,7 +119,7 @@ def set_input(net: Net, chw: Planes) -> None:
 
 
 def spans(length: int, tile: int) -> list[np.ndarray]:
-    """The positions 0..length-1 in as few runs of at most `tile` as will do, of equal length to within one."""
+    """The positions 0..length-1 in as few runs of at most `tile` as possible; their lengths differ by at most one."""
     return np.array_split(np.arange(length), -(-length // tile))
 
 
@@ -130,7 +130,8 @@ def plan_tiles(net: Net, end: Layers, shapes: Sequence[tuple[int, int]], tile: i
         net: the network.
         end: the layer, or {layer: weight}, checked.
         shapes: (height, width) of each octave, the largest last.
-        tile: `None` for none, a number of pixels, or "auto": the largest that fits into free memory, none if all fits.
+        tile: `None` for none, a number of pixels, or "auto": the largest that fits into free memory, none if the whole
+            image fits.
 
     Returns:
         A number of pixels, or `None`.
@@ -158,7 +159,7 @@ def plan_tiles(net: Net, end: Layers, shapes: Sequence[tuple[int, int]], tile: i
         needed = gradient_bytes(net, end, min(size, height), min(size, width)) + held
         if needed <= MEMORY_FRACTION * free:
             log.info(
-                "dreaming in tiles of %d pixels: the whole image would need about %s of memory, %s are free",
+                "dreaming in tiles of %d pixels: the whole image would need about %s of memory, and %s are free",
                 size,
                 format_gib(whole),
                 format_gib(free),

@@ -1,6 +1,6 @@
-"""What a recipe records, as plain data: its fields, their types, JSON.
+"""The fields of a recipe as plain data: their types, and JSON.
 
-The central type is `RecipeFields`; `deepdream.recipes.recipe.Recipe` adds what can be done with them.
+The central type is `RecipeFields`; `deepdream.recipes.recipe.Recipe` adds the functions that use them.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from ..validation import check_count, short_repr
 from ..zoom import check_zoom
 
 FORMAT = 1  # of the JSON
-_MAX_DEPTH = 32  # levels; what deepdream writes has five at most
+_MAX_DEPTH = 32  # levels; deepdream itself writes at most five
 _DEFAULT = defaults_of(deepdream)
 _NUMBER = (int, float)
-# What a field may hold beside None; True and False are no numbers here.
+# The types that a field may have besides None; True and False are not numbers here.
 _TYPES = {
     "kind": str,
     "input": str,
@@ -57,10 +57,10 @@ _Self = TypeVar("_Self", bound="RecipeFields")
 
 @dataclass(frozen=True)
 class RecipeFields:
-    """What a dream is made from and how; see `Recipe` for the meaning of each field.
+    """The inputs and settings of a dream; see `Recipe` for the meaning of each field.
 
     Raises:
-        ParameterError: a value of the wrong type.
+        ParameterError: a value has the wrong type.
     """
 
     input: str = "sky"
@@ -115,7 +115,7 @@ class RecipeFields:
         """The recipe that `to_json` wrote.
 
         Raises:
-            ParameterError: anything else, or a recipe of a newer deepdream.
+            ParameterError: the text is not a recipe, or is a recipe of a newer deepdream.
         """
         try:
             values = json.loads(text)
@@ -126,13 +126,13 @@ class RecipeFields:
         number = values.pop("recipe")
         if number != FORMAT:
             raise ParameterError(
-                f"the recipe has format {short_repr(number)} and this deepdream reads format {FORMAT}; "
+                f"the recipe has format {short_repr(number)}, but this deepdream reads format {FORMAT}; "
                 "use the deepdream that wrote it, or a newer one"
             )
         unknown = sorted(set(values) - {each.name for each in fields(cls)})
         if unknown:
             raise ParameterError(
-                f"the recipe has an entry {short_repr(unknown[0])} that no deepdream writes; it was changed"
+                f"the recipe has an entry {short_repr(unknown[0])} that deepdream never writes; it was changed"
             )
         return cls(**values)
 
@@ -141,7 +141,7 @@ class RecipeFields:
         """The recipe inside an image file.
 
         Args:
-            path: of the file, or a binary file object.
+            path: the path of the file, or a binary file object.
 
         Raises:
             ImageError: the file cannot be read, has no recipe, or one that is damaged or too new.
@@ -158,7 +158,7 @@ class RecipeFields:
             raise ImageError(f"{path}: {error}") from None
 
     def differences(self, other: RecipeFields) -> list[str]:
-        """What `other`, a complete recipe, has other than this one records: a sentence each."""
+        """The differences of `other`, a complete recipe, from this one: a sentence each."""
         pairs = [
             (what, getattr(other, name), getattr(self, name))
             for what, name in (
@@ -172,7 +172,7 @@ class RecipeFields:
             for what, here, recorded in pairs
             if None not in (here, recorded) and here != recorded
         ]
-        # Recipes from before tiles had a version lack it, and their tiles added up in another order.
+        # Recipes from before tiles had a version lack it, and their tiles were added up in another order.
         names = [*self.versions]
         if self.versions and "tiling" in other.versions and "tiling" not in self.versions:
             names.append("tiling")
@@ -184,7 +184,7 @@ class RecipeFields:
 
 
 def _check_more(recipe: RecipeFields) -> None:
-    """Refuse what a recipe's `more` cannot hold; what it lacks is only missed when the image is made."""
+    """Refuse values that a recipe's `more` cannot hold; missing ones are found only when the image is made."""
     more = recipe.more
     if more.get("guide_max_size") is not None:
         check_count("guide_max_size", more["guide_max_size"], 1, "the longer side of the guide in pixels")
@@ -201,14 +201,14 @@ def _check_more(recipe: RecipeFields) -> None:
 
 
 def _without_hash(spec: Any) -> Any:
-    """An objective's spec without its guide's hash: the recipe has that in a field of its own."""
+    """An objective's spec without its guide's hash: the recipe has a separate field for that."""
     if not isinstance(spec, Mapping):
         return spec
     return {key: _without_hash(value) for key, value in spec.items() if key != "guide_sha256"}
 
 
 def _plain(value: Any, depth: int = 0) -> Any:
-    """A value as JSON gives it back: NumPy's numbers and tuples become Python's numbers and lists."""
+    """A value as JSON returns it: NumPy's numbers and tuples become Python's numbers and lists."""
     if depth > _MAX_DEPTH:
         raise ParameterError(f"this is not a recipe: a value in it is nested more than {_MAX_DEPTH} levels deep")
     if isinstance(value, Mapping):
@@ -222,4 +222,4 @@ def _check_type(name: str, value: Any, kind: Any) -> None:
     if value is None and name in _MAY_BE_NONE:
         return
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise ParameterError(f"{name}={short_repr(value)}: this is not what a recipe has there")
+        raise ParameterError(f"{name}={short_repr(value)}: a recipe cannot have this value there")

@@ -1,7 +1,7 @@
-"""The images of a gallery: made one after the other or on a cluster, and shown on one page.
+"""Makes the images of a gallery, one after the other or on a cluster, and shows them on one page.
 
-`make_gallery` is the core, a generator of `Outcome` records. Each image is written whole, with its recipe inside, and
-one that exists from the same recipe is not made again: a gallery can be stopped at any moment and gone on with.
+`make_gallery` is the core, a generator of `Outcome` records. Each image is written atomically, with its recipe inside,
+and an image that exists from the same recipe is not made again: a gallery can be stopped at any moment and continued.
 """
 
 from __future__ import annotations
@@ -48,16 +48,16 @@ def make_gallery(
     """Make the images of a gallery that do not exist yet, and its page.
 
     Args:
-        gallery: as from `read_gallery`.
+        gallery: a gallery from `read_gallery`.
         folder: an existing folder for the images, PNG, and `index.html`.
-        scheduler: the address of a Dask scheduler whose workers make the images; without it and `workers` they are made
-            here, one after the other.
+        scheduler: the address of a Dask scheduler whose workers make the images; without it and `workers`, they are
+            made here, one after the other.
         workers: or the number of processes on this machine that make them.
-        progress: called with the entry and the share of it that is done, 0..1; only where the images are made here.
+        progress: called with the entry and the share of it that is done, 0..1; only if the images are made here.
         gpu: the device of each process that dreams; see `deepdream.load`.
 
     Yields:
-        An `Outcome` for each entry, as they come about. A recipe that cannot be made is an outcome like others.
+        An `Outcome` for each entry, as each is done. A recipe that cannot be made is an outcome like the others.
     """
     folder = Path(folder)
     outcomes: dict[str, Outcome] = {}
@@ -72,7 +72,7 @@ def make_gallery(
         path = folder / f"{entry.name}.png"
         if is_made(entry.recipe, path):
             yield record(Outcome(entry, path))
-        elif obstacle := _why_not_written(path):  # it need not be dreamt to find that out
+        elif obstacle := _why_not_written(path):  # this is known without dreaming
             log.warning("%s could not be made: %s", entry.name, obstacle)
             yield record(Outcome(entry, path, error=obstacle))
         else:
@@ -87,7 +87,7 @@ def make_gallery(
             try:
                 image, recipe = result
                 write_image(path, image, recipe)
-            except Exception as error:  # where one image cannot be written, the others may
+            except Exception as error:  # if one image cannot be written, others may be
                 result = error
         if isinstance(result, Exception):
             log.warning("%s could not be made: %s", entry.name, result)
@@ -99,11 +99,11 @@ def make_gallery(
 def _make_here(
     waiting: Iterable[tuple[Entry, Path]], progress: Callable[[Entry, float], Any] | None, gpu: int | str | None
 ) -> Iterator[Result]:
-    missing_weights: dict[str, str] = {}  # model: the first entry that found out
+    missing_weights: dict[str, str] = {}  # model: the first entry that failed
     for entry, path in waiting:
         report = None if progress is None else functools.partial(progress, entry)
         model = entry.recipe.model
-        if model in missing_weights:  # asking all the download sites again would take as long as the first time
+        if model in missing_weights:  # trying all download sites again would take as long as the first time
             yield (
                 entry,
                 path,
@@ -112,7 +112,7 @@ def _make_here(
             continue
         try:
             yield entry, path, make_with_cached_net(entry.recipe, progress=report, gpu=gpu)
-        except Exception as error:  # whatever it is, the others are made
+        except Exception as error:  # of any class: the others are made
             if isinstance(error, WeightsError):
                 missing_weights[model] = entry.name
             log.debug("%s failed", entry.name, exc_info=True)
@@ -120,7 +120,7 @@ def _make_here(
 
 
 def _why_not_written(path: Path) -> str:
-    """Why an image could not be written to a path in the end; empty if it could."""
+    """Why an image could not be written to a path; empty if it could."""
     try:
         os.stat(path)
     except FileNotFoundError:
@@ -138,8 +138,8 @@ def is_made(recipe: Recipe, path: Path) -> bool:
     """Whether an image was made from this recipe, with the inputs and weights of this machine.
 
     Args:
-        recipe: as a gallery has it.
-        path: of the image, which need not exist.
+        recipe: the recipe in a gallery.
+        path: the path of the image, which need not exist.
 
     Returns:
         `True` if making it again would change nothing.
@@ -168,9 +168,9 @@ def is_made(recipe: Recipe, path: Path) -> bool:
 
 
 def _same_end(recipe: Recipe, made: Recipe, model: Model) -> bool:
-    """Whether an image was dreamt at the layer of a recipe; without one the model's or the objective's counts."""
+    """Whether an image was dreamt at the layer of a recipe; without one, the model's or the objective's counts."""
     if recipe.end is not None:
         return recipe.end == made.end
     objective = recipe.objective
-    assert isinstance(objective, Mapping)  # a recipe makes it one
+    assert isinstance(objective, Mapping)  # a recipe makes sure that it is one
     return objective["objective"] != "L2" or made.end in (None, model.end)

@@ -1,8 +1,8 @@
-"""A gallery file: many recipes, with words about each, in TOML.
+"""A gallery file: many recipes, each with a description, in TOML.
 
 The central type is `Entry`, an image of a gallery. The file has `title`, `about` and `[[picture]]` tables: `name` (of
 the file), `title`, `alt`, `known`, `guess`, `source`, and the fields of a `Recipe`. `like` is the name of a picture
-above whose words and fields this one has as well, unless it has its own.
+above, from which this one inherits the texts and fields that it does not set itself.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-SEED = 2015  # of a picture that names none: a gallery is the same every time
+SEED = 2015  # of a picture that names none, so that a gallery is the same every time
 _MAX_FILE_BYTES = 64 * 2**20
 _MAX_NAME_BYTES = 255 - len(".png")  # file systems allow 255
 _TEXT_FIELDS = ("title", "alt", "known", "guess", "source")
@@ -39,13 +39,13 @@ class Entry:
     """An image of a gallery.
 
     Attributes:
-        name: of its file, without suffix.
-        recipe: how it is made.
-        title: what it is.
-        alt: what it shows, for those who cannot see it.
-        known: what is known about how the original was made.
-        guess: what in the recipe is a guess.
-        source: where the known is stated.
+        name: the name of its file, without suffix.
+        recipe: the recipe that it is made from.
+        title: its title.
+        alt: a description for those who cannot see it.
+        known: the known facts about how the original was made.
+        guess: the parts of the recipe that are guesses.
+        source: the sources of the known facts.
     """
 
     name: str
@@ -74,11 +74,11 @@ class Gallery:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one entry.
+    """The outcome of one entry.
 
     Attributes:
         entry: the entry.
-        path: of its image.
+        path: the path of its image.
         made: whether the image was made now.
         error: why there is no image; `None` if there is one.
     """
@@ -99,7 +99,7 @@ def read_gallery(path: str | Path) -> Gallery:
         The gallery, its recipes checked.
 
     Raises:
-        DreamError: the file cannot be used; the message names the picture and what is wrong with it.
+        DreamError: the file cannot be used; the message names the picture and the error.
     """
     bundled = package_data_folder("gallery") / f"{Path(path).name.removesuffix('.toml')}.toml"
     if not Path(path).exists() and bundled.is_file():
@@ -114,8 +114,8 @@ def read_gallery(path: str | Path) -> Gallery:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DreamError(f"{path} is not TOML: {error}") from None
     except RecursionError:
-        raise DreamError(f"{path} is not TOML that can be read: its tables and lists go too deep") from None
-    except ValueError as error:  # a number too long to be read, or to be shown
+        raise DreamError(f"{path} cannot be read as TOML: its tables and lists are nested too deeply") from None
+    except ValueError as error:  # a number that is too long to be read or shown
         raise DreamError(f"{path} cannot be used: {error}") from None
 
 
@@ -134,7 +134,7 @@ def _parse_gallery(path: str | Path, table: Mapping[str, Any]) -> Gallery:
 
 
 def _apply_inheritance(path: str | Path, pictures: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """The tables of the pictures, each with what it inherits from the one that it is like."""
+    """The tables of the pictures, each with the fields that it inherits from the one in `like`."""
     complete: dict[str, dict[str, Any]] = {}
     for table in pictures:
         like = table.get("like")
@@ -157,8 +157,8 @@ def _parse_entry(path: str | Path, number: int, table: dict[str, Any]) -> Entry:
         )
     if len(name.encode()) > _MAX_NAME_BYTES:
         raise DreamError(
-            f"{path}: the name of picture {number} has {len(name.encode())} bytes and a file's at most "
-            f"{_MAX_NAME_BYTES} before its .png; shorten {short_repr(name)}"
+            f"{path}: the name of picture {number} has {len(name.encode())} bytes, and the limit is "
+            f"{_MAX_NAME_BYTES} before the .png; shorten {short_repr(name)}"
         )
     texts = {field: " ".join(str(table.pop(field, "")).split()) for field in _TEXT_FIELDS}
     unknown = sorted(set(table) - _RECIPE_FIELDS)
@@ -166,10 +166,10 @@ def _parse_entry(path: str | Path, number: int, table: dict[str, Any]) -> Entry:
         raise DreamError(f"{path}: {name} has {short_repr(unknown[0])}, which is not part of a recipe")
     try:
         entry = Entry(name, Recipe(**{**_defaults_of_kind(table.get("kind")), **table}), **texts)
-        entry.recipe.to_json()  # as it will stand in the image
+        entry.recipe.to_json()  # as it will be in the image
     except ParameterError as error:
         raise DreamError(f"{path}: {name}: {error}") from None
-    except TypeError as error:  # a date, say
+    except TypeError as error:  # such as a date
         raise DreamError(
             f"{path}: {name} has a value that a recipe cannot hold, {error}; write it as a string"
         ) from None
@@ -177,7 +177,7 @@ def _parse_entry(path: str | Path, number: int, table: dict[str, Any]) -> Entry:
 
 
 def _defaults_of_kind(kind: Any) -> dict[str, Any]:
-    """The fields of a recipe of this kind that a table leaves out, where they are not those of a dream."""
+    """The defaults of a recipe of this kind that differ from those of a dream."""
     if kind != "label":
         return {"seed": SEED}
     defaults = defaults_of(label_picture)

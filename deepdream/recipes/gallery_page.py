@@ -1,6 +1,6 @@
-"""A gallery as one HTML page: each image with what is known about it and the recipe below.
+"""A gallery as one HTML page: each image with the known facts about it and its recipe.
 
-The page needs nothing but the images beside it; it follows the reader's choice of dark or light.
+The page needs only the images beside it; it follows the reader's choice of a dark or light scheme.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .gallery_file import Entry, Gallery, Outcome
 from .recipe import Recipe
 
 _DEFAULTS = Recipe(seed=0)
-# In the order of the page: what the image is made of, then how.
+# In the order of the page: first the inputs of the image, then its settings.
 _FIELD_ORDER = (
     "input",
     "guide",
@@ -87,7 +87,7 @@ def write_gallery_page(gallery: Gallery, outcomes: Mapping[str, Outcome], path: 
     Args:
         gallery: its entries are shown in order.
         outcomes: {name: outcome} of the entries that are done.
-        path: where to; it replaces an older page.
+        path: the path to write to; it replaces an older page.
     """
     articles = "\n".join(_format_article(entry, outcomes.get(entry.name)) for entry in gallery.entries)
     page = _PAGE.format(title=escape(gallery.title), about=escape(gallery.about), articles=articles)
@@ -127,7 +127,7 @@ def _format_source(source: str) -> str:
 
 
 def _recipe_rows(recipe: Recipe) -> Iterator[tuple[str, str]]:
-    """(name, text) of the fields that decide the image: its beginnings and seed always, others unless default."""
+    """(name, text) of the fields that determine the image: its inputs and seed always, others unless default."""
     always = {"input", "model", "end", "seed"}
     for name in _FIELD_ORDER:
         value = getattr(recipe, name)

@@ -1,4 +1,4 @@
-"""The images that a recipe names: found again, and paths without the user's name in them."""
+"""Finds the images that a recipe names, and writes paths without the user's name."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ def find_image(
     images folders of DEEPDREAM_DATA.
 
     Args:
-        name: as `deepdream.picture` takes it.
-        sha256: of its pixels; `None`: any.
-        search_dir: a folder; `None`: no other one.
-        option: where another image can be given, for the message.
-        max_size: of the version that will be asked for; see `open_picture`.
+        name: a name that `deepdream.picture` accepts.
+        sha256: the hash of its pixels; `None`: any.
+        search_dir: an additional folder; `None`: no such folder.
+        option: the option that can name another image, for the message.
+        max_size: the longer side of the version that is used later; see `open_picture`.
 
     Returns:
         The image in full size.
 
     Raises:
-        ImageError: it was not found, and the message says where it was searched for; or it needs more memory than is
+        ImageError: it was not found (the message lists the places that were searched), or it needs more memory than is
             free.
     """
     failures = []
@@ -50,7 +50,7 @@ def find_image(
             continue
         if sha256 is None or img.sha256 == sha256:
             return img
-        failures.append(f"{candidate} has other pixels")
+        failures.append(f"{candidate} has different pixels")
     raise ImageError(
         f"the image {truncate(name, 300)} that the recipe was made from was not found "
         f"({'; '.join(failures)}); put it there, or give one as {option}"
@@ -75,17 +75,17 @@ def expand_home(path: str) -> str:
 
 
 def abbreviate_home(path: str) -> str:
-    """A path as a recipe records it: the home folder becomes ~, so that it does not tell the user's name."""
-    home = os.path.expanduser("~")  # stays ~ where there is none
+    """A path as a recipe records it: the home folder becomes ~, so that it does not reveal the user's name."""
+    home = os.path.expanduser("~")  # stays ~ if there is none
     return "~" + path[len(home) :] if path.startswith(home + "/") and home != "/" else path
 
 
 def given_image(image: Any, max_size: int | None = None) -> ImageSource:
-    """The image that a caller gave: read where it is a name or a path, else checked.
+    """The image that a caller gave: read if it is a name or a path, otherwise checked.
 
     Args:
-        image: an array (H, W, 3), or a name as `deepdream.picture` takes it.
-        max_size: of the version that will be asked for; see `open_picture`.
+        image: an array (H, W, 3), or a name that `deepdream.picture` accepts.
+        max_size: the longer side of the version that is used later; see `open_picture`.
 
     Returns:
         The image in full size.

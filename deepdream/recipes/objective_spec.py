@@ -1,4 +1,4 @@
-"""Objectives as data: what a recipe keeps of them.
+"""Objectives as data, for recipes.
 
 A spec is a dict that JSON can hold. `{"objective": "L2"}`, `{"objective": "channels", "indices": [1, 2]}`,
 `{"objective": "label", "label": "banana", "index": 954}`, `{"objective": "guided", "guide_sha256": "…"}`, and for a
@@ -30,13 +30,13 @@ def spec_of(objective: ObjectiveOrMapping) -> dict[str, Any] | None:
 def objective_from_spec(
     net: Net, spec: Any, end: Layers | None = None, guide: Image | None = None
 ) -> Objective | dict[str, Any]:
-    """Make an objective again.
+    """Make an objective from its spec.
 
     Args:
         net: the network.
         spec: see above.
         end: the layer or {layer: weight} that a guide is used at.
-        guide: the guide's image, where the spec needs one. Its hash is not compared here.
+        guide: the guide's image, if the spec needs one. Its hash is not compared here.
 
     Returns:
         An objective, or a mapping of them.
@@ -45,7 +45,7 @@ def objective_from_spec(
         ImageError: as `guided`.
         LayerError: as `guided`.
         ModelError: as `label`.
-        ParameterError: this is not a spec, or it lacks its guide; and as the objectives.
+        ParameterError: this is not a spec, or its guide is missing; or as the objectives.
     """
     kind = spec.get("objective") if isinstance(spec, Mapping) else None
     try:
@@ -63,4 +63,4 @@ def objective_from_spec(
             return guided(net, guide, end)
     except (KeyError, AttributeError):
         pass
-    raise ParameterError(f"{short_repr(spec)} describes no objective that deepdream has")
+    raise ParameterError(f"{short_repr(spec)} does not describe an objective of deepdream")

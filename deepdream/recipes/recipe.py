@@ -1,8 +1,8 @@
-"""A dream as data: what it was made from and how, so that it can be made again.
+"""A dream as data: its inputs and settings, so that it can be made again.
 
 The central type is `Recipe`: the data of `fields` with the functions of `render` as methods. Every image that the
-command writes carries one as JSON; `Recipe.from_image` reads it back and `Recipe.render` makes the image again, bit for
-bit on the same build.
+command writes contains one as JSON; `Recipe.from_image` reads it back, and `Recipe.render` makes the image again, bit
+for bit on the same build.
 """
 
 from __future__ import annotations
@@ -19,36 +19,36 @@ from .fields import RecipeFields
 
 
 class Recipe(RecipeFields):
-    """What a dream is made from and how.
+    """The inputs and settings of a dream.
 
     Args:
-        input: the image's name, as `deepdream.picture` takes it.
-        input_sha256: of its pixels.
+        input: the image's name, as for `deepdream.picture`.
+        input_sha256: the hash of its pixels.
         model: the network's name or folder.
-        weights_sha256: of its file of weights.
-        objective: what is raised, as data (`deepdream.recipes.objective_spec`), or its name alone, such as "L2".
-            `None`: "guided" if there is a guide, else "L2".
-        guide: as `input`, of a guided dream's guide.
-        guide_sha256: of its pixels.
-        end: this and the next seven are the arguments of `deepdream`.
+        weights_sha256: the hash of its file of weights.
+        objective: the objective as data (`deepdream.recipes.objective_spec`), or only its name, such as "L2". `None`:
+            "guided" if there is a guide, else "L2".
+        guide: the name of the guide of a guided dream, as for `input`.
+        guide_sha256: the hash of its pixels.
+        end: see `deepdream`.
         iter_n: see `deepdream`.
         octave_n: see `deepdream`.
         octave_scale: see `deepdream`.
         clip: see `deepdream`.
         step_size: see `deepdream`.
         jitter: see `deepdream`.
-        seed: see `deepdream`; `None` draws one here and now.
+        seed: see `deepdream`; `None` draws one immediately.
         tile: see `deepdream`.
         max_size: the input is first scaled down to this longer side, in pixels.
-        strength: how much of the dream is blended into the input, 0..1.
-        kind: "dream", "label", "stopped dream" or "zoom"; all but the first keep what else they need in `more`.
+        strength: the share of the dream that is blended into the input, 0..1.
+        kind: "dream", "label", "stopped dream" or "zoom"; all but the first keep additional values in `more`.
         more: see `kind`.
-        versions: of what made the image.
+        versions: the versions of the software that made the image.
 
-    The hashes and versions are filled in by `complete`; where they are `None` nothing is compared.
+    The hashes and versions are filled in by `complete`; if they are `None`, nothing is compared.
 
     Raises:
-        ParameterError: a value of the wrong type.
+        ParameterError: a value has the wrong type.
 
     Example:
         >>> recipe = dd.Recipe(input="cat", model="squeezenet_v1.1", iter_n=1, octave_n=1, max_size=80, seed=7)
@@ -67,19 +67,19 @@ class Recipe(RecipeFields):
     ) -> Image:
         """Make the image.
 
-        What differs from what the recipe records (the input, the weights, a version) is logged, a line each.
+        Differences from the recipe (the input, the weights, a version) are logged, a line each.
 
         Args:
             image: an array (H, W, 3) or a name to dream on; `None`: the recorded input, searched by name and hash.
             guide: the same for the guide.
             net: a loaded network; `None`: the recorded model is loaded.
-            search_dir: a folder to search for the input and the guide as well.
+            search_dir: an additional folder to search for the input and the guide.
 
         Returns:
             float32 (H, W, 3), RGB.
 
         Raises:
-            DreamError: something is missing; the message says what.
+            DreamError: something is missing; the message names it.
         """
         return self.make(image, guide, net, search_dir)[0]
 
@@ -92,7 +92,7 @@ class Recipe(RecipeFields):
         progress: Callable[[float], Any] | None = None,
         gpu: int | str | None = None,
     ) -> tuple[Image, Recipe]:
-        """Make the image, and complete the recipe: what `render` and `complete` give, at once.
+        """Make the image, and complete the recipe: `render` and `complete` in one call.
 
         Args:
             image: as in `render`.
@@ -108,16 +108,16 @@ class Recipe(RecipeFields):
         return render.make(self, image, guide, net, search_dir, progress, gpu)
 
     def complete(self, net: Net, image: Image | ImageSource, guide: Image | ImageSource | None = None) -> Recipe:
-        """The recipe with what decides the pixels filled in.
+        """The recipe with all values that determine the pixels.
 
         Args:
             net: the network.
             image: the input in full size, (H, W, 3), or an `ImageSource` of it.
-            guide: the same, of a guided dream.
+            guide: the same for the guide of a guided dream.
 
         Returns:
             A `Recipe` whose `end` names layers and whose `tile` is a number or `None`, with the hashes of the input,
-            the guide and the weights, and the versions of what computes here.
+            the guide and the weights, and the versions of the software here.
         """
         return render.complete(self, net, image, guide)
 
@@ -126,7 +126,7 @@ class Recipe(RecipeFields):
         return render.settings(self, net, guide)
 
     def fit(self, image: Image | ImageSource) -> Image:
-        """The input as it is dreamt on, no larger than `max_size`."""
+        """The input at the size that is dreamt on, no larger than `max_size`."""
         return render.fit_input(self, image)
 
     def blend(self, image: Image, dream: Image) -> Image:
@@ -143,6 +143,6 @@ class Recipe(RecipeFields):
         guide: Image | str | Path | None = None,
         search_dir: str | Path | None = None,
     ) -> tuple[Image, Image | None]:
-        """(input, guide): the arrays that the recipe is made from, given or found; see `render`."""
+        """(input, guide): the arrays for the recipe, given or found; see `render`."""
         source, guide_source = render.find_inputs(self, image, guide, search_dir)
         return source.full(), None if guide_source is None else guide_source.full()

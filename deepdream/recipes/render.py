@@ -1,7 +1,7 @@
-"""Recipes made into images.
+"""Makes images from recipes.
 
 The central type is a renderer, one for each kind of recipe (`RENDERERS`): a function of the complete recipe, the
-network, the input (scaled), the guide or `None`, and what to call with the share that is done. It returns the image.
+network, the input (scaled), the guide or `None`, and a callback for the share that is done. It returns the image.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from .objective_spec import objective_from_spec
 
 log = logging.getLogger(__name__)
 
-# Another one where tiles of the same size add up in another order.
+# Increased when tiles of the same size are added up in another order.
 TILING_VERSION = "2"
 _DREAM_ARGUMENTS = ("iter_n", "octave_n", "octave_scale", "clip", "step_size", "jitter", "seed", "tile")
 _LABEL_ARGUMENTS = ("seed", "iter_n", "octave_n", "octave_scale", "step_size", "jitter")
@@ -74,7 +74,7 @@ def make(
     renderer = RENDERERS[recipe.kind]
     image = fit_input(done, source)
     guide = None if guide_source is None else fit_guide(done, guide_source)
-    del source, guide_source  # their memory is the dream's
+    del source, guide_source  # frees their memory for the dream
     try:
         return renderer(done, net, image, guide, progress or (lambda share: None)), done
     except KeyError as error:
@@ -101,7 +101,7 @@ def load_net(recipe: RecipeFields, gpu: Any = None) -> Net:
 def find_inputs(
     recipe: RecipeFields, image: Any = None, guide: Any = None, search_dir: Any = None
 ) -> tuple[ImageSource, ImageSource | None]:
-    """(input, guide) in full size: those that are given, else those that the recipe names."""
+    """(input, guide) in full size: the given ones, or else those that the recipe names."""
     if image is None:
         image = find_image(
             recipe.input, recipe.input_sha256, search_dir, "image (replay --input)", max_size=recipe.max_size
@@ -118,12 +118,12 @@ def find_inputs(
 
 
 def fit_input(recipe: RecipeFields, image: Image | ImageSource) -> Image:
-    """The input as it is dreamt on, no larger than the recipe's `max_size`."""
+    """The input at the size that is dreamt on, no larger than the recipe's `max_size`."""
     return source_of(image).fit(recipe.max_size)
 
 
 def fit_guide(recipe: RecipeFields, guide: Image | ImageSource) -> Image:
-    """The guide as it is used; the playground scales guides down."""
+    """The guide at the size that is used; the playground scales guides down."""
     return source_of(guide).fit(recipe.more.get("guide_max_size"))
 
 
@@ -145,10 +145,10 @@ def settings(recipe: RecipeFields, net: Net, guide: Image | ImageSource | None =
 def complete(
     recipe: _Recipe, net: Net, image: Image | ImageSource, guide: Image | ImageSource | None = None
 ) -> _Recipe:
-    """The recipe with what decides the pixels filled in; see `Recipe.complete`."""
+    """The recipe with all values that determine the pixels; see `Recipe.complete`."""
     check_net(net)
     source = source_of(image)
-    # A guided objective takes a pass through the network, and stands where the recipe says or at the network's end.
+    # A guided objective needs a pass through the network, and is at the recipe's layer or the network's default.
     objective = None if guide is not None else objective_from_spec(net, recipe.objective, recipe.end)
     end = resolve_end(net, recipe.end, objective)
     tile = recipe.tile
@@ -169,7 +169,7 @@ def complete(
 
 
 def versions(net: Net, tile: int | None = None) -> dict[str, str]:
-    """What computes a dream here: {name: version}."""
+    """The software that computes a dream here: {name: version}."""
     found = {
         "deepdream": __version__,
         "caffe": caffe.__version__,
@@ -192,7 +192,7 @@ def _render_dream(recipe: RecipeFields, net: Net, image: Image, guide: Image | N
 
 
 def _render_stopped(recipe: RecipeFields, net: Net, image: Image, guide: Image | None, progress: Progress) -> Image:
-    """A dream that was stopped after a step: what there was by then, at full size."""
+    """A dream that was stopped after a step: its state then, at full size."""
     count = recipe.more["octave"] * recipe.iter_n + recipe.more["iteration"] + 1
     steps = itertools.islice(dream_steps(net, image, **settings(recipe, net, guide)), count)
     for number, step in enumerate(steps):
@@ -203,7 +203,7 @@ def _render_stopped(recipe: RecipeFields, net: Net, image: Image, guide: Image |
 
 
 def _render_zoom(recipe: RecipeFields, net: Net, image: Image, guide: Image | None, progress: Progress) -> Image:
-    """One frame of a zoom, which needs all before it."""
+    """One frame of a zoom, which needs all earlier ones."""
     count = recipe.more["frame"] + 1
     scale, rotate = recipe.more["scale"], recipe.more["rotate"]
     for frame in zoom_frames(net, image, count, scale, rotate, recipe.strength, **settings(recipe, net, guide)):
@@ -212,7 +212,7 @@ def _render_zoom(recipe: RecipeFields, net: Net, image: Image, guide: Image | No
 
 
 def _render_label(recipe: RecipeFields, net: Net, image: Image, guide: Image | None, progress: Progress) -> Image:
-    """The image of a label, out of noise; of the input only the size is used."""
+    """The image of a label from noise; only the size of the input is used."""
     label = cast("Mapping[str, Any]", recipe.objective)
     arguments = {name: getattr(recipe, name) for name in _LABEL_ARGUMENTS}
     name = label["index"] if "index" in label else label["label"]

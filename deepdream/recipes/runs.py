@@ -1,4 +1,4 @@
-"""Runs of many frames: a zoom or a video dreamt into a `FrameFolder`, from where a run that was stopped goes on."""
+"""Runs of many frames: dreams a zoom or a video into a `FrameFolder`, and resumes a stopped run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .frame_folder import FrameFolder
 
 
 def video_into(run: FrameFolder, net: Net, images: Iterable[Image], carry: float, **dream: Any) -> Iterator[Path]:
-    """Dream the frames of a video that are not yet in its folder.
+    """Dream the frames of a video that do not exist in its folder yet.
 
     Args:
         run: a folder whose recipe has been begun.
@@ -40,12 +40,12 @@ def video_into(run: FrameFolder, net: Net, images: Iterable[Image], carry: float
 def zoom_into(
     run: FrameFolder, net: Net, img: Image, frame_n: int, scale: float, rotate: float, **dream: Any
 ) -> Iterator[Path]:
-    """Dream the frames of a zoom that are not yet in its folder.
+    """Dream the frames of a zoom that do not exist in its folder yet.
 
     Args:
         run: a folder whose recipe has been begun.
         net: the network.
-        img: the image to begin with, (H, W, 3) RGB 0..255.
+        img: the image to start from, (H, W, 3) RGB 0..255.
         frame_n: see `zoom_frames`.
         scale: see `zoom_frames`.
         rotate: see `zoom_frames`.

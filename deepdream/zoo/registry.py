@@ -1,4 +1,4 @@
-"""Which networks exist.
+"""The list of networks.
 
 The central type is `Model`: a folder with a `model.toml` and a `deploy.prototxt`. `deepdream.zoo.weights` finds or
 fetches its weights.
@@ -36,10 +36,10 @@ class Model:
     Attributes:
         name: the folder's name.
         title: one line about it.
-        folder: where its `deploy.prototxt` is.
+        folder: the folder of its `deploy.prototxt`.
         mean: blue, green, red, 0..255.
-        end: the layer that is dreamt when none is named.
-        ladder: {layer: what it gives}, from shallow to deep.
+        end: the layer that is dreamt if none is named.
+        ladder: {layer: a description of its dreams}, from shallow to deep.
         labels: the classifier's labels, in order; empty if it has none.
         weights: the `[weights]` table of `model.toml`.
     """
@@ -99,7 +99,7 @@ def find_model(name: str | os.PathLike[str]) -> Model:
             close = difflib.get_close_matches(text, model_names(), n=1, cutoff=0.3)
             hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(model_names())}."
             raise ModelError(
-                f"there is no model {text!r}; {hint} A folder with model.toml and deploy.prototxt is a model too"
+                f"there is no model {text!r}; {hint} A folder with model.toml and deploy.prototxt is also a model"
             )
     return _read_model(folder)
 
@@ -130,7 +130,7 @@ def _read_model(folder: Path) -> Model:
         _check_weights(path, table["weights"])
         ladder = table.get("ladder", {})
         if not isinstance(ladder, dict):
-            raise ModelError(f"{path}: ladder must be a table, of layers and what each gives; it is {ladder!r}")
+            raise ModelError(f"{path}: ladder must be a table of layers and their descriptions; it is {ladder!r}")
         texts = {"title": table.get("title", ""), "end": table["end"], "labels": table.get("labels", ""), **ladder}
         for name, text in texts.items():
             if not isinstance(text, str):
@@ -150,7 +150,7 @@ def _read_model(folder: Path) -> Model:
     except KeyError as error:
         raise ModelError(f"{path} lacks {error.args[0]!r}; a model needs mean, end and a [weights] table") from None
     except RecursionError:
-        raise ModelError(f"{path} is not TOML that can be read: its tables and lists go too deep") from None
+        raise ModelError(f"{path} cannot be read as TOML: its tables and lists are nested too deeply") from None
     except (TypeError, ValueError, OverflowError, OSError) as error:
         raise ModelError(f"{path} cannot be used: {error}") from None
 
@@ -158,13 +158,13 @@ def _read_model(folder: Path) -> Model:
 def _read_labels(folder: Path, name: str) -> tuple[str, ...]:
     if not name:
         return ()
-    if not (folder / name).is_file():  # a device would be read for ever
+    if not (folder / name).is_file():  # reading a device would never end
         raise ModelError(f"{folder / 'model.toml'}: labels = {name!r}: there is no such file")
     return tuple((folder / name).read_text(encoding="utf-8").splitlines())
 
 
 def _check_weights(path: Path, weights: Any) -> None:
-    """Raise `ModelError` for a table that would only fail when it is used, or that names a place outside the cache."""
+    """Raise `ModelError` for a table that would fail only when it is used, or that names a path outside the cache."""
     file = weights.get("file") if isinstance(weights, dict) else None
     if not isinstance(file, str) or Path(file).name != file or file in ("", "..") or "\0" in file:
         raise ModelError(
@@ -173,14 +173,14 @@ def _check_weights(path: Path, weights: Any) -> None:
         )
     if len(file.encode()) > _MAX_NAME_BYTES:
         raise ModelError(
-            f"{path}: [weights] file has {len(file.encode())} bytes and the name of a file at most {_MAX_NAME_BYTES}; "
+            f"{path}: [weights] file has {len(file.encode())} bytes, and a file name has at most {_MAX_NAME_BYTES}; "
             f"shorten {short_repr(file)}"
         )
     for algorithm, digits in (("sha256", 64), ("sha1", 40)):
         if not re.fullmatch(f"[0-9a-f]{{{digits}}}", str(weights.get(algorithm, "0" * digits))):
             raise ModelError(
                 f"{path}: [weights] has {algorithm} = {weights[algorithm]!r}, which must be {digits} "
-                "hexadecimal digits in small letters"
+                "hexadecimal digits in lower case"
             )
     urls, size = weights.get("urls", []), weights.get("size", 1)
     if not isinstance(urls, list) or not all(isinstance(url, str) for url in urls):
@@ -189,8 +189,8 @@ def _check_weights(path: Path, weights: Any) -> None:
         raise ModelError(f"{path}: [weights] size must be a whole number of bytes; it is {size!r}")
     if weights.get("urls") and published_checksum(weights) is None and weights.get("checksum_published", True):
         raise ModelError(
-            f"{path}: [weights] has urls but no sha256; without it a download cannot be verified. A sha1 "
-            "will do where there is no other, and checksum_published = false where nobody published one"
+            f"{path}: [weights] has urls but no sha256; without it a download cannot be verified. Give a "
+            "sha1 if there is no sha256, or checksum_published = false if no checksum was published"
         )
     wheel = weights.get("wheel", dict.fromkeys(_WHEEL_KEYS, ""))
     missing = [key for key in _WHEEL_KEYS if not isinstance(wheel, dict) or not isinstance(wheel.get(key), str)]

@@ -1,8 +1,8 @@
-"""Where a model's weights are, and where they are fetched from.
+"""Finds a model's weights, or fetches them.
 
-Weights are looked for in the folders of DEEPDREAM_DATA, beside the `model.toml`, in the user's cache, and are then
-fetched from the places that `model.toml` names. The cache is ours: a damaged file in it is fetched again. The other
-folders are the user's: a file there is used if it fits the network.
+Weights are searched for in the folders of DEEPDREAM_DATA, beside the `model.toml` and in the user's cache. If they are
+not found, they are fetched from the sources that `model.toml` names. The cache belongs to deepdream: a damaged file in
+it is fetched again. The other folders belong to the user: a file there is used if it fits the network.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def weights_path(model: Model) -> Path:
         The path of its caffemodel.
 
     Raises:
-        WeightsError: they cannot be fetched; the message says which source failed how, and what to do.
+        WeightsError: they cannot be fetched; the message has the error of each source, and the fix.
     """
     with contextlib.suppress(WeightsError):  # without a cache there is nothing to remove
         remove_leftovers(_cache_path(model).parent)
@@ -77,7 +77,7 @@ def local_weights(model: Model) -> Path | None:
         if path.is_file():
             if checksum and not has_checksum(path, checksum):
                 log_once(
-                    f"{path} is not the published file of {model.name} (another {checksum.split(':')[0]}); it is "
+                    f"{path} is not the published file of {model.name} (different {checksum.split(':')[0]}); it is "
                     "used if its layers and shapes fit"
                 )
             return path
@@ -88,10 +88,10 @@ def local_weights(model: Model) -> Path | None:
 
 
 def _describe_failures(model: Model, failures: dict[str, str]) -> str:
-    """Which sources failed for which reason, and what to do.
+    """The message about the sources that failed, with the reason of each and the fix.
 
     Args:
-        model: whose weights they are.
+        model: the model of the weights.
         failures: {source: reason}.
     """
     before = f"could not get the weights of {model.name}: "
@@ -118,7 +118,7 @@ def _cache_path(model: Model) -> Path:
 
 
 def _check_fit(model: Model, path: Path) -> None:
-    """Raise `ValueError` unless a file, whose name nobody knows yet, holds the weights of a model's layers."""
+    """Raise `ValueError` unless a temporary file holds the weights of a model's layers."""
     try:
         Net(model.prototxt, path, model.mean, model.end)
     except DreamError as error:
@@ -126,7 +126,7 @@ def _check_fit(model: Model, path: Path) -> None:
 
 
 def _sources(model: Model) -> Iterator[tuple[str, Callable[[Path], object]]]:
-    """The places a model's weights come from, in order: (description, function that writes them to a path)."""
+    """The sources of a model's weights, in order: (description, function that writes them to a path)."""
     checksum, size = published_checksum(model.weights), model.weights.get("size")
     for url in model.weights.get("urls", ()):
         check = functools.partial(_check_fit, model) if checksum is None or url.endswith(".tar.gz") else None

@@ -117,15 +117,30 @@ def test_what_is_read_is_not_written_over(place, run):
     os.link("in.mp4", "same.mp4")
     before = snapshot(place)
     for arguments, says in [
-        (["dream", "in.png", "-o", "in.png"], "-o in.png is the file in.png that is read"),
-        (["dream", "in.png", "-o", "hard.png"], "-o hard.png is the file in.png that is read"),
-        (["dream", "hard.png", "-o", "soft.png"], "-o soft.png is the file hard.png that is read"),
-        (["dream", "cat", "--guide", "in.png", "-o", "soft.png"], "-o soft.png is the file in.png that is read"),
-        (["dream", "in.png", "in-dream.png", "-o", "."], "-o in-dream.png is the file in-dream.png that is read"),
-        (["dream", "moving.gif", "--animate", "same.gif"], "--animate same.gif is the file moving.gif that is read"),
-        (["zoom", "moving.gif", "-o", "run", "--gif", "same.gif"], "--gif same.gif is the file moving.gif that is"),
-        (["video", "in.mp4", "same.mp4"], "same.mp4 is the video that is read"),
-        (["replay", "dreamt.png", "--input", "in.png", "-o", "hard.png"], "-o hard.png is the file in.png that is"),
+        (["dream", "in.png", "-o", "in.png"], "-o in.png is the input file in.png; write to another file"),
+        (["dream", "in.png", "-o", "hard.png"], "-o hard.png is the input file in.png; write to another file"),
+        (["dream", "hard.png", "-o", "soft.png"], "-o soft.png is the input file hard.png; write to another file"),
+        (
+            ["dream", "cat", "--guide", "in.png", "-o", "soft.png"],
+            "-o soft.png is the input file in.png; write to another file",
+        ),
+        (
+            ["dream", "in.png", "in-dream.png", "-o", "."],
+            "-o in-dream.png is the input file in-dream.png; write to another file",
+        ),
+        (
+            ["dream", "moving.gif", "--animate", "same.gif"],
+            "--animate same.gif is the input file moving.gif; write to another file",
+        ),
+        (
+            ["zoom", "moving.gif", "-o", "run", "--gif", "same.gif"],
+            "--gif same.gif is the input file moving.gif; write to another",
+        ),
+        (["video", "in.mp4", "same.mp4"], "same.mp4 is the input video"),
+        (
+            ["replay", "dreamt.png", "--input", "in.png", "-o", "hard.png"],
+            "-o hard.png is the input file in.png; write to another",
+        ),
     ]:
         code, printed, said = run(*arguments, *(["--model", "nowhere"] if arguments[0] != "replay" else []))
         assert (code, printed, said.count("\n")) == (2, "", 1), said
@@ -141,12 +156,12 @@ def test_an_image_that_its_format_cannot_hold(place, run, tiny_model):
     ):
         code, printed, said = run(*arguments, "--octaves", 1, "--model", tiny_model)
         assert (code, printed, said.count("\n")) == (2, "", 1), said
-        assert "out.webp: WEBP holds at most 16383 pixels a side, the image has 17000; write a PNG" in said
+        assert "out.webp: WEBP holds at most 16383 pixels per side, the image has 17000; write a PNG" in said
     for arguments in (
         ["dream", "wide.png", "--animate", "out.mp4"],
         ["zoom", "wide.png", "-o", "run", "--mp4", "out.mp4"],
     ):
         code, printed, said = run(*arguments, "--octaves", 1, "--model", tiny_model)
         assert (code, printed, said.count("\n")) == (2, "", 1), said
-        assert "out.mp4 cannot be written: an MP4 holds at most 16384 pixels a side" in said
+        assert "out.mp4 cannot be written: an MP4 holds at most 16384 pixels per side" in said
     assert not list(place.glob("out.*"))

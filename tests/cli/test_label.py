@@ -41,7 +41,7 @@ def test_in_a_folder_it_is_called_label(squeezenet_file, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (("bananna",), "the network knows no 'bananna'; did you mean 'banana'"),
+        (("bananna",), "the network does not know 'bananna'; did you mean 'banana'"),
         (("banana", "--size", 0), "--size 0: must be 1 or more"),
         (("banana", "--size", 20), "too few to dream 'pool10'"),
         (("banana", "--iters", 0), "--iters 0: must be 1 or more"),

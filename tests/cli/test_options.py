@@ -142,7 +142,7 @@ def test_the_dream_is_the_library_s_and_its_recipe_makes_it_again(dream, squeeze
         (["--channel", "0", "--label", "banana"], "--channel and --label: a dream has one objective"),
         (
             ["--label", "banana", "--end", "fire3/concat"],
-            "--label and --end: a label is raised at the classifier's own",
+            "--label and --end: a label has its own layer",
         ),
         (["--end", "fire3/concat", "--end", "fire3/concat=2"], "--end fire3/concat is given twice"),
         (["--end", "fire3/concat=0"], "--end fire3/concat=0: the weight must be a number other than 0"),
@@ -151,7 +151,7 @@ def test_the_dream_is_the_library_s_and_its_recipe_makes_it_again(dream, squeeze
         (["--end", "fire3/concat", "--end", "fire33"], "no layer 'fire33' to dream"),
         (["--channel", "512"], "there is no channel 512: 'fire8/concat' has 512 channels, 0 to 511"),
         (["--channel", "-1"], "channels are whole numbers from 0"),
-        (["--label", "bananna"], "the network knows no 'bananna'; did you mean 'banana'"),
+        (["--label", "bananna"], "the network does not know 'bananna'; did you mean 'banana'"),
         (["--guide", "none.jpg"], "none.jpg: no such file"),
     ],
 )

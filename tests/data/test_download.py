@@ -111,7 +111,7 @@ def test_a_damaged_file_in_the_cache_is_fetched_again(tmp_path, empty_cache, sit
     assert weights.weights_path(model).read_bytes() == CONTENT
     assert site[1] == ["/good", "/good"]
     assert [line for line in log_lines() if "damaged" in line] == [
-        f"{path} is damaged (another sha256): it has to be fetched again"
+        f"{path} is damaged (wrong sha256) and has to be fetched again"
     ]
 
 

@@ -120,7 +120,7 @@ def test_what_does_not_fit_into_memory_is_refused_by_its_header(tmp_path, monkey
     text = image_error(read_image, path)
     assert text == (
         f"{path} has 3000×2000 pixels and needs about 0.1 GiB of memory, and 0.1 GiB are free; scale it down first, or "
-        "take a smaller version (max_size)"
+        "use a smaller version (max_size)"
     )
     with pytest.raises(pytest.fail.Exception, match="decoded"):
         read_image(path, 100)

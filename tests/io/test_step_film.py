@@ -27,5 +27,6 @@ def test_room_for_all_steps_is_looked_for_before_the_first(monkeypatch):
         film.check_room(100, (4, 6, 3))
         with pytest.raises(dd.ImageError) as error:
             film.check_room(101, (4, 6, 3))
-    said = f"101 steps of the dream take 7,272 bytes and {tempfile.gettempdir()} has 7,200 left; set TMPDIR to a folder"
+    folder = tempfile.gettempdir()
+    said = f"101 steps of the dream need 7,272 bytes, and {folder} has 7,200 left; set TMPDIR to a folder"
     assert str(error.value).startswith(said)

@@ -102,10 +102,10 @@ def test_files_that_end_too_early_or_break_in_the_middle_are_refused(tmp_path):
     data = (tmp_path / "film.mp4").read_bytes()
     middle = len(data) // 2
     (tmp_path / "bad.mp4").write_bytes(data[:middle])
-    with pytest.raises(dd.VideoError, match=r"is cut short|is damaged behind frame"):
+    with pytest.raises(dd.VideoError, match=r"is cut short|is damaged after frame"):
         Video(tmp_path / "bad.mp4")
     (tmp_path / "bad.mp4").write_bytes(data[:middle] + rng.bytes(2000) + data[middle + 2000 :])
-    with pytest.raises(dd.VideoError, match="is damaged behind frame"):
+    with pytest.raises(dd.VideoError, match="is damaged after frame"):
         Video(tmp_path / "bad.mp4")
 
 
@@ -157,5 +157,5 @@ def test_a_frame_larger_than_the_header_says_is_bounded(tmp_path):
     assert len(Video(path)) > 3
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("deepdream.io.video_reader._MAX_PIXELS", 100_000)
-        with pytest.raises(VideoError, match=r"damaged behind frame \d"):
+        with pytest.raises(VideoError, match=r"damaged after frame \d"):
             Video(path)

@@ -82,7 +82,7 @@ def test_a_driver_that_is_missing_is_called_so(machine, monkeypatch):
 
     machine({})
     monkeypatch.setattr(caffe._caffe, "gpu_count", count)
-    with pytest.raises(dd.DreamError, match=r"^GPU 0 cannot be used: there is no NVIDIA driver here, or one older"):
+    with pytest.raises(dd.DreamError, match=r"^GPU 0 cannot be used: the NVIDIA driver is missing, or too old"):
         device.choose_device(0)
     assert device.choose_device("auto") is None
 
@@ -152,7 +152,7 @@ def test_a_net_is_on_its_device_in_every_thread_that_uses_it(tiny, monkeypatch):
 def test_a_net_on_a_gpu_is_refused_in_a_forked_process(tiny, monkeypatch):
     tiny.gpu = 0
     monkeypatch.setattr(os, "getpid", lambda: -1)
-    with pytest.raises(dd.DreamError, match="forked process: load it there"):
+    with pytest.raises(dd.DreamError, match="forked process: load it in a process"):
         tiny.forward()
 
 

@@ -26,7 +26,7 @@ BAD_DEFINITIONS = {
     "unknown type": (TINY.replace('"Softmax"', '"Softmux"'), "'prob' is of the type 'Softmux'"),
     "unknown bottom": (TINY.replace('bottom: "score"', 'bottom: "scare"'), "'prob' reads 'scare'"),
     "same name twice": (TINY.replace('name: "right"', 'name: "left"'), "two layers are called 'left'"),
-    "made twice": (TINY.replace('top: "right"', 'top: "left"'), "makes 'left' a second time"),
+    "made twice": (TINY.replace('top: "right"', 'top: "left"'), "produces 'left' a second time"),
     "no input": (TINY[TINY.index('layer { name: "conv1"') :], "reads 'data', which no layer"),
     "grey input": (TINY.replace("dim: 2 dim: 3", "dim: 2 dim: 1"), "must have the shape"),
     "stride of zero": (TINY.replace("stride: 2 pad: 1", "stride: 0 pad: 1"), "'conv1' has kernel"),
@@ -59,7 +59,7 @@ BAD_DEFINITIONS = {
     "old format": ('layers { name: "data" type: RELU }', "old format"),
     "too large a kernel": (
         TINY.replace("kernel_size: 3 stride: 2 pad: 1", "kernel_size: 300"),
-        "leaves nothing for 'conv1'",
+        "is too small for 'conv1'",
     ),
 }
 
@@ -84,9 +84,9 @@ def test_what_is_no_regular_file_is_no_definition(tmp_path, tiny_prototxt):
             dd.Net(tiny_prototxt, path, (0, 0, 0), "both")
     with open(tmp_path / "large", "wb") as file:
         file.truncate(2**40)
-    with pytest.raises(dd.ModelError, match=r"has 1,099,511,627,776 bytes and at most"):
+    with pytest.raises(dd.ModelError, match=r"has 1,099,511,627,776 bytes, and the limit is"):
         dd.Net(tmp_path / "large", None, (0, 0, 0), "both")
-    with pytest.raises(dd.WeightsError, match=r"has 1,099,511,627,776 bytes and at most"):
+    with pytest.raises(dd.WeightsError, match=r"has 1,099,511,627,776 bytes, and the limit is"):
         dd.Net(tiny_prototxt, tmp_path / "large", (0, 0, 0), "both")
     with pytest.raises(dd.ParameterError, match="prototxt=1: it must be the path of a file"):
         dd.Net(1, None, (0, 0, 0), "both")
@@ -109,5 +109,5 @@ def test_pooling_at_random_is_refused(tmp_path):
         TINY.replace("pooling_param { kernel_size: 3", "pooling_param { pool: STOCHASTIC kernel_size: 3"),
         encoding="utf-8",
     )
-    with pytest.raises(dd.ModelError, match="layer 'pool1' pools at random"):
+    with pytest.raises(dd.ModelError, match="layer 'pool1' uses STOCHASTIC pooling"):
         dd.Net(path, None, (104, 117, 123), "both")

@@ -143,7 +143,7 @@ except dd.DreamError as error:
 @pytest.mark.parametrize(
     ("tile", "expected"),
     [
-        ('"auto"', ["memory ran out: going on with tiles of 600 pixels", "dreamt (1200, 1200, 3) True"]),
+        ('"auto"', ["memory ran out: continuing with tiles of 600 pixels", "dreamt (1200, 1200, 3) True"]),
         ("None", ["ImageError memory ran out at 1200×1200 pixels: dream in tiles (tile='auto')"]),
     ],
 )

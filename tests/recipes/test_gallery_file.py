@@ -40,12 +40,12 @@ def test_a_gallery_file(gallery_toml):
         ('[[picture]]\nname = "a"\niter_n = "x"', "a: iter_n='x'"),
         ('[[picture]]\nname = "a"\nlike = "b"\n[[picture]]\nname = "b"', "a is like 'b', but no picture above"),
         ('[[picture]]\nname = "a"\nlike = ["a"]', r"a is like \['a'\], but no picture above"),
-        ("a=" + "[" * 100_000, "tables and lists go too deep"),
-        ('[[picture]]\nname = "a"\nmore' + ".a" * 2000 + "=1", "tables and lists go too deep|levels deep"),
+        ("a=" + "[" * 100_000, "tables and lists are nested too deeply"),
+        ('[[picture]]\nname = "a"\nmore' + ".a" * 2000 + "=1", "tables and lists are nested too deeply|levels deep"),
         ("x=1" + "0" * 5000, "cannot be used: .*digits"),
         ('[[picture]]\nname = "a"\nseed = 0x' + "f" * 5000, "a: seed|cannot be used: .*digits"),
         ('[[picture]]\nname = "a"\nmore = {day = 2015-06-17}', "a has a value that a recipe cannot hold, .*date"),
-        (f'[[picture]]\nname = "{"ä" * 126}"', "picture 1 has 252 bytes .* at most 251 before its .png; shorten"),
+        (f'[[picture]]\nname = "{"ä" * 126}"', "picture 1 has 252 bytes, .* limit is 251 before the .png; shorten"),
     ],
 )
 def test_a_gallery_file_that_is_not_right(tmp_path, text, says):

@@ -43,7 +43,7 @@ def test_objectives_are_made_again_from_their_specs(tiny, sky):
     ],
 )
 def test_what_describes_no_objective_is_refused(tiny, spec):
-    with pytest.raises(dd.ParameterError, match="describes no objective"):
+    with pytest.raises(dd.ParameterError, match="does not describe an objective"):
         objective_from_spec(tiny, spec)
 
 

@@ -63,7 +63,7 @@ def test_what_is_no_recipe_is_refused(values, says):
         ("[1]", "not a recipe"),
         ("{}", "not a recipe"),
         ("[" * 100_000, "not a recipe"),
-        ('{"recipe": 2}', "format 2 and this deepdream reads format 1"),
+        ('{"recipe": 2}', "format 2, but this deepdream reads format 1"),
         ('{"recipe": null}', "format None"),
         ('{"recipe": 1, "colour": 3}', "'colour'"),
         ('{"recipe": 1, "seed": "x"}', "seed='x'"),

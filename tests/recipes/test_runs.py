@@ -58,7 +58,7 @@ def test_a_folder_keeps_another_run_out(tmp_path, recipe, change, says):
 
 
 def test_a_folder_is_used_by_one_process_at_a_time(tmp_path, recipe):
-    with FrameFolder(tmp_path, "zoom"), pytest.raises(dd.DreamError, match="another process is at work"):
+    with FrameFolder(tmp_path, "zoom"), pytest.raises(dd.DreamError, match="another process is using this folder"):
         FrameFolder(tmp_path, "zoom")
     FrameFolder(tmp_path, "zoom").close()
 
@@ -73,7 +73,7 @@ def test_a_folder_that_two_processes_create_at_once_stays(tmp_path, img, recipe,
         mkdir(self, *arguments, **options)
 
     monkeypatch.setattr(Path, "mkdir", while_the_other_creates_it)
-    with pytest.raises(dd.DreamError, match="another process is at work"):
+    with pytest.raises(dd.DreamError, match="another process is using this folder"):
         FrameFolder(tmp_path / "run", "zoom")
     with first[0] as run:
         run.begin(recipe)

@@ -196,11 +196,14 @@ class TestDamage:
     @pytest.mark.parametrize(
         "dataset, says",
         [
-            ({"data": np.zeros(6, np.complex64)}, "holds no numbers of its own, but complex64"),
-            ({"data": np.array([b"a"] * 6)}, r"holds no numbers of its own, but \|S1"),
-            ({"shape": (6,), "dtype": h5py.vlen_dtype("f4")}, "holds no numbers of its own, but object"),
-            ({"shape": (6,), "dtype": h5py.string_dtype()}, "holds no numbers of its own, but object"),
-            ({"shape": (6,), "dtype": "f4", "external": [("/dev/zero", 0, 24)]}, "no numbers of its own"),
+            ({"data": np.zeros(6, np.complex64)}, "must hold numbers in this file, not complex64"),
+            ({"data": np.array([b"a"] * 6)}, r"must hold numbers in this file, not \|S1"),
+            ({"shape": (6,), "dtype": h5py.vlen_dtype("f4")}, "must hold numbers in this file, not object"),
+            ({"shape": (6,), "dtype": h5py.string_dtype()}, "must hold numbers in this file, not object"),
+            (
+                {"shape": (6,), "dtype": "f4", "external": [("/dev/zero", 0, 24)]},
+                "must hold numbers in this file, not float32 or a link",
+            ),
             ({"shape": (2**40,), "dtype": "f4", "chunks": (4096,)}, r"conv1 has the shape \(1099511627776,\)"),
             ({"data": h5py.Empty("f4")}, "conv1 has the shape None"),
         ],

@@ -71,7 +71,7 @@ def test_weights_of_the_right_shapes_dream_and_classify(random_weights, monkeypa
     assert sorted(label for label, _ in answers) == sorted(model.labels)
     assert sum(probability for _, probability in answers) == pytest.approx(1, abs=1e-4)
     # of Places205 a checksum is known, and this is another file
-    assert ["another sha1" in line for line in log_lines()] == ([True] if name == NAMES[0] else [])
+    assert ["different sha1" in line for line in log_lines()] == ([True] if name == NAMES[0] else [])
 
 
 def test_another_networks_weights_are_refused(random_weights, monkeypatch, tmp_path):

@@ -73,7 +73,7 @@ def test_labels_are_found_from_the_folder(tmp_path):
         (MODEL_TOML.replace('"conv"', "3"), "end must be a text"),
         (MODEL_TOML.replace('"tiny.', '"../tiny.'), "without any folder"),
         (MODEL_TOML.replace("tiny.caffemodel", ".."), "without any folder"),
-        (MODEL_TOML.replace("tiny", "é" * 200), "has 411 bytes and the name of a file at most 255"),
+        (MODEL_TOML.replace("tiny", "é" * 200), "has 411 bytes, and a file name has at most 255"),
         (MODEL_TOML + 'sha256 = "sha256:12"', "64 hexadecimal digits"),
         (MODEL_TOML + "sha1 = {a = 1}", "40 hexadecimal digits"),
         (MODEL_TOML + 'size = "big"', "size must be a whole number"),

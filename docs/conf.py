@@ -1,0 +1,99 @@
+"""Sphinx's settings for the documentation: make docs.
+
+Two things are made anew before each build: the command's reference, by the command itself, and copies of the notebooks,
+whose stored outputs are shown. Nothing is executed.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+
+os.environ["COLUMNS"] = "120"
+sys.path.insert(0, str(ROOT))  # the package of this checkout
+from deepdream import __version__  # noqa: E402
+
+project = "deepdream"
+author = "the authors of deepdream"
+project_copyright = author
+release = version = __version__
+
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode", "sphinx_copybutton"]
+nitpicky = False
+exclude_patterns = ["notebooks/README.md"]
+
+myst_enable_extensions = ["attrs_inline", "attrs_block", "colon_fence", "deflist"]
+myst_heading_anchors = 3
+nb_execution_mode = "off"
+nb_mime_priority_overrides = [("html", "text/html", 0), ("html", "image/jpeg", 1), ("html", "image/png", 2)]
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_preserve_defaults = True
+autodoc_type_aliases = {
+    name: name for name in ("Image", "Planes", "Layers", "Objective", "ObjectiveOrMapping", "ArrayLike")
+}
+maximum_signature_line_length = 100
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+copybutton_exclude = ".linenos, .gp, .go"
+
+html_theme = "furo"
+html_title = "deepdream"
+html_static_path = ["static"]
+html_css_files = ["style.css"]
+html_copy_source = False
+html_show_sourcelink = False
+html_theme_options = {"navigation_with_keys": True}
+
+
+def write_command_reference(path):
+    """Let the command describe itself, in Markdown, with a heading for each subcommand."""
+    words = [sys.executable, "-m", "typer", "deepdream.cli.commands", "utils", "docs", "--name", "deepdream"]
+    text = subprocess.run(words, capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    text = text.replace("# `deepdream`", "# The command", 1).replace(" <list[str]>", "")
+    # Typer cuts the summaries in its list of the subcommands short.
+    for name, summary in re.findall(r"^## `deepdream (\w+)`\n\n(.+)", text, re.M):
+        text = re.sub(rf"^\* `{name}`: .*", f"* [`{name}`](#deepdream-{name}): {summary}", text, count=1, flags=re.M)
+    write_if_changed(path, text)
+
+
+def copy_notebooks(folder):
+    """Copy the notebooks, with alternative texts and links where MyST-NB looks for them."""
+    folder.mkdir(exist_ok=True)
+    for source in sorted((ROOT / "notebooks").glob("0*.ipynb")):
+        notebook = json.loads(source.read_text(encoding="utf-8"))
+        for cell in notebook["cells"]:
+            if cell["cell_type"] == "markdown":
+                cell["source"] = re.sub(
+                    r"\]\(\.\./THIRD-PARTY-NOTICES\.md\)", "](../notices.md)", "".join(cell["source"])
+                )
+            for output in cell.get("outputs", ()):
+                for kind, facts in output.get("metadata", {}).items():
+                    if kind.startswith("image/") and "alt" in facts:
+                        cell["metadata"]["mystnb"] = {"image": {"alt": facts["alt"]}}
+        write_if_changed(folder / source.name, json.dumps(notebook))
+
+
+def write_if_changed(path, text):
+    """So that an unchanged page is not built again."""
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
+
+
+write_command_reference(HERE / "reference" / "command.md")
+copy_notebooks(HERE / "notebooks")
+
+
+def setup(app):
+    app.connect("autodoc-process-signature", lambda *event: name_types(*event[-2:]))
+
+
+def name_types(*texts):
+    """Show the aliases of types by their names alone."""
+    return tuple(text and re.sub(r"TypeAliasForwardRef\('(\w+)'\)", r"\1", text) for text in texts)
