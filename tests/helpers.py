@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tarfile
 import threading
+import zipfile
 import zlib
 from fractions import Fraction
 from pathlib import Path
@@ -496,6 +497,17 @@ def write_png_header(path, width, height):
     """A PNG whose header promises this size and whose pixels are missing: decoding it would find it damaged."""
     path.write_bytes(png_file(width, height, 8, 2, [b"\0\0\0"]))
     return path
+
+
+def write_wheel(folder, name, version):
+    """The path of a wheel without files, written into `folder`; `name` is spelt with underscores."""
+    info = f"{name}-{version}.dist-info"
+    wheel = folder / f"{name}-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", "")
+    return wheel
 
 
 # Videos

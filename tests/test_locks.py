@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from helpers import write_wheel
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -257,19 +258,6 @@ def test_the_gpus_libraries_are_held_by_the_images_lists(checkout):
 # pip, and the build of Caffe
 
 
-def tiny(folder):
-    """The path of a wheel without files, written into `folder`."""
-    wheel = folder / "tiny_thing-1-py3-none-any.whl"
-    with zipfile.ZipFile(wheel, "w") as file:
-        for name, content in (
-            ("METADATA", "Metadata-Version: 2.1\nName: tiny-thing\nVersion: 1\n"),
-            ("WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"),
-            ("RECORD", ""),
-        ):
-            file.writestr(f"tiny_thing-1.dist-info/{name}", content)
-    return wheel
-
-
 def held_options():
     """The options with which the Makefile installs a list."""
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
@@ -278,7 +266,7 @@ def held_options():
 
 @pytest.mark.parametrize("case", ["whole", "tampered with", "without a hash", "a source package"])
 def test_pip_takes_only_the_file_that_was_locked(tmp_path, case):
-    wheel = tiny(tmp_path)
+    wheel = write_wheel(tmp_path, "tiny_thing", 1)
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
     line = f"tiny-thing==1 --hash=sha256:{digest}"
     if case == "tampered with":

