@@ -1,4 +1,4 @@
-"""Shows images in the notebooks: contact sheets with captions, animated images, drawings of small networks.
+"""Helpers of the notebooks: contact sheets with captions, animated images, drawings of small networks, claims.
 
 An image is one of this library, (H, W, 3) RGB 0..255, or grey, (H, W) 0..255. Everything is embedded as JPEG or WebP
 inside the notebook. This module needs the extra `notebooks`; nothing else in the package uses it.
@@ -7,8 +7,10 @@ inside the notebook. This module needs the extra `notebooks`; nothing else in th
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +26,39 @@ from PIL import ImageDraw, ImageFont
 from ._types import Image
 from .io.arrays import resize, to_uint8
 
+STRICT = "DEEPDREAM_STRICT"  # the environment variable that makes a false claim an error
 _GAP = 8  # pixels between images
 _TEXT_COLOUR = (40, 40, 40)
 _LINE_HEIGHT = 20  # pixels of a line of a caption
 _POSITIVE_WEIGHT, _NEGATIVE_WEIGHT = "#d9822b", "#3b7dd8"
 _FORWARD_ARROW, _BACKWARD_ARROW = "#c0621a", "#7a3b9a"
+
+
+@contextlib.contextmanager
+def claim(sentence: str) -> Iterator[None]:
+    """A claim of the text, which the block checks by `assert`.
+
+    It must hold with the published settings: the tests and `make notebooks-run` set the variable DEEPDREAM_STRICT, and
+    then a claim that is false is an error. With other settings or another network it may be false. Then a sentence says
+    so, and the notebook continues.
+
+    Args:
+        sentence: the claim, a full sentence.
+
+    Raises:
+        AssertionError: the claim is false, and DEEPDREAM_STRICT is 1.
+
+    Example:
+        >>> with claim("Two is more than three."):
+        ...     assert 2 > 3
+        With these settings this does not hold: Two is more than three.
+    """
+    try:
+        yield
+    except AssertionError as error:
+        if os.environ.get(STRICT) == "1":
+            raise AssertionError(sentence) from error
+        print(f"With these settings this does not hold: {sentence}")
 
 
 def scaled(img: Image, width: int) -> Image:

@@ -5,6 +5,7 @@ import io
 import os
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from deepdream import notebook
@@ -21,6 +22,33 @@ def test_sheet():
     captioned = notebook.sheet([wide, small, grey], ["a", "b\nc", ""], columns=2, width=208)
     assert captioned.shape[0] == 30 + 2 * 20 + 4 + 8 + 20
     assert (captioned[30:74, 108:] < 128).any()
+
+
+def test_a_claim_that_holds_says_nothing(capsys, monkeypatch):
+    for strict in ("0", "1"):
+        monkeypatch.setenv(notebook.STRICT, strict)
+        with notebook.claim("Two is two."):
+            assert 1 + 1 == 2
+    assert capsys.readouterr().out == ""
+
+
+def test_a_claim_that_does_not_hold_is_said_and_the_notebook_goes_on(capsys, monkeypatch):
+    monkeypatch.delenv(notebook.STRICT, raising=False)
+    with notebook.claim("Two is three."):
+        assert 1 + 1 == 3
+    assert capsys.readouterr().out == "With these settings this does not hold: Two is three.\n"
+
+
+def test_a_published_claim_that_does_not_hold_is_an_error(monkeypatch):
+    monkeypatch.setenv(notebook.STRICT, "1")
+    with pytest.raises(AssertionError, match=r"^Two is three\.$"), notebook.claim("Two is three."):
+        assert 1 + 1 == 3
+
+
+def test_other_errors_are_not_hidden(monkeypatch):
+    monkeypatch.delenv(notebook.STRICT, raising=False)
+    with pytest.raises(KeyError), notebook.claim("There is one."):
+        assert {}["one"]
 
 
 def test_show_and_animate():

@@ -1,5 +1,6 @@
 """The notebooks: every one runs from a clean kernel, and what is committed is what may be shown."""
 
+import ast
 import importlib.util
 import re
 import subprocess
@@ -51,6 +52,77 @@ def test_runs_from_a_clean_kernel(path, squeezenet_file):
     done = run("--smoke", path)
     assert done.returncode == 0, done.stderr
     assert path.read_bytes() == before
+
+
+# What a reader is invited to try: (notebook, {what stands there: what is tried}). Every change tries one of each.
+INVITED = [
+    ("01", {"step_size=1.5, jitter=32": "step_size=3, jitter=0", "SEED, PICTURE = 2015": "SEED, PICTURE = 7"}),
+    ("01", {"sky = scaled(dd.picture(PICTURE), WIDTH)": 'sky = dd.picture("noise:160x90")'}),
+    ("01", {"    blob.diff[...] = blob.data": "    blob.diff[...] = 0\n    blob.diff[0, 7] = blob.data[0, 7]"}),
+    ("01", {'DEEP, SHALLOW, GUIDED = "fire8/concat"': 'DEEP, SHALLOW, GUIDED = "fire6/concat"'}),
+    ("02", {"    slope = slope_at(dream)": "    slope = (5 - price_of(dream)) * slope_at(dream)", "rng(21)": "rng(3)"}),
+    ("02", {"[[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]": "[[1, 2, 1], [2, 4, 2], [1, 2, 1]]", "rng(21)": "rng(10)"}),
+    ("02", {"[[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]": "[[1, -1, 1], [-1, 1, -1], [1, -1, 1]]", "rng(21)": "rng(11)"}),
+    ("02", {"goldfish, Carassius auratus": "banana"}),
+    ("03", {"SCALE, STEP, JITTER, SEED, PICTURE = 1.4, 1.5, 32": "SCALE, STEP, JITTER, SEED, PICTURE = 2, 6, 4"}),
+    ("03", {"SCALE, STEP, JITTER, SEED, PICTURE = 1.4": "SCALE, STEP, JITTER, SEED, PICTURE = 1.2"}),
+    ("03", {'2015, "clouds"': '2015, "face"', 'END, LADDER = "fire8/concat"': 'END, LADDER = "fire4/concat"'}),
+    ("04", {"dd.channels(channel)": 'dd.label(net, "starfish")', "end=layer, jitter=16": "jitter=16"}),
+    ("04", {'2015, "clouds"': '2015, "rocket"'}),
+    ("05", {'SHALLOW, DEEP = "fire5/concat"': 'SHALLOW, DEEP = "fire6/concat"', "2015, ": "3, "}),
+    ("05", {"landscape = scaled(dd.picture(PICTURE)": 'landscape = scaled(dd.picture("cat")'}),
+    ("06", {'PICTURE, CLOSER = 2015, "clouds", 0.06': 'PICTURE, CLOSER = 2015, "face", -0.03'}),
+    ("06", {'END, BRANCH = "fire8/concat"': 'END, BRANCH = "fire2/concat"'}),
+]
+_OFTEN = [next(i for i, (name, _) in enumerate(INVITED) if name == path.name[:2]) for path in PATHS]
+
+
+@pytest.mark.parametrize(
+    "name, changes",
+    [
+        pytest.param(*each, id=f"{each[0]}-{number}", marks=() if number in _OFTEN else pytest.mark.slow)
+        for number, each in enumerate(INVITED)
+    ],
+)
+def test_what_a_reader_is_invited_to_try_ends_in_no_error(tmp_path, monkeypatch, squeezenet_file, name, changes):
+    """A claim that does not hold is said in a sentence."""
+    path = next(path for path in PATHS if path.name.startswith(name))
+    notebook = read(path)
+    for old, new in changes.items():
+        cells = [cell for cell in code_cells(notebook) if old in cell.source]
+        assert cells, old
+        for cell in cells:
+            cell.source = cell.source.replace(old, new)
+    nbformat.write(notebook, tmp_path / path.name)
+    monkeypatch.setenv("DEEPDREAM_SMOKE", "1")
+    monkeypatch.setenv("DEEPDREAM_STRICT", "0")
+    execute.execute(tmp_path / path.name, strict=False)
+
+
+def test_a_wrong_name_of_a_layer_is_answered_with_the_closest(monkeypatch, squeezenet_file):
+    monkeypatch.setenv("DEEPDREAM_SMOKE", "1")
+    source = code_cells(read(PATHS[0]))[0].source.replace('GUIDED = "fire8/concat"', 'GUIDED = "fire8/conca"')
+    with pytest.raises(dd.LayerError, match="fire8/concat"):
+        exec(source, {})
+
+
+def test_every_claim_is_a_sentence_that_is_checked():
+    """No bare assert: it would answer a reader's experiment with an AssertionError."""
+    claims = 0
+    for path in PATHS:
+        for cell in code_cells(read(path)):
+            tree = ast.parse(cell.source)
+            inside = set()
+            for node in ast.walk(tree):
+                if isinstance(node, ast.With) and ast.unparse(node.items[0].context_expr.func) == "claim":
+                    sentence = node.items[0].context_expr.args[0].value
+                    assert sentence[0].isupper() and sentence.endswith("."), sentence
+                    found = {each for each in ast.walk(node) if isinstance(each, ast.Assert)}
+                    assert found, sentence
+                    inside |= found
+                    claims += 1
+            assert {node for node in ast.walk(tree) if isinstance(node, ast.Assert)} == inside, cell.source
+    assert claims > 30
 
 
 @each_notebook
