@@ -78,7 +78,7 @@ def deepdream(
     """Dream: change an image so that a layer of the network responds more.
 
     The dream begins with a small version of the image; the detail that it adds is enlarged, and the dream continues at
-    the next size, so large structures come before small ones. This is `deepdream` of the release of 2015, with its
+    the next size, so large structures come before small ones. This is ``deepdream`` of the release of 2015, with its
     defaults.
 
     Args:

@@ -80,6 +80,11 @@ def copy_notebooks(folder):
         write_if_changed(folder / source.name, json.dumps(notebook))
 
 
+def name_copies(text):
+    """Lead the links to notebooks, which are right where the pages are read in the repository, to their copies."""
+    return re.sub(r"\]\(\.\./((?:\.\./)*notebooks/0)", r"](\1", text)
+
+
 def write_if_changed(path, text):
     """So that an unchanged page is not built again."""
     if not path.exists() or path.read_text(encoding="utf-8") != text:
@@ -91,6 +96,7 @@ copy_notebooks(HERE / "notebooks")
 
 
 def setup(app):
+    app.connect("source-read", lambda app, name, source: source.__setitem__(0, name_copies(source[0])))
     app.connect("autodoc-process-signature", lambda *event: name_types(*event[-2:]))
 
 

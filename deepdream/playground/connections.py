@@ -12,8 +12,10 @@ from typing import Any
 from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPMessageDelegate
 
-MAX_SILENT = 128  # connections without a request
-MAX_OPEN = 256  # connections without and with one; a WebSocket is not counted once it is open
+# Connections without a request. Tornado accepts up to 128 before it reads from any, so there must be room for more:
+# otherwise a burst would push out those whose request has come but has not been read.
+MAX_SILENT = 320
+MAX_OPEN = 400  # connections without and with a request; a WebSocket is not counted once it is open
 IDLE_S = 30.0  # until a connection without a request is closed; also for the body of a request
 MAX_BODY_BYTES = 2**20  # files come through the WebSocket
 

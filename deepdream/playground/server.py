@@ -39,7 +39,9 @@ SUBPROTOCOL = "v1.kernel.websocket.jupyter.org"
 MAX_MESSAGE_BYTES = 2 * 2**20  # the page sends files in pieces of half a megabyte
 MAX_CONNECTIONS = 4  # of one page: it may connect again before the end of the old connection is noticed
 STOP_SIGNAL = signal.SIGUSR1  # tells a page's process that its visitor is gone; see `Playground`
-MAX_UNSENT_BYTES = 64 * 2**20  # to a connection whose other end does not read
+# To a connection whose other end does not read: until its requests wait, and until it is closed.
+HOLD_BYTES, MAX_UNSENT_BYTES = 8 * 2**20, 64 * 2**20
+_HOLD_POLL_S = 0.05
 _PING_S, _SILENCE_S = 5.0, 20.0  # between two pings of a connection; without an answer until it counts as lost
 _MIN_PARTS, _MAX_PARTS = 5, 16  # of a message: channel, header, parent, metadata, content; then the buffers
 _CHANNELS = (b"shell", b"control", b"stdin", b"iopub")
@@ -265,6 +267,8 @@ class PageHandler(Guarded, TornadoVoilaHandler):
 class SocketHandler(Guarded, VoilaKernelWebsocketHandler):
     """A page's connection to its process: Jupyter's binary protocol, and only the messages that a page needs."""
 
+    _unsent = 0  # bytes, an upper bound
+
     async def get(self, kernel_id: str) -> None:
         """Refuse a connection with another protocol before it is opened: its messages would be misread."""
         offered = [each.strip() for each in self.request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
@@ -299,8 +303,12 @@ class SocketHandler(Guarded, VoilaKernelWebsocketHandler):
         if data in self._pings:
             self._heard_at = asyncio.get_running_loop().time()
 
-    def on_message(self, message: str | bytes) -> None:
-        """Pass on only the messages that a page needs."""
+    async def on_message(self, message: str | bytes) -> None:
+        """Pass on only the messages that a page needs, and none while much of what it asked for is not read."""
+        while self._unsent > HOLD_BYTES and self.ws_connection is not None and self.ws_connection.stream.writing():
+            await asyncio.sleep(_HOLD_POLL_S)
+        if self.ws_connection is None:  # it is being closed; Voilà would read the message in Jupyter's other form
+            return
         try:
             parts = message_parts(message)
             header, content = json.loads(parts[1]), json.loads(parts[4])
@@ -321,6 +329,7 @@ class SocketHandler(Guarded, VoilaKernelWebsocketHandler):
             return None
         stream = self.ws_connection.stream
         stream.max_write_buffer_size = MAX_UNSENT_BYTES
+        self._unsent = (self._unsent if stream.writing() else 0) + len(message)
         try:
             return super().write_message(message, binary)
         except StreamBufferFullError:

@@ -149,8 +149,8 @@ class RecipeFields:
         text = read_embedded_text(path)
         if not text or '"recipe"' not in text:
             raise ImageError(
-                f"{path} has no recipe: it was not written by deepdream, or its metadata was stripped (many editors "
-                "and messaging apps do that)"
+                f"{path} has no recipe: deepdream did not write it, or `write_image` did without `recipe=`, or its "
+                "metadata was stripped (many editors and messaging apps do that)"
             )
         try:
             return cls.from_json(text)
