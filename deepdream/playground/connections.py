@@ -34,7 +34,7 @@ class BoundedServer(HTTPServer):
         """Serve a new connection, or close it if too many have requests that are being answered."""
         if len(self._silent) >= MAX_SILENT:
             connection = next(iter(self._silent))
-            del self._silent[connection]
+            self.on_close(connection)  # at once, so that it is not counted any more; Tornado does so later
             connection.stream.close()
         if len(self._connections) >= MAX_OPEN:
             stream.close()
@@ -49,7 +49,7 @@ class BoundedServer(HTTPServer):
     def on_close(self, server_conn: Any) -> None:
         """A connection has ended."""
         self._silent.pop(server_conn, None)
-        super().on_close(server_conn)
+        self._connections.discard(server_conn)
 
 
 class _Delegate(HTTPMessageDelegate):
