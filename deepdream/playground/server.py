@@ -42,6 +42,7 @@ STOP_SIGNAL = signal.SIGUSR1  # tells a page's process that its visitor is gone;
 # To a connection whose other end does not read: until its requests wait, and until it is closed.
 HOLD_BYTES, MAX_UNSENT_BYTES = 8 * 2**20, 64 * 2**20
 _HOLD_POLL_S = 0.05
+_RENDER_S = 120.0  # for a page to be made
 _PING_S, _SILENCE_S = 5.0, 20.0  # between two pings of a connection; without an answer until it counts as lost
 _MIN_PARTS, _MAX_PARTS = 5, 16  # of a message: channel, header, parent, metadata, content; then the buffers
 _CHANNELS = (b"shell", b"control", b"stdin", b"iopub")
@@ -58,6 +59,9 @@ _ANSWER = """<!DOCTYPE html>
 margin: 15vh auto; padding: 0 1.25rem }} a {{ color: inherit }}</style></head>
 <body><h1>{title}</h1><p>{text}</p>{link}</body></html>
 """
+
+
+_page: contextvars.ContextVar[PageHandler | None] = contextvars.ContextVar("page", default=None)  # that is being sent
 
 
 class VisitorKernels(AsyncMappingKernelManager):
@@ -100,10 +104,19 @@ class VisitorKernels(AsyncMappingKernelManager):
             kernel_id = await super()._async_start_kernel(**options)
         finally:
             self._starting -= 1
-        self._left(kernel_id, first=True)
+        page = _page.get()
+        if page is None:
+            self._left(kernel_id, first=True)
+        else:  # it can connect when it has been sent
+            page.kernel_ids.append(kernel_id)
         return kernel_id
 
     start_kernel = _async_start_kernel
+
+    def page_sent(self, kernel_id: str) -> None:
+        """A page has been sent to its visitor, or never will be: from now on it has to connect."""
+        if kernel_id in self and not self._connections[kernel_id]:
+            self._left(kernel_id, first=True)
 
     @contextmanager
     def connection(self, kernel_id: str) -> Iterator[None]:
@@ -239,6 +252,11 @@ class Guarded(RequestHandler):
 class PageHandler(Guarded, TornadoVoilaHandler):
     """The page, with a process for each visitor."""
 
+    def initialize(self, **options: Any) -> None:
+        """No process has been started yet."""
+        super().initialize(**options)
+        self.kernel_ids: list[str] = []
+
     async def prepare(self) -> None:
         """Do not start a process for a link, frame or script of another site, or if all places are taken."""
         known = self.settings["guard"].knows(self.request.headers.get("Host", ""))
@@ -247,6 +265,20 @@ class PageHandler(Guarded, TornadoVoilaHandler):
         await super().prepare()
         if not self._finished and not self.path_args[0] and not await self.kernel_manager.has_room():
             self._answer_full()
+
+    async def get(self, path: str | None = None) -> None:
+        """Send the page. Until then its process is in use, and does not make room for another visitor."""
+        token = _page.set(self)
+        try:
+            sending = super().get(path)
+            if sending is not None:
+                await asyncio.wait_for(sending, _RENDER_S)
+        except asyncio.TimeoutError:
+            raise HTTPError(504) from None
+        finally:
+            _page.reset(token)
+            for kernel_id in self.kernel_ids:
+                self.kernel_manager.page_sent(kernel_id)
 
     def write_error(self, status_code: int, **details: Any) -> None:
         """A visitor for whom all places were taken only when the process was started."""

@@ -2,6 +2,8 @@
 
 import asyncio
 import signal
+import types
+import typing
 
 import pytest
 
@@ -10,6 +12,7 @@ pytest.importorskip("voila")
 from tornado.httputil import HTTPHeaders
 from wire import fetch, header, pack, serve
 
+from deepdream.playground import server as server_module
 from deepdream.playground.server import Guard, PlaygroundServer, VisitorKernels, is_cross_site, message_parts
 
 HERE = ("localhost", "127.0.0.1", "::1")
@@ -183,3 +186,40 @@ class TestOptions:
         assert len(handlers) > 8
         for _, handler, *_ in handlers:
             assert handler.__mro__[1].__name__ == "Guarded", handler
+
+
+def test_a_page_that_is_being_made_does_not_make_room(monkeypatch):
+    """Its request would never be answered."""
+
+    class Kernels(VisitorKernels):
+        running: typing.ClassVar[list] = []
+
+        def list_kernel_ids(self):
+            return list(self.running)
+
+        def __contains__(self, kernel_id):
+            return kernel_id in self.running
+
+        async def shutdown_kernel(self, kernel_id, now=False):
+            self.running.remove(kernel_id)
+
+    async def start(self, **options):
+        self.running.append("one")
+        return "one"
+
+    monkeypatch.setattr(server_module.AsyncMappingKernelManager, "_async_start_kernel", start)
+
+    async def visit():
+        kernels = Kernels(max_visitors=1, grace_s=0)
+        page = types.SimpleNamespace(kernel_ids=[])
+        server_module._page.set(page)
+        await kernels.start_kernel()
+        assert page.kernel_ids == ["one"]
+        assert not await kernels.has_room()
+        kernels.page_sent("one")
+        assert await kernels.has_room()
+        assert kernels.running == []
+        for task in list(kernels._tasks):
+            task.cancel()
+
+    asyncio.run(visit())
