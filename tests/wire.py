@@ -17,6 +17,7 @@ from helpers import ROOT
 
 from deepdream.data.cache import cache_folder
 
+pytest.importorskip("voila")  # which the server needs; Dask brings Tornado without it
 websocket = pytest.importorskip("tornado.websocket")
 WebSocketClosedError = websocket.WebSocketClosedError
 httpclient = pytest.importorskip("tornado.httpclient")
