@@ -5,17 +5,16 @@ whose stored outputs are shown. Nothing is executed.
 """
 
 import json
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 
-os.environ["COLUMNS"] = "120"
-sys.path.insert(0, str(ROOT))  # the package of this checkout
+sys.path[:0] = [str(ROOT), str(HERE)]  # the package of this checkout, and this folder
+from command_reference import PAGE, command_reference  # noqa: E402
+
 from deepdream import __version__  # noqa: E402
 
 project = "deepdream"
@@ -24,8 +23,6 @@ project_copyright = author
 release = version = __version__
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode", "sphinx_copybutton"]
-nitpicky = False
-exclude_patterns = ["notebooks/README.md"]
 
 myst_enable_extensions = ["attrs_inline", "attrs_block", "colon_fence", "deflist"]
 myst_heading_anchors = 3
@@ -50,17 +47,6 @@ html_css_files = ["style.css"]
 html_copy_source = False
 html_show_sourcelink = False
 html_theme_options = {"navigation_with_keys": True}
-
-
-def write_command_reference(path):
-    """Let the command describe itself, in Markdown, with a heading for each subcommand."""
-    words = [sys.executable, "-m", "typer", "deepdream.cli.commands", "utils", "docs", "--name", "deepdream"]
-    text = subprocess.run(words, capture_output=True, text=True, check=True, cwd=ROOT).stdout
-    text = text.replace("# `deepdream`", "# The command", 1).replace(" <list[str]>", "")
-    # Typer cuts the summaries in its list of the subcommands short.
-    for name, summary in re.findall(r"^## `deepdream (\w+)`\n\n(.+)", text, re.M):
-        text = re.sub(rf"^\* `{name}`: .*", f"* [`{name}`](#deepdream-{name}): {summary}", text, count=1, flags=re.M)
-    write_if_changed(path, text)
 
 
 def copy_notebooks(folder):
@@ -91,7 +77,7 @@ def write_if_changed(path, text):
         path.write_text(text, encoding="utf-8")
 
 
-write_command_reference(HERE / "reference" / "command.md")
+write_if_changed(PAGE, command_reference())
 copy_notebooks(HERE / "notebooks")
 
 

@@ -27,7 +27,7 @@ FILES = [name for name, (_, suffix) in COMMANDS.items() if suffix]
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """The current folder, with what the commands read. They name a network that does not exist, so none can be loaded."""
+    """The current folder, with what the commands read. They name a network that does not exist: none can be loaded."""
     monkeypatch.chdir(tmp_path)
     dd.write_image("in.png", np.zeros((40, 60, 3)))
     write_with_recipe(tmp_path / "dreamt.png", Recipe(model="nowhere", input="in.png"))
