@@ -357,7 +357,8 @@ class SocketHandler(Guarded, VoilaKernelWebsocketHandler):
         """Tell the page, unless the message is only for the operator."""
         if not isinstance(message, bytes):  # Jupyter's other form, for a connection that is closed by now
             return None
-        if json.loads(message_parts(message)[1]).get("msg_type") not in _TOLD or self.ws_connection is None:
+        _, start, end, *_ = _offsets(message)
+        if json.loads(message[start:end]).get("msg_type") not in _TOLD or self.ws_connection is None:
             return None
         stream = self.ws_connection.stream
         stream.max_write_buffer_size = MAX_UNSENT_BYTES
@@ -384,13 +385,19 @@ def message_parts(message: str | bytes) -> list[bytes]:
     """
     if not isinstance(message, bytes):
         raise ValueError("a text")
+    offsets = _offsets(message)
+    return [message[start:end] for start, end in zip(offsets, offsets[1:])]
+
+
+def _offsets(message: bytes) -> list[int]:
+    """Where the parts of a message begin, and where the last one ends; `ValueError` as in `message_parts`."""
     count = int.from_bytes(message[:8], "little")
     if not _MIN_PARTS < count <= _MAX_PARTS + 1 or len(message) < 8 * (count + 1):
         raise ValueError(f"{count} offsets")
     offsets = [int.from_bytes(message[8 * i : 8 * (i + 1)], "little") for i in range(1, count + 1)]
     if offsets != sorted(offsets) or offsets[0] != 8 * (count + 1) or offsets[-1] != len(message):
         raise ValueError("parts that are not where they should be")
-    return [message[start:end] for start, end in zip(offsets, offsets[1:])]
+    return offsets
 
 
 class TemplateFileHandler(Guarded, TemplateStaticFileHandler):
