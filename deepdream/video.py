@@ -19,7 +19,7 @@ from ._types import Image
 from .dream import deepdream
 from .errors import ParameterError, VideoError
 from .frame import Frame, check_after, fix_settings
-from .io.arrays import check_image
+from .io.arrays import check_image, format_size
 from .network.net import Net, check_net
 from .optical_flow import motion, warp
 from .seeds import fresh_seed
@@ -104,8 +104,8 @@ def _frames(
         source = check_image(given)
         if source_before is not None and source.shape != source_before.shape:
             raise VideoError(
-                f"frame {index} is {source.shape[1]}×{source.shape[0]}, the one before "
-                f"{source_before.shape[1]}×{source_before.shape[0]}; all frames must have the same size"
+                f"frame {index} is {format_size(source.shape)}, the one before {format_size(source_before.shape)}; "
+                "all frames must have the same size"
             )
         if after is not None and index <= after.index:
             result = after.image

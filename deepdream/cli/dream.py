@@ -11,6 +11,7 @@ from .._types import Image
 from ..data.bundled import BUILT_IN, open_picture
 from ..dream import Step, dream_steps
 from ..errors import ParameterError
+from ..io.arrays import format_size
 from ..io.image import check_output_size, write_image
 from ..io.step_film import StepFilm
 from ..io.video_writer import rehearse_animation, write_animation
@@ -63,7 +64,7 @@ def dream(
         settings["tile"] = recipe.tile or settings["tile"]
         result = (_dream if animate is None else partial(_dream_and_animate, animate))(net, img, settings)
         write_image(path, recipe.blend(img, result), recipe=recipe)
-        sizes = f"{_format_size(full_shape)} to {_format_size(img.shape)}"
+        sizes = f"{format_size(full_shape)} to {format_size(img.shape)}"
         scaled = f", scaled from {sizes}" if img.shape != full_shape else ""
         say(f"{name} dreamt at {options.target_description(settings)}, seed {settings['seed']}{scaled}")
         print(path.resolve(), flush=True)
@@ -103,7 +104,3 @@ def _dream(net: Net, img: Image, settings: dict[str, Any], on_step: "Optional[Ca
 
 def _describe_step(octave: int, octave_n: int, iteration: int, iter_n: int) -> str:
     return f"octave {octave + 1}/{octave_n}, iteration {iteration + 1}/{iter_n}"
-
-
-def _format_size(shape: tuple[int, ...]) -> str:
-    return f"{shape[1]}×{shape[0]}"

@@ -75,6 +75,11 @@ def to_uint8(img: NDArray[np.generic]) -> NDArray[np.uint8]:
     return result
 
 
+def format_size(shape: tuple[int, ...]) -> str:
+    """The size of an image, from its shape (H, W, …), for a person: width×height."""
+    return f"{shape[1]}×{shape[0]}"
+
+
 def fit(img: Image, max_size: int | None) -> Image:
     """An image scaled down so that its longer side has at most `max_size` pixels; `None` leaves it as it is."""
     height, width = img.shape[:2]

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import ImageError, ParameterError, VideoError
 from ..extras import require_extra
 from ..validation import short_repr
-from .arrays import check_image, to_uint8
+from .arrays import check_image, format_size, to_uint8
 from .files import atomic_path, check_path
 from .sound import SoundTracks
 from .video_encoding import rehearse_gif, rehearse_mp4, write_gif, write_mp4
@@ -231,7 +231,7 @@ class _Frames:
             size = size or pixels.shape
             if pixels.shape != size:
                 raise VideoError(
-                    f"image {index} is {pixels.shape[1]}×{pixels.shape[0]}, the first one {size[1]}×{size[0]}; "
+                    f"image {index} is {format_size(pixels.shape)}, the first one {format_size(size)}; "
                     "the images of a video must all have the same size"
                 )
             if coarse:

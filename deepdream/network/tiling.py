@@ -16,6 +16,7 @@ import numpy as np
 
 from .._types import Layers, ObjectiveOrMapping, Planes
 from ..errors import ImageError, ParameterError
+from ..io.arrays import format_size
 from ..memory import format_gib
 from ..validation import short_repr
 from .layers import format_layers, sum_values
@@ -106,7 +107,7 @@ class InputGradient:
         before = max(shape) if self.tile is None else min(self.tile, max(shape))
         if not self._may_shrink or before // 2 < MIN_TILE:
             remedy = f"even in tiles of {self.tile}" if self.tile else "dream in tiles (tile='auto')"
-            raise ImageError(f"memory ran out at {shape[1]}×{shape[0]} pixels: {remedy}") from None
+            raise ImageError(f"memory ran out at {format_size(shape)} pixels: {remedy}") from None
         self.tile = before // 2
         log.warning("memory ran out: continuing with tiles of %d pixels", self.tile)
         self._net.release()

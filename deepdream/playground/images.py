@@ -19,8 +19,3 @@ def jpeg(img: Image | NDArray[np.uint8], max_side: int, quality: int = 85) -> by
     file = io.BytesIO()
     PIL.Image.fromarray(to_uint8(fit(np.float32(img), max_side))).save(file, "JPEG", quality=quality)
     return file.getvalue()
-
-
-def format_size(shape: tuple[int, ...]) -> str:
-    """The size of an image, from its shape (H, W, …), for a person: width×height."""
-    return f"{shape[1]}×{shape[0]}"

@@ -17,12 +17,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from .._types import Image
-from ..io.arrays import to_uint8
+from ..io.arrays import format_size, to_uint8
 from ..io.image import write_image
 from ..octaves import octave_shapes
 from ..preview import FullSizePreview
 from ..recipes.recipe import Recipe
-from .images import MAX_SHOWN_SIDE, format_size, jpeg
+from .images import MAX_SHOWN_SIDE, jpeg
 from .records import STOP, Begun, Ended, Failed, Job, LogLine, Pixels, Stepped
 from .uploads import next_name
 from .worker import Worker, stopped_recipe

@@ -13,12 +13,12 @@ from typing import Any
 
 from ..data.cache import cache_folder, make_folder
 from ..errors import DreamError, ImageError
+from ..io.arrays import format_size
 from ..recipes.recipe import Recipe
 from .decoder import Decoded
 from .dream_queue import QueueSlot
 from .form import default_form, form_of, models_for_page, numbers_for_page, recipe_of
 from .image_reader import ImageReader
-from .images import format_size
 from .progress import EndReport, ProgressWatcher, Result
 from .records import Job
 from .thumbnails import picture_choices
