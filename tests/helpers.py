@@ -409,6 +409,21 @@ FORM = {
 }
 
 
+def upload_requests(name, data, role, piece):
+    """(bytes, the rest of the request and the answers to wait for) of each piece of a file, as the page sends them."""
+    for start in range(0, max(1, len(data)), piece):
+        yield (
+            data[start : start + piece],
+            {
+                "name": name,
+                "size": len(data),
+                "first": start == 0,
+                "for": role,
+                "until": ("more", "picture", "refused"),
+            },
+        )
+
+
 # Images as files
 
 

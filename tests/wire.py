@@ -13,7 +13,7 @@ import uuid
 from pathlib import Path
 
 import pytest
-from helpers import ROOT
+from helpers import ROOT, upload_requests
 
 from deepdream.data.cache import cache_folder
 
@@ -240,16 +240,8 @@ class Visitor:
 
     async def upload(self, name, data, role="picture", piece=500_000):
         """Send a file as the page does; the event that comes of it."""
-        for start in range(0, len(data), piece):
-            message, _ = await self.do(
-                "upload",
-                data[start : start + piece],
-                name=name,
-                size=len(data),
-                first=start == 0,
-                until=("more", "picture", "refused"),
-                **{"for": role},
-            )
+        for part, request in upload_requests(name, data, role, piece):
+            message, _ = await self.do("upload", part, **request)
         return message
 
     def vanish(self):

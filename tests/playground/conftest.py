@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from helpers import FORM, png_bytes
+from helpers import FORM, png_bytes, upload_requests
 
 from deepdream.data import clouds
 from deepdream.data.cache import cache_folder
@@ -60,21 +60,14 @@ class Visitor:
 
     def upload(self, name, data, which="picture", piece=10_000):
         """Send a file as the page does, piece by piece; the message that comes of it."""
-        start = 0
-        while True:
-            message, _ = self.do(
-                "upload",
-                data[start : start + piece],
-                name=name,
-                size=len(data),
-                first=start == 0,
-                until=("more", "picture", "refused"),
-                **{"for": which},
-            )
+        sent = 0
+        for part, request in upload_requests(name, data, which, piece):
+            message, _ = self.do("upload", part, **request)
             if message["event"] != "more":
                 return message
-            start += piece
-            assert message["have"] == start
+            sent += len(part)
+            assert message["have"] == sent
+        raise AssertionError(message)
 
     def dream(self, again=False, **form):
         return self.do("dream", form={**FORM, **form}, again=again, until=("ended", "refused"))
