@@ -495,11 +495,13 @@ def resized_whole(img, height, width):
 def peak_bytes(before, code):
     """How much memory a new process takes at most beyond what it has after the lines `before`, while it runs `code`."""
     measure = """
+def reset():
+    open("/proc/self/clear_refs", "w").write("5")  # the most so far is now what it takes at this moment
 def peak():
     return next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmHWM"))
 """
     done = subprocess.run(
-        [sys.executable, "-c", f"{measure}\n{before}\nstart = peak()\n{code}\nprint(peak() - start)"],
+        [sys.executable, "-c", f"{measure}\n{before}\nreset()\nstart = peak()\n{code}\nprint(peak() - start)"],
         capture_output=True,
         text=True,
         check=True,

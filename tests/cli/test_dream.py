@@ -298,21 +298,27 @@ def test_noise_too_large_for_the_memory(name, tmp_path, monkeypatch, run, little
 
 # What the command takes besides its libraries, and how much memory it may have.
 _MEASURED_DREAM = """
-import resource, sys
+import pathlib, resource, sys
 from deepdream.cli import commands, main
+pathlib.Path("/proc/self/clear_refs").write_text("5")  # the most memory so far is now what it takes at this moment
 status = lambda key: next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith(key))
 limit = int(sys.argv.pop(1))
 if limit:
     resource.setrlimit(resource.RLIMIT_AS, [(status("VmSize") * 1024 + limit)] * 2)
+before = status("VmHWM")
 try:
     main(sys.argv[1:])
 finally:
-    print("peak", status("VmHWM") // 1024)
+    print("peak", (status("VmHWM") - before) // 1024)
 """
 
 
 def _run_measured(folder, limit, *arguments):
-    """Run `deepdream dream`; (exit code, standard error, MiB it took at most); `limit` is in bytes, 0: none."""
+    """Run `deepdream dream`; (exit code, standard error, MiB it took at most); `limit` is in bytes, 0: none.
+
+    The MiB are those beyond what the imports take: with a Caffe that comes with many libraries these differ by 140 MiB
+    from one process to the next.
+    """
     done = subprocess.run(
         [sys.executable, "-c", _MEASURED_DREAM, str(limit), "dream", *map(str, arguments)],
         cwd=folder,
@@ -332,7 +338,7 @@ def test_a_small_version_of_a_large_image_costs_little(tmp_path, tiny_model):
     code, err, peak = _run_measured(tmp_path, 0, *options)
     assert code == 0, err
     assert "scaled from 6300×6300 to 64×64" in err
-    assert peak < small + 180
+    assert peak < small + 100
     assert Recipe.from_image(tmp_path / "dream.png").input_sha256.startswith("39feb8b6")
 
 
@@ -343,7 +349,7 @@ def test_a_small_version_of_the_largest_image_costs_little(tmp_path, squeezenet_
     options = ["a.png", *SQUEEZENET, "--max-size", "64", "--iters", "1", "--octaves", "1"]
     code, err, peak = _run_measured(tmp_path, 0, *options)
     assert code == 0, err
-    assert peak < 700
+    assert peak < 400
 
 
 def test_a_process_that_may_not_take_the_memory_says_so(tmp_path, tiny_model):
@@ -355,4 +361,4 @@ def test_a_process_that_may_not_take_the_memory_says_so(tmp_path, tiny_model):
         code, err, peak = _run_measured(tmp_path, 100 * 2**20, "a.png", "--model", tiny_model, *arguments)
         assert code == 2
         assert re.fullmatch(r"deepdream: a\.png has 13300×13300 pixels and needs about .* are free; .*\n", err)
-        assert peak < small + 60
+        assert peak < small + 30
