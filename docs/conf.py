@@ -56,9 +56,8 @@ def copy_notebooks(folder):
         notebook = json.loads(source.read_text(encoding="utf-8"))
         for cell in notebook["cells"]:
             if cell["cell_type"] == "markdown":
-                cell["source"] = re.sub(
-                    r"\]\(\.\./THIRD-PARTY-NOTICES\.md\)", "](../notices.md)", "".join(cell["source"])
-                )
+                text = "".join(cell["source"]).replace("](../THIRD-PARTY-NOTICES.md)", "](../notices.md)")
+                cell["source"] = text.replace("](../docs/", "](../")
             for output in cell.get("outputs", ()):
                 for kind, facts in output.get("metadata", {}).items():
                     if kind.startswith("image/") and "alt" in facts:

@@ -160,6 +160,23 @@ def test_links_lead_somewhere(path):
 
 
 @each_notebook
+def test_the_head_says_what_the_index_says(path):
+    """Level, reading time and prerequisites."""
+    index = (FOLDER.parent / "docs" / "notebooks.md").read_text(encoding="utf-8")
+    row = next(line for line in index.splitlines() if f"](../notebooks/{path.name})" in line and line.count("|") == 6)
+    level, minutes, need = (cell.strip() for cell in row.split("|")[3:6])
+    head = " ".join(read(path).cells[0].source.split("\n\n")[1].split())
+    said = f"**Level:** {level} · **Reading time:** {minutes} · **You need:** {need}."
+    assert head.lower() == said.lower()
+
+
+@each_notebook
+def test_it_ends_with_further_reading_elsewhere(path):
+    last = read(path).cells[-1].source
+    assert "](https://" in last.partition("## Further reading\n")[2]
+
+
+@each_notebook
 def test_shows_none_of_the_pictures_of_2015(path):
     """They are not ours to pass on: no cell dreams upon Google's sky, and the flowers guide but are not shown."""
     for cell in code_cells(read(path)):
