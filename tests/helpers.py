@@ -492,16 +492,27 @@ def resized_whole(img, height, width):
     return np.stack(resized, axis=-1)
 
 
+# For the code of a new process: the memory that it takes, in bytes, under the names of /proc/self/status.
+TAKEN = """
+def taken(name):
+    return next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith(name))
+def reset_peak():
+    open("/proc/self/clear_refs", "w").write("5")  # the most so far is now what it takes at this moment
+"""
+
+
 def peak_bytes(before, code):
     """How much memory a new process takes at most beyond what it has after the lines `before`, while it runs `code`."""
-    measure = """
-def reset():
-    open("/proc/self/clear_refs", "w").write("5")  # the most so far is now what it takes at this moment
-def peak():
-    return next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmHWM"))
+    measured = f"""
+{TAKEN}
+{before}
+reset_peak()
+start = taken("VmHWM")
+{code}
+print(taken("VmHWM") - start)
 """
     done = subprocess.run(
-        [sys.executable, "-c", f"{measure}\n{before}\nreset()\nstart = peak()\n{code}\nprint(peak() - start)"],
+        [sys.executable, "-c", measured],
         capture_output=True,
         text=True,
         check=True,

@@ -14,6 +14,7 @@ import skimage.data
 from helpers import (
     SMALL_DREAM,
     SQUEEZENET,
+    TAKEN,
     assert_refused,
     command_environment,
     read_pixels,
@@ -297,19 +298,19 @@ def test_noise_too_large_for_the_memory(name, tmp_path, monkeypatch, run, little
 
 
 # What the command takes besides its libraries, and how much memory it may have.
-_MEASURED_DREAM = """
-import pathlib, resource, sys
+_MEASURED_DREAM = f"""
+{TAKEN}
+import resource, sys
 from deepdream.cli import commands, main
-pathlib.Path("/proc/self/clear_refs").write_text("5")  # the most memory so far is now what it takes at this moment
-status = lambda key: next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith(key))
 limit = int(sys.argv.pop(1))
+reset_peak()
 if limit:
-    resource.setrlimit(resource.RLIMIT_AS, [(status("VmSize") * 1024 + limit)] * 2)
-before = status("VmHWM")
+    resource.setrlimit(resource.RLIMIT_AS, [taken("VmSize") + limit] * 2)
+before = taken("VmHWM")
 try:
     main(sys.argv[1:])
 finally:
-    print("peak", (status("VmHWM") - before) // 1024)
+    print("peak", (taken("VmHWM") - before) // 2**20)
 """
 
 

@@ -14,6 +14,7 @@ import av
 import numpy as np
 import pytest
 from helpers import (
+    TAKEN,
     assert_refused,
     command_environment,
     flashes_and_beeps,
@@ -173,13 +174,14 @@ def test_another_video_does_not_go_on_in_the_frames_of_this_one(tmp_path, tiny_m
     )
 
 
-PEAK = """
-import json, re, sys
+PEAK = f"""
+{TAKEN}
+import json, sys
 from deepdream.cli import main
 try:
     main(json.load(sys.stdin))
 except SystemExit as done:
-    print(json.dumps([done.code, int(re.search(r"VmHWM:\\s*(\\d+) kB", open("/proc/self/status").read())[1])]))
+    print(json.dumps([done.code, taken("VmHWM") // 1024]))
 """
 
 
