@@ -20,6 +20,7 @@ METADATA = {
     "language_info": {"name": "python"},
 }
 MAX_NOTEBOOK_BYTES = 1_500_000
+WIDGET = "application/vnd.jupyter.widget-view+json"
 # The machine's own paths; `/` alone also stands in layer names and addresses.
 _PATH = re.compile(r"(?<![\w/.])/(?:home|root|tmp|usr|var|opt|work|Users|private)/|[A-Z]:\\\\")
 
@@ -55,11 +56,16 @@ def execute(path, timeout=1800, strict=True):
 
 
 def strip(notebook):
-    """The notebook without metadata, its cells named by their place; pictures keep their descriptions."""
+    """The notebook without metadata and sliders, its cells named by their place; pictures keep their descriptions.
+
+    A slider needs a kernel: where none runs, a page would show the name of its class.
+    """
     notebook.metadata = nbformat.from_dict(METADATA)
     for number, cell in enumerate(notebook.cells, 1):
         cell.id = f"cell-{number:02}"
         cell.metadata = {}
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if WIDGET not in output.get("data", {})]
     return notebook
 
 
