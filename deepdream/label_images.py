@@ -182,7 +182,7 @@ def _steps(
             done = iteration / max(1, iter_n - 1)
             shift = rng.randint(-jitter, jitter + 1, 2)
             gradient, value = gradient_of(np.roll(image, shift, (-2, -1)))
-            gradient = window * _like_photographs(np.roll(gradient, -shift, (-2, -1)))
+            gradient = window * like_photographs(np.roll(gradient, -shift, (-2, -1)))
             magnitude = np.abs(gradient).mean()
             if magnitude > 0:
                 image += gradient * np.float32(step_size * (1 - 2 / 3 * done) / magnitude)
@@ -208,7 +208,7 @@ def _odds(index: int) -> DescribedObjective:
     return describe_objective(raise_odds, spec=None)
 
 
-def _like_photographs(gradient: Planes) -> Planes:
+def like_photographs(gradient: Planes) -> Planes:
     """A gradient, (3, H, W), with the spectrum and colours of photographs: mostly low frequencies and lightness."""
     height, width = gradient.shape[1:]
     frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width))

@@ -18,6 +18,7 @@ from PIL import Image as Pillow
 from .._types import Image, Planes
 from ..errors import LayerError
 from ..io.arrays import resize, to_uint8
+from ..label_images import like_photographs
 from ..network.net import Net, deprocess
 from ..network.tiling import InputGradient
 from ..objectives import channels
@@ -94,7 +95,7 @@ def channel_image(net: Net, layer: str, channel: int, size: int = 128, iter_n: i
         for done in np.linspace(0, 1, iter_n):
             shift = rng.randint(-16, 17, 2)
             gradient, _ = gradient_of(np.roll(planes, shift, (1, 2)))
-            gradient = _weaken_details(np.roll(gradient, -shift, (1, 2)))
+            gradient = like_photographs(np.roll(gradient, -shift, (1, 2)))
             step = _STEP_SIZE * (1 - 2 / 3 * done) / max(float(np.abs(gradient).mean()), 1e-30)
             sigma = _BLUR[0] + done * (_BLUR[1] - _BLUR[0])
             planes = nd.gaussian_filter(planes + np.float32(step) * gradient, (0, sigma, sigma), mode="nearest")
@@ -102,14 +103,6 @@ def channel_image(net: Net, layer: str, channel: int, size: int = 128, iter_n: i
     image = deprocess(net, planes)
     image -= image.mean(axis=(0, 1))
     return np.clip(128 + image * np.float32(_CONTRAST / max(float(image.std()), 1e-30)), 0, 255)
-
-
-def _weaken_details(gradient: Planes) -> Planes:
-    """A gradient, (3, H, W), each spatial frequency divided by itself, and its colours mixed with their mean."""
-    frequency = np.hypot(np.fft.fftfreq(gradient.shape[1])[:, None], np.fft.rfftfreq(gradient.shape[2]))
-    frequency[0, 0] = 1 / max(gradient.shape)
-    smooth = np.fft.irfft2(np.fft.rfft2(gradient) / frequency, s=gradient.shape[1:]).astype(np.float32)
-    return np.float32(0.6) * smooth + np.float32(0.4) * smooth.mean(0)
 
 
 def store_images(folder: Path, model: str, layer: str, images: Mapping[int, Image]) -> None:
