@@ -33,10 +33,14 @@ def response(net, layer, channel, img):
     return float(net.blobs[layer].data[0, channel].mean())
 
 
-def skip_with_another_caffe(net):
-    """Another Caffe rounds otherwise, and after ninety steps the image is another one."""
-    if not any(layer.type == "FastConvolution" for layer in net.definition.layer):
-        pytest.skip("another Caffe makes other images")
+def nearest(net, model, layer):
+    """The first stored channel of a layer, and the one whose stored image is most like the first one made again.
+
+    Another processor or Caffe rounds otherwise, and after ninety steps a small difference is a large one.
+    """
+    stored = stored_images(FOLDER, model, layer)
+    again = dd.resize(channel_image(net, layer, min(stored)), SIDE, SIDE)
+    return min(stored), min(stored, key=lambda channel: np.abs(again - stored[channel]).mean())
 
 
 # Where a channel is computed
@@ -134,11 +138,8 @@ def test_the_sheets_of_the_notebook_are_those_of_the_script():
 
 
 def test_stored_images_of_squeezenet_are_true(squeezenet):
-    """Made again, one is the same but for the JPEG."""
-    skip_with_another_caffe(squeezenet)
-    [(layer, channel, difference)] = script.differences("squeezenet_v1.1", squeezenet, 1)
-    assert (layer, channel) == ("fire8/concat", min(stored_images(FOLDER, "squeezenet_v1.1", layer)))
-    assert difference < script.TOLERANCE
+    first, most_alike = nearest(squeezenet, "squeezenet_v1.1", "fire8/concat")
+    assert most_alike == first
 
 
 def test_channels_respond_to_their_stored_images(squeezenet):
@@ -151,11 +152,10 @@ def test_channels_respond_to_their_stored_images(squeezenet):
 
 
 @pytest.mark.weights
-def test_stored_images_of_googlenet_are_true(googlenet):
-    skip_with_another_caffe(googlenet)
-    differences = list(script.differences("bvlc_googlenet", googlenet, 1))
-    assert [layer for layer, _, _ in differences] == script.LAYERS["bvlc_googlenet"]
-    assert max(difference for _, _, difference in differences) < script.TOLERANCE
+@pytest.mark.parametrize("layer", script.LAYERS["bvlc_googlenet"])
+def test_stored_images_of_googlenet_are_true(googlenet, layer):
+    first, most_alike = nearest(googlenet, "bvlc_googlenet", layer)
+    assert most_alike == first
 
 
 def test_the_channels_are_those_that_the_script_chooses(squeezenet):
