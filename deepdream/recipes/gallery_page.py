@@ -119,11 +119,16 @@ def _format_source(source: str) -> str:
     """A paragraph in which addresses are links."""
     if not source:
         return ""
-    linked = " ".join(
-        f'<a href="{escape(word)}">{escape(word)}</a>' if word.startswith(("https://", "http://")) else escape(word)
-        for word in source.split()
-    )
+    linked = " ".join(map(_link, source.split()))
     return f"<p><b>Source:</b> {linked}</p>"
+
+
+def _link(word: str) -> str:
+    """A word, as a link if it is an address; a comma behind it is not part of the address."""
+    address = word.rstrip(",;.")
+    if not address.startswith(("https://", "http://")):
+        return escape(word)
+    return f'<a href="{escape(address)}">{escape(address)}</a>{escape(word[len(address) :])}'
 
 
 def _recipe_rows(recipe: Recipe) -> Iterator[tuple[str, str]]:

@@ -1,5 +1,6 @@
 """The page of a gallery."""
 
+import html
 import html.parser
 import re
 
@@ -8,6 +9,7 @@ import pytest
 from deepdream.recipes import gallery
 from deepdream.recipes.gallery import make_gallery
 from deepdream.recipes.gallery_file import read_gallery
+from deepdream.recipes.gallery_page import write_gallery_page
 
 
 class Page(html.parser.HTMLParser):
@@ -50,3 +52,20 @@ def test_the_page(gallery_toml, tmp_path):
         "seed": "4",
     }
     assert "prefers-color-scheme: dark" in text
+
+
+def test_everything_that_is_known_of_the_original_gallery_is_on_its_page(tmp_path):
+    """The page says what each entry says, word for word, and links every address of it."""
+    original = read_gallery("original")
+    write_gallery_page(original, {}, tmp_path / "index.html")
+    text = (tmp_path / "index.html").read_text(encoding="utf-8")
+    shown = " ".join(html.unescape(re.sub("<[^>]*>", " ", text)).split())
+    hrefs = {attributes["href"] for tag, attributes in Page(text).found if tag == "a"}
+    assert " ".join(original.about.split()) in shown
+    for entry in original.entries:
+        assert entry.known and entry.guess and entry.source and entry.alt
+        for words in (entry.title, entry.known, entry.guess):
+            assert words in shown
+        for address in re.findall(r"https?://[^\s,;]+", entry.source):
+            assert address in hrefs
+    assert not any(href.endswith((",", ";", ".")) for href in hrefs)
