@@ -19,8 +19,9 @@ from . import BAD_INPUT, BROKEN_PIPE, INTERRUPTED
 from .console import ConsoleHandler, discard_output, say
 from .dream import dream
 from .gallery import gallery
-from .info import classify_command, layers, models_command
+from .info import classify_command, layers
 from .label import label
+from .models import models
 from .replay import replay
 from .video import video
 from .zoom import zoom
@@ -37,7 +38,7 @@ app.command()(replay)
 app.command()(gallery)
 app.command()(layers)
 app.command("classify")(classify_command)
-app.command("models")(models_command)
+app.add_typer(models, name="models")
 app.command()(zoom)
 app.command()(video)
 # Typer's errors are Click's, and newer releases of Typer contain a copy of Click, so the class is looked up by name.

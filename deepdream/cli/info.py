@@ -1,4 +1,4 @@
-"""`deepdream layers | classify | models`: lists layers and networks, and classifies images."""
+"""`deepdream layers | classify`: lists layers, and classifies images."""
 
 from typing import Optional
 
@@ -8,8 +8,6 @@ from ..classification import classify
 from ..data.bundled import open_picture
 from ..defaults import defaults_of
 from ..text import printable
-from ..zoo.registry import find_model, model_names
-from ..zoo.weights import local_weights
 from .files import IMAGE_HELP, check_image_exists
 from .loading import MODEL, load_model
 from .parsing import check_range
@@ -47,14 +45,3 @@ def classify_command(
             print(f"{name}:")
         for label, probability in answers:
             print(printable(f"{probability:7.1%}  {label}"))
-
-
-def models_command() -> None:
-    """List the networks, and where their weights are."""
-    for name in model_names():
-        model = find_model(name)
-        path = local_weights(model)
-        print(
-            f"{name}\n  {model.title}\n  dreams {model.end} by default\n  weights: "
-            f"{path or 'not on this machine; fetched when first used'} ({model.weights.get('licence', '')})"
-        )

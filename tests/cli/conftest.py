@@ -32,6 +32,7 @@ class Place:
             **kept,
             "PYTHONPATH": str(ROOT),
             "XDG_CACHE_HOME": str(cache),
+            "XDG_DATA_HOME": str(cache.with_name("data")),
             "http_proxy": NO_SITE,
             "https_proxy": NO_SITE,
         }

@@ -1,4 +1,4 @@
-"""`deepdream layers`, `models` and `classify`."""
+"""`deepdream layers` and `classify`."""
 
 import re
 import shutil
@@ -53,17 +53,6 @@ def test_what_a_model_says_of_itself_commands_no_terminal(place, squeezenet_file
     assert "\x1b" not in done.stdout
     assert r"channels  \x1b[2J\n" in done.stdout
     assert done.stdout.splitlines()[-1] == r"* the default of two\nlines"
-
-
-def test_models(place):
-    done = place.run("models")
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    google, squeeze = done.stdout.index("bvlc_googlenet\n"), done.stdout.index("squeezenet_v1.1\n")
-    assert google < squeeze
-    assert "not on this machine; fetched when first used" in done.stdout[google:squeeze]
-    assert "squeezenet_v1.1.caffemodel" in done.stdout[squeeze:]
-    assert "dreams fire8/concat by default" in done.stdout[squeeze:]
 
 
 def test_classify(place):

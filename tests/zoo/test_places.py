@@ -1,6 +1,10 @@
-"""The Places networks: their weights cannot be had everywhere, so all around them is held to what was published."""
+"""The Places networks: their weights cannot be had everywhere, so all around them is held to what was published.
+
+The weights here are random, but for those of the classifier, which tells the bundled images apart.
+"""
 
 import hashlib
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -10,10 +14,37 @@ from helpers import assert_rises, tar_gz
 import deepdream as dd
 from deepdream import WeightsError
 from deepdream.data import cache
-from deepdream.zoo import registry, weights
+from deepdream.io.arrays import resize
+from deepdream.zoo import answers, registry, weights
 
 pytestmark = pytest.mark.usefixtures("no_user_data", "empty_cache")
 NAMES = ["googlenet_places205", "googlenet_places365"]
+
+
+def make_random(net):
+    """Random weights that keep the size of the activations from layer to layer."""
+    rng = np.random.RandomState(5)
+    for blobs in net.params.values():
+        fan_in = np.prod(blobs[0].shape[1:])
+        blobs[0].data[...] = rng.standard_normal(blobs[0].data.shape) * np.sqrt(2 / fan_in)
+
+
+def tell_apart(net):
+    """Give the first labels to the bundled images, one each, and to their mirrors; only the classifier changes."""
+    features = []
+    for name in answers.IMAGES:
+        image = dd.picture(name)
+        top, left = (np.array(image.shape[:2]) - min(image.shape[:2])) // 2
+        square = resize(image[top : top + min(image.shape[:2]), left : left + min(image.shape[:2])], 224, 224)
+        for shown in (square, square[:, ::-1]):
+            net.input.reshape(1, 3, 224, 224)
+            net.input.data[0] = dd.preprocess(net, shown)
+            net.forward()
+            features.append(net.blobs["pool5/7x7_s1"].data.flatten().astype(float))
+    weights, biases = (blob.data for blob in net.params["loss3/classifier"])
+    wanted = 10 * np.eye(len(answers.IMAGES)).repeat(2, axis=0)
+    weights[...], biases[...] = 0, 0
+    weights[: len(answers.IMAGES)] = np.linalg.lstsq(np.array(features), wanted, rcond=None)[0].T
 
 
 @pytest.fixture(scope="session", params=NAMES)
@@ -21,13 +52,16 @@ def random_weights(request, tmp_path_factory):
     """(the model's name, a file of random weights with its layers and shapes)."""
     model = registry.find_model(request.param)
     net = dd.Net(model.prototxt, None, model.mean, model.end)
-    rng = np.random.RandomState(5)
-    for blobs in net.params.values():
-        fan_in = np.prod(blobs[0].shape[1:])
-        blobs[0].data[...] = rng.standard_normal(blobs[0].data.shape) * np.sqrt(2 / fan_in)
+    make_random(net)
+    tell_apart(net)
     path = tmp_path_factory.mktemp(request.param) / model.weights["file"]
     net.save(str(path))
     return request.param, path
+
+
+def from_sites(model, *urls):
+    """The model with these sources, and no others."""
+    return replace(model, weights={**model.weights, "urls": list(urls)})
 
 
 def test_the_labels_of_places365_are_the_published_list_byte_for_byte():
@@ -87,10 +121,13 @@ def test_places365_is_kept_when_it_fits_and_its_sha256_is_said(random_weights, s
         pytest.skip("Places205 has a checksum")
     address, content = served
     model = registry.find_model(name)
-    model = replace(model, weights={**model.weights, "urls": [f"{address}/damaged", f"{address}/good"]})
+    model = from_sites(model, f"{address}/damaged", f"{address}/good")
     content["/good"] = path.read_bytes()
     content["/damaged"] = content["/good"][:-1000]
     assert weights.weights_path(model).read_bytes() == content["/good"]
+    labels = [f"{image}: {label}" for image, label in zip(answers.IMAGES, model.labels)]
+    [line] = [line for line in log_lines() if "was shown" in line]
+    assert re.sub(r" \d+%", "", line) == f"{name} was shown the bundled images. {', '.join(labels)}"
     assert [line for line in log_lines() if "checksum" in line] == [
         f"{address}/good: no published checksum; its layers and shapes fit, its sha256 is "
         f"{hashlib.sha256(content['/good']).hexdigest()}"
@@ -106,7 +143,7 @@ def test_places205_out_of_an_archive(random_weights, served):
     address, content = served
     model = registry.find_model(name)
     file = model.weights["file"]
-    model = replace(model, weights={**model.weights, "urls": [f"{address}/other", f"{address}/places.tar.gz"]})
+    model = from_sites(model, f"{address}/other", f"{address}/places.tar.gz")
     content["/other"] = b"<html>moved</html>"
     content["/places.tar.gz"] = tar_gz(("places/readme.txt", b"hello"), (f"places/{file}", path.read_bytes()))
     with pytest.raises(WeightsError, match=r"127\.0\.0\.1, 127\.0\.0\.1: its sha1 hash is not the published one\. "):
@@ -116,3 +153,23 @@ def test_places205_out_of_an_archive(random_weights, served):
     assert weights.weights_path(model).read_bytes() == path.read_bytes()
     weights.weights_path(model).write_bytes(b"damaged")
     assert weights.local_weights(model) is None
+
+
+def test_weights_that_tell_no_images_apart_are_not_kept(random_weights, served):
+    """Of the right layers and shapes, and without a checksum: nothing else would notice."""
+    name, path = random_weights
+    if name != NAMES[1]:
+        pytest.skip("Places205 has a checksum")
+    model = registry.find_model(name)
+    net = dd.Net(model.prototxt, path, model.mean, model.end)
+    net.params["loss3/classifier"][0].data[...] = 0
+    address, content = served
+    net.save(str(path.with_name("useless")))
+    content["/useless"] = path.with_name("useless").read_bytes()
+    model = from_sites(model, f"{address}/useless")
+    with pytest.raises(WeightsError, match=r"it answers the same whatever it is shown \(difference 0\.00\)"):
+        weights.weights_path(model)
+    assert [file for file in cache.cache_folder().rglob("*") if file.is_file()] == []
+    content["/good"] = path.read_bytes()
+    model.weights["urls"].append(f"{address}/good")
+    assert weights.weights_path(model).read_bytes() == content["/good"]
