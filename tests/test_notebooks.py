@@ -3,14 +3,17 @@
 import ast
 import importlib.util
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import nbformat
 import pytest
+import typer
 
 import deepdream as dd
+from deepdream.cli.commands import app
 from deepdream.data import bundled
 
 FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
@@ -41,53 +44,163 @@ def code_cells(notebook):
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
-def test_there_are_six():
-    assert [path.name[:2] for path in PATHS] == ["01", "02", "03", "04", "05", "06"]
+def test_there_are_seven():
+    assert [path.name[:2] for path in PATHS] == ["01", "02", "03", "04", "05", "06", "07"]
+
+
+FOLD = "<details><summary>{}</summary>"
+
+
+def exercises(notebook):
+    """(the place of its cell, its number, the name of the answer, the line of the dots, the solution) of each."""
+    found = []
+    for place, cell in enumerate(notebook.cells):
+        statements = ast.parse(cell.source).body if cell.cell_type == "code" else [None]
+        last = getattr(statements[-1], "value", None)
+        if isinstance(last, ast.Call) and ast.unparse(last.func) == "check":
+            (dots,) = [each for each in statements if isinstance(each, ast.Assign) and ast.unparse(each.value) == "..."]
+            before, after = notebook.cells[place - 1].source, notebook.cells[place + 1].source
+            number = last.args[0].value
+            assert before.startswith(f"### Exercise {number} · "), before
+            assert after.startswith("<details><summary>Solution</summary>\n\n") and after.endswith("\n\n</details>"), (
+                after
+            )
+            (solution,) = re.findall(r"^```python\n(.*?)\n```$", after, re.M | re.S)
+            found.append((place, number, dots.targets[0].id, dots.lineno - 1, solution))
+    return found
+
+
+WRONG = '"nonsense"', "-1e9", "lambda *_: None", "None"
 
 
 @each_notebook
-def test_runs_from_a_clean_kernel(path, squeezenet_file):
-    """At smoke size, with the network that needs no download site; its asserts hold, and it says no warning."""
-    before = path.read_bytes()
-    done = run("--smoke", path)
+def test_runs_from_a_clean_kernel(path, tmp_path, monkeypatch, squeezenet_file):
+    """At smoke size, with the network that needs no download site; its claims hold, and it says no warning.
+
+    Every exercise is solved by its solution, and by no other answer.
+    """
+    notebook = read(path)
+    found = exercises(notebook)
+    assert [number for _, number, *_ in found] == list(range(1, len(found) + 1)) and len(found) >= 5
+    for place, _, name, line, solution in reversed(found):
+        lines = notebook.cells[place].source.split("\n")
+        notebook.cells[place].source = "\n".join([*lines[:line], solution, *lines[line + 1 :]])
+        check = ast.unparse(ast.parse(notebook.cells[place].source).body[-1])
+        again = [nbformat.v4.new_code_cell(f"{name} = {wrong}\n{check}") for wrong in WRONG]
+        notebook.cells[place + 1 : place + 1] = again
+    nbformat.write(notebook, tmp_path / path.name)
+    monkeypatch.setenv("DEEPDREAM_SMOKE", "1")
+    done = execute.execute(tmp_path / path.name)
+    assert execute.problems(done) == []
+    texts = [output.get("text", "") for cell in code_cells(done) for output in cell.outputs]
+    said = [line for text in texts for line in text.splitlines() if line.startswith("Exercise ")]
+    assert len(said) == len(found) * (1 + len(WRONG))
+    for number in range(1, len(found) + 1):
+        right, *wrong = said[: 1 + len(WRONG)]
+        del said[: 1 + len(WRONG)]
+        assert right == f"Exercise {number}: right."
+        for line, answer in zip(wrong, WRONG):
+            assert line.startswith(f"Exercise {number}: not yet. ") and len(line) <= 300, (answer, line)
+
+
+def test_the_command_runs_it_small_and_writes_nothing(squeezenet_file):
+    before = PATHS[-1].read_bytes()
+    done = run("--smoke", PATHS[-1])
     assert done.returncode == 0, done.stderr
-    assert path.read_bytes() == before
+    assert PATHS[-1].read_bytes() == before
 
 
-# What a reader is invited to try: (notebook, {what stands there: what is tried}). Every change tries one of each.
+SQUEEZENET, GOOGLENET = "squeezenet_v1.1", "bvlc_googlenet"
+FILTER = "[[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]"
+SCALES = "SCALE, STEP, JITTER, SEED, PICTURE = 1.4, 1.5, 32"
+# What a reader is invited to try: the notebook, how the item begins, and {what stands there: what is tried}. The name
+# of a layer belongs to one network; all else is tried with both.
 INVITED = [
-    ("01", {"step_size=1.5, jitter=32": "step_size=3, jitter=0", "SEED, PICTURE = 2015": "SEED, PICTURE = 7"}),
-    ("01", {"sky = scaled(dd.picture(PICTURE), WIDTH)": 'sky = dd.picture("noise:160x90")'}),
-    ("01", {"    blob.diff[...] = blob.data": "    blob.diff[...] = 0\n    blob.diff[0, 7] = blob.data[0, 7]"}),
-    ("01", {'DEEP, SHALLOW, GUIDED = "fire8/concat"': 'DEEP, SHALLOW, GUIDED = "fire6/concat"'}),
-    ("02", {"    slope = slope_at(dream)": "    slope = (5 - price_of(dream)) * slope_at(dream)", "rng(21)": "rng(3)"}),
-    ("02", {"[[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]": "[[1, 2, 1], [2, 4, 2], [1, 2, 1]]", "rng(21)": "rng(10)"}),
-    ("02", {"[[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]": "[[1, -1, 1], [-1, 1, -1], [1, -1, 1]]", "rng(21)": "rng(11)"}),
-    ("02", {"goldfish, Carassius auratus": "banana"}),
-    ("03", {"SCALE, STEP, JITTER, SEED, PICTURE = 1.4, 1.5, 32": "SCALE, STEP, JITTER, SEED, PICTURE = 2, 6, 4"}),
-    ("03", {"SCALE, STEP, JITTER, SEED, PICTURE = 1.4": "SCALE, STEP, JITTER, SEED, PICTURE = 1.2"}),
-    ("03", {'2015, "clouds"': '2015, "face"', 'END, LADDER = "fire8/concat"': 'END, LADDER = "fire4/concat"'}),
-    ("04", {"dd.channels(channel)": 'dd.label(net, "starfish")', "end=layer, jitter=16": "jitter=16"}),
-    ("04", {'2015, "clouds"': '2015, "rocket"'}),
-    ("05", {'SHALLOW, DEEP = "fire5/concat"': 'SHALLOW, DEEP = "fire6/concat"', "2015, ": "3, "}),
-    ("05", {"landscape = scaled(dd.picture(PICTURE)": 'landscape = scaled(dd.picture("cat")'}),
-    ("06", {'PICTURE, CLOSER = 2015, "clouds", 0.06': 'PICTURE, CLOSER = 2015, "face", -0.03'}),
-    ("06", {'END, BRANCH = "fire8/concat"': 'END, BRANCH = "fire2/concat"'}),
+    ("01", "Try another seed", {"step_size=1.5, jitter=32": "step_size=3, jitter=0", "PICTURE = 2015": "PICTURE = 7"}),
+    ("01", "Try another seed", {'DEEP, SHALLOW, GUIDED = "fire8/concat"': 'DEEP, SHALLOW, GUIDED = "fire6/concat"'}),
+    (
+        "01",
+        "Try another seed",
+        {'SHALLOW, GUIDED = "inception_4c/output"': 'SHALLOW, GUIDED = "conv2/3x3"'},
+    ),
+    ("01", "Use your own", {"sky = scaled(dd.picture(PICTURE), WIDTH)": 'sky = scaled(dd.picture("coffee"), 200)'}),
+    ("01", "Start from noise", {"sky = scaled(dd.picture(PICTURE), WIDTH)": 'sky = dd.picture("noise:160x90")'}),
+    (
+        "01",
+        "Use another objective",
+        {"    blob.diff[...] = blob.data\n": "    blob.diff[...] = 0\n    blob.diff[0, 7] = blob.data[0, 7]\n"},
+    ),
+    ("02", "Train with another", {"rng(57)": "rng(3)"}),
+    ("02", "Train with another", {"rng(57)": "rng(10)"}),
+    ("02", "Replace Sobel's", {FILTER: "[[1, 2, 1], [2, 4, 2], [1, 2, 1]]"}),
+    ("02", "Replace Sobel's", {FILTER: "[[1, -1, 1], [-1, 1, -1], [1, -1, 1]]"}),
+    ("02", "Choose another label", {"goldfish, Carassius auratus": "banana"}),
+    ("02", "Leave out the last", {', "inception_4c/output"]': "]"}),
+    ("02", "Leave out the last", {', "fire8/concat"]': "]"}),
+    ("03", "Try `SCALE = 2`", {SCALES: "SCALE, STEP, JITTER, SEED, PICTURE = 2, 1.5, 32"}),
+    ("03", "Try `SCALE = 2`", {SCALES: "SCALE, STEP, JITTER, SEED, PICTURE = 1.2, 1.5, 32"}),
+    ("03", "Try `JITTER = 4`", {SCALES: "SCALE, STEP, JITTER, SEED, PICTURE = 1.4, 1.5, 4"}),
+    ("03", "Try `STEP = 6`", {SCALES: "SCALE, STEP, JITTER, SEED, PICTURE = 1.4, 6, 32"}),
+    ("03", 'Try `PICTURE = "face"`', {'2015, "clouds"': '2015, "face"'}),
+    ("04", "Use another image", {'2015, "clouds"': '2015, "rocket"'}),
+    ("04", "Use a label", {"dd.channels(channel)": 'dd.label(net, "starfish")', "end=layer, jitter=16": "jitter=16"}),
+    ("05", "Exchange the two", {"landscape = scaled(dd.picture(PICTURE)": 'landscape = scaled(dd.picture("cat")'}),
+    ("05", "Use your own guide", {'dd.picture("cat"), GUIDE)': 'dd.picture("rocket"), 2 * GUIDE)'}),
+    ("05", "Use a layer in between", {'SHALLOW, DEEP = "fire5/concat"': 'SHALLOW, DEEP = "fire6/concat"'}),
+    ("05", "Use a layer in between", {'DEEP = "inception_3b/output"': 'DEEP = "inception_4a/output"'}),
+    ("07", "Set `PICTURE`", {'"cat", (0.38, 0.39)': '"face", (0.5, 0.3)'}),
+    ("07", "Set `LAYER`", {'LAYER = "fire8/concat"': 'LAYER = "fire4/concat"'}),
+    ("07", "Set `LAYER`", {'LAYER = "inception_4c/output"': 'LAYER = "inception_3b/output"'}),
+    (
+        "07",
+        "Let several channels",
+        {
+            "strongest = np.argsort(-vector)[:COUNT].tolist()\n": "strongest = np.argsort(-vector)[:COUNT].tolist()\n"
+            "dd.deepdream(net, cat, iter_n=1, octave_n=1, end=LAYER, objective=dd.channels(strongest))\n",
+            "\nORANGE = (217, 130, 43)": '\nORANGE, cat = (217, 130, 43), dd.picture("cat", max_size=96)',
+        },
+    ),
+    ("07", "Test a channel", {'NAMES = ["cat",': 'NAMES = ["noise:90x60", "cat",'}),
+    ("06", "Use a guide", {"end=END, seed=seed)": "end=END, seed=seed, objective=dd.guided(net, sky, END))"}),
+    ("06", "`CLOSER = -0.03`", {'PICTURE, CLOSER = 2015, "clouds", 0.06': 'PICTURE, CLOSER = 2015, "face", -0.03'}),
+    ("06", "Try another layer", {'END, BRANCH = "fire8/concat"': 'END, BRANCH = "fire2/concat"'}),
+    ("06", "Try another layer", {'END, BRANCH = "inception_4c/output"': 'END, BRANCH = "inception_3b/output"'}),
 ]
-_OFTEN = [next(i for i, (name, _) in enumerate(INVITED) if name == path.name[:2]) for path in PATHS]
+# These lead to another notebook, a file or a night of computing.
+ELSEWHERE = ("Continue with", "To learn why", "Save a dream", "Guides work well", "For a large video")
 
 
-@pytest.mark.parametrize(
-    "name, changes",
-    [
-        pytest.param(*each, id=f"{each[0]}-{number}", marks=() if number in _OFTEN else pytest.mark.slow)
-        for number, each in enumerate(INVITED)
-    ],
-)
-def test_what_a_reader_is_invited_to_try_ends_in_no_error(tmp_path, monkeypatch, squeezenet_file, name, changes):
+def trials():
+    """Every experiment with each network that has its layers; the first of a notebook is tried every time."""
+    seen = set()
+    for name, item, changes in INVITED:
+        for network in (SQUEEZENET, GOOGLENET):
+            if ("inception" if network == SQUEEZENET else "fire") in str(changes):
+                continue
+            slow = name in seen or network == GOOGLENET
+            seen.add(name)
+            marks = [*[pytest.mark.slow] * slow, *[pytest.mark.weights] * (network == GOOGLENET)]
+            yield pytest.param(name, changes, network, id=f"{name}-{item}-{network}", marks=marks)
+
+
+@each_notebook
+def test_all_that_a_reader_is_invited_to_is_tried(path):
+    words = read(path).cells[-1].source.partition("## What to try next\n")[2].partition("## ")[0]
+    items = re.findall(r"^- (.*)$", words, re.M)
+    known = (*ELSEWHERE, *(item for name, item, _ in INVITED if name == path.name[:2]))
+    assert [item for item in items if not item.startswith(known)] == []
+    assert [item for item in known[len(ELSEWHERE) :] if not any(each.startswith(item) for each in items)] == []
+
+
+@pytest.mark.parametrize("name, changes, network", list(trials()))
+def test_what_a_reader_is_invited_to_try_ends_in_no_error(
+    tmp_path, monkeypatch, squeezenet_file, name, changes, network
+):
     """A claim that does not hold is said in a sentence."""
     path = next(path for path in PATHS if path.name.startswith(name))
     notebook = read(path)
+    settings = code_cells(notebook)[0]
+    settings.source = settings.source.replace(SQUEEZENET, network, 1)  # the one that the smoke size chooses
     for old, new in changes.items():
         cells = [cell for cell in code_cells(notebook) if old in cell.source]
         assert cells, old
@@ -95,8 +208,15 @@ def test_what_a_reader_is_invited_to_try_ends_in_no_error(tmp_path, monkeypatch,
             cell.source = cell.source.replace(old, new)
     nbformat.write(notebook, tmp_path / path.name)
     monkeypatch.setenv("DEEPDREAM_SMOKE", "1")
-    monkeypatch.setenv("DEEPDREAM_STRICT", "0")
     execute.execute(tmp_path / path.name, strict=False)
+
+
+@each_notebook
+def test_commands_have_the_options_that_they_are_shown_with(path):
+    for cell in read(path).cells:
+        for command in re.findall(r"`deepdream ([^`]*)`", cell.source if cell.cell_type == "markdown" else ""):
+            name, *words = shlex.split(command)
+            typer.main.get_command(app).commands[name].make_context(name, words)
 
 
 def test_a_wrong_name_of_a_layer_is_answered_with_the_closest(monkeypatch, squeezenet_file):
@@ -123,6 +243,27 @@ def test_every_claim_is_a_sentence_that_is_checked():
                     claims += 1
             assert {node for node in ast.walk(tree) if isinstance(node, ast.Assert)} == inside, cell.source
     assert claims > 30
+
+
+@each_notebook
+def test_the_reader_predicts_before_seeing(path):
+    """A question whose answer is folded away, at least twice."""
+    asked = [cell.source for cell in read(path).cells if cell.source.startswith("**Predict.**")]
+    assert len(asked) >= 2
+    for source in asked:
+        assert "?" in source.partition("<details>")[0]
+        assert f"{FOLD.format('Answer')}\n\n" in source and source.endswith("\n\n</details>")
+
+
+@each_notebook
+def test_every_picture_has_a_description_of_its_own(path):
+    descriptions = []
+    for cell in code_cells(read(path)):
+        pictures = [(kind, output) for output in cell.outputs for kind in output.get("data", {}) if "image/" in kind]
+        assert len(pictures) <= 1, "a rendered page has one description for a cell"
+        descriptions += [output.metadata.get(kind, {}).get("alt", "") for kind, output in pictures]
+    assert all(len(words) >= 12 for words in descriptions)
+    assert len(set(descriptions)) == len(descriptions)
 
 
 @each_notebook
@@ -247,6 +388,14 @@ def test_running_keeps_what_is_shown(tmp_path):
     path.write_text(path.read_text(encoding="utf-8").replace("42", "43"), encoding="utf-8")
     other = run("--check", path)
     assert other.returncode == 1 and "the outputs of cell 1 are not those in the file" in other.stderr
+
+
+def test_sliders_are_not_kept():
+    """Their place is a page with a kernel; the image that they begin with stays."""
+    image = nbformat.v4.new_output("display_data", {"image/jpeg": "AAAA"}, metadata={"image/jpeg": {"alt": "a cat"}})
+    slider = nbformat.v4.new_output("display_data", {execute.WIDGET: {"model_id": "1"}, "text/plain": "HBox()"})
+    cell = nbformat.v4.new_code_cell("x", outputs=[slider, image], execution_count=1)
+    assert execute.strip(nbformat.v4.new_notebook(cells=[cell])).cells[0].outputs == [image]
 
 
 def test_how_printed_text_is_cut_up_is_no_difference():
