@@ -27,6 +27,7 @@ extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ex
 myst_enable_extensions = ["attrs_inline", "attrs_block", "colon_fence", "deflist"]
 myst_heading_anchors = 3
 nb_execution_mode = "off"
+nb_merge_streams = True  # the kernel cuts what is printed where it likes
 nb_mime_priority_overrides = [("html", "text/html", 0), ("html", "image/jpeg", 1), ("html", "image/png", 2)]
 
 autodoc_member_order = "bysource"

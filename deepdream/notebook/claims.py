@@ -71,6 +71,8 @@ def check(
         wrong = _fault(answer, expected, tolerance)
     except Exception as error:  # the reader's own code, or an answer of another kind
         wrong = f"It cannot be checked, {type(error).__name__}: {error}"
+        if "not callable" in str(error):
+            wrong = "Give the function itself, without brackets and arguments."
         wrong = f"{shorten(wrong, 200).rstrip('.')}."
     print(f"Exercise {exercise}: " + ("right." if not wrong else " ".join(["not yet.", wrong, hint]).rstrip()))
 
@@ -88,6 +90,8 @@ def _fault(answer: Any, expected: Any, tolerance: float) -> str:
     if callable(answer):
         return "Your answer is a function; give what it returns."
     numbers, right = np.asarray(answer, float), np.asarray(expected, float)
+    if numbers.size == 1 and not right.ndim:
+        numbers = numbers.reshape(())  # many functions return an array of one number
     if numbers.shape != right.shape:
         return f"Your answer is {_shape(numbers)}; expected is {_shape(right)}."
     if not np.isfinite(numbers).all():
