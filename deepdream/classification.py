@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 from .errors import ModelError
 from .io.source import ImageSource, source_of
 from .network.net import Net, check_net, preprocess
+from .network.tiling import set_input
 from .validation import check_count
 
 
@@ -44,8 +45,7 @@ def classify(net: Net, img: ArrayLike | ImageSource, top: int = 5) -> list[tuple
     scaled = source.resize(*(max(size, round(n * scale)) for n, size in zip(source.shape[:2], (height, width))))
     y, x = (scaled.shape[0] - height) // 2, (scaled.shape[1] - width) // 2
     with net.lock:
-        net.input.reshape(1, 3, height, width)
-        net.input.data[0] = preprocess(net, scaled[y : y + height, x : x + width])
+        set_input(net, preprocess(net, scaled[y : y + height, x : x + width]))
         probabilities = net.forward()[net.outputs[-1]].flatten()
     if len(net.labels) != len(probabilities):
         raise ModelError(

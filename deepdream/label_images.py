@@ -174,7 +174,7 @@ def _steps(
     rng: np.random.RandomState,
 ) -> Iterator[Step]:
     """Change noise at each of `shapes`, the smallest first, and enlarge the image from one to the next."""
-    image: Planes = rng.normal(scale=10, size=(3, *shapes[0])).astype(np.float32)
+    image: Planes = rng.normal(scale=10, size=(len(net.mean), *shapes[0])).astype(np.float32)
     for octave, shape in enumerate(shapes):
         image = zoom_linear(image, shape)
         window = _centre_window(*shape)

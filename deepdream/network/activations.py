@@ -70,7 +70,8 @@ def _forward(net: Net, chw: Planes, end: str) -> NDArray[np.float32]:
     with net.lock:
         net.input.reshape(1, *chw.shape)
         net.input.data[0] = chw
-        return net.forward(end=end)[end][0].copy()
+        net._forward(0, list(net._layer_names).index(net.end_names.makers[end]))
+        return np.array(net.blobs[end].data[0])
 
 
 def _in_pieces(net: Net, chw: Planes, end: str, fields: Fields, piece: int) -> NDArray[np.float32]:

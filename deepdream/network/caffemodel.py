@@ -12,6 +12,7 @@ import os
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from caffe.proto import caffe_pb2
 from google.protobuf.message import DecodeError
@@ -61,14 +62,20 @@ def weight_shapes(path: str | os.PathLike[str]) -> dict[str, list[Shape]]:
         ) from None
     if not net.IsInitialized():
         raise WeightsError(f"{path} is damaged: it lacks {', '.join(net.FindInitializationErrors())}")
-    # Files of 2014 keep their layers in the older field.
-    holders = [layer for layers in (net.layers, net.layer) for layer in layers if layer.blobs]
+    holders = [layer for layer in _layers_that_caffe_reads(net) if layer.blobs]
     shapes = {layer.name: [_blob_shape(blob, path, layer.name) for blob in layer.blobs] for layer in holders}
     if len(shapes) < len(holders):
         raise WeightsError(f"{path} is damaged: it holds weights of two layers with one name")
     if not shapes:
         raise WeightsError(f"{path} holds no weights; it should be a .caffemodel file")
     return shapes
+
+
+def _layers_that_caffe_reads(net: caffe_pb2.NetParameter) -> list[Any]:
+    """The layers of a file; Caffe ignores those of a newer format beside an older one."""
+    if any(entry.HasField("layer") for entry in net.layers):  # files of 2013
+        return [entry.layer for entry in net.layers]
+    return list(net.layers or net.layer)  # files of 2014, or later ones
 
 
 def _blob_shape(blob: caffe_pb2.BlobProto, path: str | os.PathLike[str], layer: str) -> Shape:

@@ -6,6 +6,8 @@ in-place ReLU that follows, and its diff is added to the diff from above when th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from .._types import Layers, ObjectiveOrMapping, Planes
@@ -25,30 +27,34 @@ def input_gradient(net: NetInterface, end: Layers, objective: ObjectiveOrMapping
         (gradient, value): the input blob's diff, a live view (3, H, W), and the weighted sum of the values that the
         objectives returned; `None` if one returned nothing.
     """
-    weights, objectives = weights_of(end), objectives_at(end, objective)
+    weights, objectives = weights_of(end), objectives_at(net, end, objective)
     names = list(net._layer_names)
-    stops = sorted(map(names.index, weights))
+    stops: dict[int, list[str]] = {}  # the number of a layer -> the blobs of `end` that it makes
+    for blob in sorted(weights, key=lambda blob: names.index(net.end_names.makers[blob])):
+        stops.setdefault(names.index(net.end_names.makers[blob]), []).append(blob)
+    last = max(stops)
     starts = [0, *(stop + 1 for stop in stops)]
     kept, values = {}, []
     for start, stop in zip(starts, stops):
-        layer = names[stop]
         net._forward(start, stop)
-        value = objectives[layer](net.blobs[layer])
-        values.append(None if value is None else weights[layer] * value)
-        if weights[layer] != 1:
-            net.blobs[layer].diff[...] *= np.float32(weights[layer])
-        if stop != stops[-1]:
-            kept[layer] = net.blobs[layer].diff.copy()
-    _clear_unwritten(net, stops[-1])
+        for blob in stops[stop]:
+            value = objectives[blob](net.blobs[blob])
+            values.append(None if value is None else weights[blob] * value)
+            if weights[blob] != 1:
+                net.blobs[blob].diff[...] *= np.float32(weights[blob])
+            if stop != last:
+                kept[blob] = net.blobs[blob].diff.copy()
+    _clear_unwritten(net, last, stops[last])
     for start, stop in reversed(list(zip(starts, stops))):
-        if names[stop] in kept:
-            net.blobs[names[stop]].diff[...] += kept.pop(names[stop])
+        for blob in stops[stop]:
+            if blob in kept:
+                net.blobs[blob].diff[...] += kept.pop(blob)
         net._backward(stop, start)
     return net.input.diff[0], sum_values(values)
 
 
-def _clear_unwritten(net: NetInterface, last: int) -> None:
-    """Zero the diffs that a backward pass from layer number `last` reads but does not write.
+def _clear_unwritten(net: NetInterface, last: int, written: Sequence[str]) -> None:
+    """Zero the diffs that a backward pass from layer number `last` reads, but neither it nor an objective has written.
 
     Caffe's backward also runs side branches below `last` that do not lead to it, starting from the diffs that an
     earlier dream left at their tops.
@@ -56,5 +62,5 @@ def _clear_unwritten(net: NetInterface, last: int) -> None:
     names = list(net._layer_names)[: last + 1]
     made = {top for name in names for top in net.top_names[name]}
     read = {bottom for name in names for bottom in net.bottom_names[name] if bottom not in net.top_names[name]}
-    for blob in made - read - {names[-1]}:
+    for blob in made - read - set(written):
         net.blobs[blob].diff[...] = 0

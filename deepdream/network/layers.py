@@ -1,7 +1,8 @@
 """The layers of a dream's objectives: one layer, or several with weights.
 
 An `end` is a layer's name or a mapping {layer: weight}. With several layers, the weighted sum of the objectives is
-maximised: `objective` is then one for all of them, or a mapping with the same keys.
+maximised: `objective` is then one for all of them, or a mapping with the same keys. A layer may be named by itself or
+by its output, the blob (see `end_names`); a *checked* `end` names blobs.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def resolve_end(net: NetInterface, end: Layers | None, objective: ObjectiveOrMap
             an `end` of its own stands for its layers with weight 1.
 
     Returns:
-        The layer's name, or {layer: weight} from the shallowest to the deepest.
+        The name of the layer's blob, or {blob: weight} from the shallowest to the deepest.
 
     Raises:
         LayerError: the network lacks a layer, the objectives were made for others, or one cannot be used at its layer.
@@ -41,40 +42,44 @@ def resolve_end(net: NetInterface, end: Layers | None, objective: ObjectiveOrMap
         made_for = dict.fromkeys(objective, 1)
     if end is None:
         end = net.end if made_for is None else made_for
-    elif made_for is not None and _layer_names(end) != _layer_names(made_for):
+    elif made_for is not None and _blobs(net, end) != _blobs(net, made_for):
         raise LayerError(
             f"end is {format_layers(end)} but the objective was made for {format_layers(made_for)}; leave end out, or "
             f"make the objective for {format_layers(end)}"
         )
-    objectives = _objective_of_each(end, objective)
+    objectives = _objective_of_each(net, end, objective)
     for layer in _layer_names(end):
-        net.check_layer(layer)
+        blob = net.check_layer(layer)
         if objective is not None:
-            check_objective(layer, objectives[layer])
-        own_end = getattr(objectives[layer], "end", None)
-        if own_end not in (None, layer, made_for):
+            check_objective(layer, objectives[blob])
+        own_end = getattr(objectives[blob], "end", None)
+        if own_end not in (None, made_for) and _blobs(net, own_end) != {blob}:
             raise LayerError(f"the objective for {layer!r} was made for {format_layers(own_end)}")
-        check = getattr(objectives[layer], "check", None)
+        check = getattr(objectives[blob], "check", None)
         if check is not None:
-            check(net, layer)
+            check(net, blob)
     if not isinstance(end, Mapping):
-        return end
-    order = net.dreamable
-    return {layer: _check_weight(layer, end[layer]) for layer in sorted(end, key=order.index)}
+        return net.check_layer(end)
+    if len(objectives) < len(end):
+        raise LayerError(f"end={short_repr(dict(end))}: two of the names are one layer's; name it once")
+    order = list(net.end_names.makers)
+    weights = {net.check_layer(layer): _check_weight(layer, weight) for layer, weight in end.items()}
+    return {blob: weights[blob] for blob in sorted(weights, key=order.index)}
 
 
-def objectives_at(end: Layers, objective: ObjectiveOrMapping) -> dict[str, Objective]:
+def objectives_at(net: NetInterface, end: Layers, objective: ObjectiveOrMapping) -> dict[str, Objective]:
     """The objective of each layer of an `end`.
 
     Args:
-        end: a checked layer name or {layer: weight}.
-        objective: one for every layer, or a mapping with the same keys as `end`.
+        net: the network.
+        end: a checked layer or {layer: weight}.
+        objective: one for every layer, or a mapping of the same layers as `end`, by either of their names.
 
     Returns:
-        {layer: its objective}. Such an objective returns a float or `None`, or raises a `LayerError` if the original
+        {blob: its objective}. Such an objective returns a float or `None`, or raises a `LayerError` if the original
         returned anything else.
     """
-    return {layer: _with_checked_value(layer, each) for layer, each in _objective_of_each(end, objective).items()}
+    return {blob: _with_checked_value(blob, each) for blob, each in _objective_of_each(net, end, objective).items()}
 
 
 def check_objective(layer: str, objective: Any) -> None:
@@ -85,8 +90,11 @@ def check_objective(layer: str, objective: Any) -> None:
         )
 
 
-def _objective_of_each(end: Layers, objective: Any) -> Mapping[str, Any]:
-    return objective if isinstance(objective, Mapping) else dict.fromkeys(_layer_names(end), objective)
+def _objective_of_each(net: NetInterface, end: Layers, objective: Any) -> Mapping[str, Any]:
+    """{blob: its objective}."""
+    if isinstance(objective, Mapping):
+        return {net.check_layer(layer): each for layer, each in objective.items()}
+    return dict.fromkeys(map(net.check_layer, _layer_names(end)), objective)
 
 
 def _with_checked_value(layer: str, objective: Objective) -> Objective:
@@ -121,6 +129,11 @@ def weights_of(end: Layers) -> Mapping[str, float]:
 def format_layers(end: Layers) -> str:
     """An `end` as an error message names it: 'a', or 'a' and 'b'."""
     return " and ".join(repr(layer) for layer in weights_of(end))
+
+
+def _blobs(net: NetInterface, end: Layers) -> set[str]:
+    """The blobs that an `end` names; a name that the network does not know stands for itself."""
+    return {net.end_names.layers.get(layer, layer) for layer in _layer_names(end)}
 
 
 def _layer_names(end: Any) -> set[str]:

@@ -30,7 +30,7 @@ def gradient_bytes(net: NetInterface, end: Layers, height: int, width: int, back
 
     Args:
         net: the network.
-        end: a checked layer name or {layer: weight}.
+        end: a checked layer or {layer: weight}.
         height: the image's or tile's, in pixels.
         width: the image's or tile's.
         backward: `False` for only a forward pass.
@@ -53,7 +53,7 @@ def gradient_bytes(net: NetInterface, end: Layers, height: int, width: int, back
                 total += counts[top] * (data + diff)
                 total += counts[top] * (diff * readers[top] if readers[top] > 1 else 0)  # the splits Caffe inserts
         total += _extra_bytes(layer, counts, sizes, cudnn=net.gpu is not None and has_cudnn())
-    return total + sum(4 * counts[layer] for layer in weights_of(end) if layer != layers[-1].name)
+    return total + sum(4 * counts[blob] for blob in weights_of(end) if blob not in layers[-1].top)
 
 
 def _extra_bytes(

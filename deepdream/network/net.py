@@ -2,12 +2,12 @@
 
 The central type is `Net`, a `caffe.Net`. Inside it, an image is a float32 array (3, H, W): blue, green, red, the
 network's mean subtracted; `preprocess` and `deprocess` convert an image, (H, W, 3) RGB 0..255, to this form and back.
+In a network that reads grey images it is (1, H, W), the luminance.
 """
 
 from __future__ import annotations
 
 import contextlib
-import difflib
 import logging
 import os
 import tempfile
@@ -22,21 +22,23 @@ from google.protobuf import text_format
 from numpy.typing import NDArray
 
 from .._types import Image, Layers, ObjectiveOrMapping, Planes
-from ..errors import DreamError, LayerError, ModelError, ParameterError, WeightsError
+from ..errors import DreamError, ImageError, ModelError, ParameterError, WeightsError
 from ..fork_lock import ForkSafeLock
 from ..io.arrays import check_image
 from ..validation import short_repr
 from . import forking  # noqa: F401 - it registers its work before a fork
 from .caffemodel import check_fit, check_outputs, weight_shapes
 from .device import AUTO, choose_device, describe_choice, use_device
+from .end_names import EndNames
 from .fast_layers import fast_layers_wanted, use_fast_layers
 from .gradient import input_gradient
 from .isolated_build import build_error
 from .layers import weights_of
+from .luminance import luminance
 from .memory import is_out_of_memory
 from .prepare import prepare
-from .prototxt import native_size, read_definition
-from .shapes import output_sizes
+from .prototxt import input_channels, native_size, read_definition
+from .shapes import misfit, output_sizes
 
 log = logging.getLogger(__name__)
 
@@ -65,10 +67,11 @@ class Net(caffe.Net):
     processes can use it, each with its own copy.
 
     Args:
-        prototxt: the path of the deploy definition. Its one input is (N, 3, H, W).
+        prototxt: the path of the deploy definition, in any of Caffe's formats. Its one input is (N, 3, H, W), or
+            (N, 1, H, W) for grey images.
         weights: the path of the caffemodel; `None` keeps the values of the definition's fillers.
-        mean: the three numbers to subtract from blue, green and red.
-        end: the layer to dream if a call names none; it must be a layer and a blob of the network.
+        mean: the three numbers to subtract from blue, green and red; one number if the network reads grey images.
+        end: the layer to dream if a call names none, by its own name or that of its output.
         labels: the classifier's labels, in order.
         fast: `True`: use our Caffe's faster CPU layers where it has them. `False`: upstream's own, for comparison.
             `None`: the environment variable DEEPDREAM_LAYERS decides, "fast" (the default) or "upstream".
@@ -76,8 +79,9 @@ class Net(caffe.Net):
             works, else the CPU.
 
     Attributes:
-        mean: float32 (3, 1, 1), BGR.
-        end: the layer to dream if a call names none.
+        mean: float32 (3, 1, 1), BGR; (1, 1, 1) for grey images.
+        end: the layer to dream if a call names none, by the name of its output.
+        end_names: the names by which its layers can be dreamt.
         labels: the classifier's labels, in order.
         input_size: (height, width) of the definition.
         weights: the path of its weights, or `None`.
@@ -113,13 +117,14 @@ class Net(caffe.Net):
         _check_path("prototxt", prototxt)
         if weights is not None:
             _check_path("weights", weights)
-        self.mean = _checked_mean(mean)
         self.labels = _checked_labels(labels)
         use_fast = fast_layers_wanted(fast)
         self.gpu = choose_device(gpu)
         self._process = os.getpid()
         self.lock = ForkSafeLock()
         parsed = read_definition(prototxt)
+        self.mean = _checked_mean(mean, input_channels(parsed))
+        self.end_names = EndNames(parsed)
         if weights is not None:
             found = weight_shapes(weights)
             check_outputs(weights, found, parsed)
@@ -159,17 +164,17 @@ class Net(caffe.Net):
 
     @property
     def dreamable(self) -> list[str]:
-        """The names that `end` may have, from the input upwards, which are the layers whose output bears their name."""
-        return [name for name in self._layer_names if name in self.blobs and name not in self.inputs]
+        """The layers that `end` may name, from the input upwards, each by the name of its output."""
+        return list(self.end_names.makers)
 
     def check_layer(self, end: str) -> str:
         """Check that `end` names a layer that can be dreamt.
 
         Args:
-            end: the layer.
+            end: the name of a layer or of its output, the blob. Where they differ, a blob's name counts first.
 
         Returns:
-            `end`.
+            The blob's name.
 
         Raises:
             LayerError: the network has no such layer; the message names the closest ones.
@@ -177,14 +182,7 @@ class Net(caffe.Net):
         """
         if not isinstance(end, str):
             raise ParameterError(f"end={short_repr(end)}: it must be a layer's name, such as 'inception_4c/output'")
-        layers = self.dreamable
-        if not layers:
-            raise LayerError("the network has no layer that can be dreamt: no layer has an output with its own name")
-        if end in layers:
-            return end
-        close = difflib.get_close_matches(str(end), layers, n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(close)}?" if close else f"it has {', '.join(layers[:3])} … {layers[-1]}"
-        raise LayerError(f"the network has no layer {short_repr(end)} to dream; {hint} (`deepdream layers` lists them)")
+        return self.end_names.blob(end)
 
     def sizes(self, height: int, width: int, end: Layers) -> dict[str, tuple[int, int] | None]:
         """The sizes of the blobs for an image of this size, computed from the definition.
@@ -210,10 +208,35 @@ class Net(caffe.Net):
             The layers of the definition, from the input upwards.
         """
         names = [layer.name for layer in self.definition.layer]
-        return self.definition.layer[: max(map(names.index, weights_of(end))) + 1]
+        return self.definition.layer[: max(names.index(self.end_names.makers[blob]) for blob in weights_of(end)) + 1]
+
+    def check_size(self, height: int, width: int, end: Layers) -> None:
+        """Raise `ImageError` if an inner product before or at `end` cannot read an image of this size.
+
+        Args:
+            height: the image's or tile's, in pixels.
+            width: the image's or tile's.
+            end: a checked layer or {layer: weight}.
+        """
+        self._check_inner_products(self.layers_up_to(end), height, width)
+
+    def _check_inner_products(self, layers: Sequence[caffe_pb2.LayerParameter], height: int, width: int) -> None:
+        found = misfit(self.definition, layers, self.input_size, (height, width))
+        if found is None:
+            return
+        layer, bottom, needed = found
+        own_height, own_width = self.input_size
+        raise ImageError(
+            f"{width}×{height} pixels do not fit layer {layer!r}, which reads exactly {needed[1]}×{needed[0]} values "
+            f"of {bottom!r}: use an image of {own_width}×{own_height} pixels and one octave, or dream a layer up to "
+            f"{bottom!r}"
+        )
 
     # Every pass of Caffe's Python goes through these two.
     def _forward(self, start: int, end: int) -> Any:
+        used = set(self._layer_names[start : end + 1])
+        layers = [layer for layer in self.definition.layer if layer.name in used]
+        self._check_inner_products(layers, *self.input.shape[2:])  # a stock Caffe would end the process
         self._use_device()
         if self._pending_message:  # the device is logged at the first dream: something else may fail before
             log.info("%s", self._pending_message)
@@ -305,15 +328,16 @@ def _checked_labels(labels: Any) -> list[str]:
     raise ParameterError(f"labels={short_repr(labels)}: they must be a list of texts, the classifier's in order")
 
 
-def _checked_mean(mean: Any) -> NDArray[np.float32]:
+def _checked_mean(mean: Any, channels: int) -> NDArray[np.float32]:
     with contextlib.suppress(TypeError, ValueError, OverflowError):
         numbers = np.asarray(mean)
         if numbers.dtype.kind in "iufO":  # NumPy would also accept texts and truth values as numbers
             with np.errstate(over="ignore"):  # values too large for float32 become infinite
-                checked = numbers.astype(np.float32).reshape(3, 1, 1)
+                checked = numbers.astype(np.float32).reshape(channels, 1, 1)
             if np.isfinite(checked).all():
                 return checked
-    raise ParameterError(f"mean={short_repr(mean)}: the mean must be three finite numbers (blue, green, red)")
+    needed = "three finite numbers (blue, green, red)" if channels == 3 else "one finite number, for grey images"
+    raise ParameterError(f"mean={short_repr(mean)}: the mean must be {needed}")
 
 
 def preprocess(net: Net, img: Image) -> Planes:
@@ -324,7 +348,7 @@ def preprocess(net: Net, img: Image) -> Planes:
         img: (H, W, 3) RGB 0..255.
 
     Returns:
-        float32 (3, H, W), BGR, mean subtracted.
+        float32 (3, H, W), BGR, mean subtracted. For a network that reads grey images (1, H, W), the luminance.
 
     Raises:
         ImageError: `img` is not an image.
@@ -336,7 +360,9 @@ def preprocess(net: Net, img: Image) -> Planes:
         ((3, 300, 451), dtype('float32'))
     """
     check_net(net)
-    return np.ascontiguousarray(np.moveaxis(check_image(img), 2, 0)[::-1]) - net.mean
+    img = check_image(img)
+    planes = luminance(img)[None] if len(net.mean) == 1 else np.moveaxis(img, 2, 0)[::-1]
+    return np.ascontiguousarray(planes) - net.mean
 
 
 def deprocess(net: Net, chw: Planes) -> Image:
@@ -344,10 +370,10 @@ def deprocess(net: Net, chw: Planes) -> Image:
 
     Args:
         net: the network.
-        chw: float32 (3, H, W), BGR, mean subtracted.
+        chw: as from `preprocess`.
 
     Returns:
-        float32 (H, W, 3) RGB, not clipped.
+        float32 (H, W, 3) RGB, not clipped. For a network that reads grey images the three channels are equal.
 
     Raises:
         ParameterError: an argument is of the wrong kind.
@@ -359,9 +385,10 @@ def deprocess(net: Net, chw: Planes) -> Image:
     """
     check_net(net)
     shape = getattr(chw, "shape", None)
-    if shape is None or len(shape) != 3 or shape[0] != 3:
-        raise ParameterError(f"chw={short_repr(chw)}: it must be an array (3, H, W), as from preprocess")
-    return np.ascontiguousarray(np.moveaxis((np.asarray(chw, np.float32) + net.mean)[::-1], 0, 2))
+    if shape is None or len(shape) != 3 or shape[0] != len(net.mean):
+        raise ParameterError(f"chw={short_repr(chw)}: it must be an array ({len(net.mean)}, H, W), as from preprocess")
+    rgb = (np.asarray(chw, np.float32) + net.mean)[::-1]
+    return np.ascontiguousarray(np.moveaxis(np.broadcast_to(rgb, (3, *rgb.shape[1:])), 0, 2))
 
 
 def check_net(net: Any) -> None:

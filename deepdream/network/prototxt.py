@@ -16,6 +16,7 @@ from ..errors import ModelError
 from ..io.files import check_regular_file
 from ..validation import short_repr
 from .shapes import Pair, kernel_pair, output_sizes, pooling_pair
+from .upgrade import upgrade
 
 MAX_FILE_BYTES = 64 * 2**20  # bytes: a thousand times what GoogLeNet's has
 # Layer types that an untrusted definition must not use on the user's machine.
@@ -32,7 +33,8 @@ def read_definition(path: str | os.PathLike[str]) -> caffe_pb2.NetParameter:
         path: the prototxt.
 
     Returns:
-        A definition with one `Input` layer of shape (N, 3, H, W).
+        A definition in the current format, with one `Input` layer of shape (N, 3, H, W), or (N, 1, H, W) for grey
+        images.
 
     Raises:
         ModelError: the file is missing, does not parse, or is not a network that images can be fed to.
@@ -44,8 +46,7 @@ def read_definition(path: str | os.PathLike[str]) -> caffe_pb2.NetParameter:
         raise ModelError(f"{path} is not a prototxt that Caffe can read: line {error}") from None
     if not net.IsInitialized():
         raise ModelError(f"{path} lacks what Caffe requires: {', '.join(net.FindInitializationErrors())}")
-    if net.layers and not net.layer:
-        raise ModelError(f"{path} is in Caffe's old format ('layers'); convert it with upgrade_net_proto_text")
+    upgrade(net, path)
     _input_fields_to_layer(net, path)
     _check_layers(net, path)
     _check_input(net, path)
@@ -151,9 +152,12 @@ def _check_input(net: caffe_pb2.NetParameter, path: str | os.PathLike[str]) -> N
         kinds = ", ".join(f"{layer.name} ({layer.type})" for layer in inputs)
         raise ModelError(f"{path} must have one Input layer; it has {kinds}. Use the deploy definition of the network")
     shapes = inputs[0].input_param.shape
-    if len(shapes) != 1 or len(shapes[0].dim) != 4 or shapes[0].dim[1] != 3 or min(shapes[0].dim) < 1:
+    if len(shapes) != 1 or len(shapes[0].dim) != 4 or shapes[0].dim[1] not in (1, 3) or min(shapes[0].dim) < 1:
         found = [list(shape.dim) for shape in shapes]
-        raise ModelError(f"{path}: the input must have the shape (batch, 3, height, width); it has {found}")
+        raise ModelError(
+            f"{path}: the input must have the shape (batch, channels, height, width) with 3 channels, or 1 for grey "
+            f"images; it has {found}"
+        )
     height, width = shapes[0].dim[2:]
     for blob, size in output_sizes(net, height, width).items():
         if size and min(size) < 1:
@@ -163,6 +167,11 @@ def _check_input(net: caffe_pb2.NetParameter, path: str | os.PathLike[str]) -> N
 def input_layer(net: caffe_pb2.NetParameter) -> caffe_pb2.LayerParameter:
     """The one `Input` layer of a checked definition."""
     return next(layer for layer in net.layer if not layer.bottom)
+
+
+def input_channels(net: caffe_pb2.NetParameter) -> int:
+    """How many channels a checked definition reads: 3 for colour images, 1 for grey ones."""
+    return int(input_layer(net).input_param.shape[0].dim[1])
 
 
 def native_size(net: caffe_pb2.NetParameter) -> Pair:

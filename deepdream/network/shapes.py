@@ -7,7 +7,7 @@ are pairs of ints, (height, width).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from caffe.proto import caffe_pb2
 
@@ -17,13 +17,16 @@ Pair = tuple[int, int]
 _NOT_SPATIAL = {"Flatten", "Reshape", "Reduction", "ArgMax", "Accuracy", "Embed", "Crop", "SPP"}
 
 
-def output_sizes(net: caffe_pb2.NetParameter, height: int, width: int) -> dict[str, Pair | None]:
+def output_sizes(
+    net: caffe_pb2.NetParameter, height: int, width: int, through_flatten: bool = False
+) -> dict[str, Pair | None]:
     """The size of each blob for an image of this size, computed from the definition.
 
     Args:
         net: the definition.
         height: the image's, in pixels.
         width: the image's.
+        through_flatten: give a flattened blob the size that it had before.
 
     Returns:
         {blob: (height, width)}, with numbers below 1 if the image is too small; `None` if it does not follow from the
@@ -35,7 +38,7 @@ def output_sizes(net: caffe_pb2.NetParameter, height: int, width: int) -> dict[s
             continue
         size, kind = sizes.get(layer.bottom[0]), layer.type.removeprefix("Fast")
         if kind in _NOT_SPATIAL:
-            size = None
+            size = size if through_flatten and kind == "Flatten" else None
         elif kind == "InnerProduct" or (kind == "Pooling" and layer.pooling_param.global_pooling):
             size = (1, 1) if size is None or min(size) >= 1 else size
         elif size is not None and kind in _OUTPUT_LENGTH:
@@ -44,6 +47,34 @@ def output_sizes(net: caffe_pb2.NetParameter, height: int, width: int) -> dict[s
         for top in layer.top:
             sizes[top] = size
     return sizes
+
+
+def misfit(
+    net: caffe_pb2.NetParameter, layers: Sequence[caffe_pb2.LayerParameter], native: Pair, size: Pair
+) -> tuple[str, str, Pair] | None:
+    """The first inner product that cannot read an image of this size.
+
+    An inner product has a weight for every value of its bottom, so the bottom must have the size that it has for an
+    image of the network's own size.
+
+    Args:
+        net: the definition.
+        layers: those of its layers that are used.
+        native: (height, width) of the definition.
+        size: (height, width) of the image.
+
+    Returns:
+        (the layer, its bottom, the size that the bottom must have); `None` if there is none.
+    """
+    inner_products = [layer for layer in layers if layer.type.endswith("InnerProduct")]
+    if not inner_products:
+        return None
+    needed, found = (output_sizes(net, *each, through_flatten=True) for each in (native, size))
+    for layer in inner_products:
+        bottom_size = needed[layer.bottom[0]]
+        if bottom_size is not None and found[layer.bottom[0]] != bottom_size:
+            return layer.name, layer.bottom[0], bottom_size
+    return None
 
 
 def _convolution_length(layer: caffe_pb2.LayerParameter, axis: int, length: int) -> int:

@@ -8,6 +8,7 @@ stays that of the release of 2015.
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -139,8 +140,24 @@ def plan_tiles(net: Net, end: Layers, shapes: Sequence[tuple[int, int]], tile: i
 
     Raises:
         ParameterError: `tile` is something else, or too small for the layer.
-        ImageError: there is not enough memory.
+        ImageError: there is not enough memory, or a layer reads images of one size only.
     """
+    side = _choose_tile(net, end, shapes, tile)
+    for shape in shapes:
+        for height, width in _pass_sizes(shape, side):
+            net.check_size(height, width, end)
+    return side
+
+
+def _pass_sizes(shape: tuple[int, int], tile: int | None) -> set[tuple[int, int]]:
+    """The (height, width) of the passes in which an image is dreamt: its own, or those of its tiles."""
+    if tile is None or max(shape) <= tile:
+        return {shape}
+    heights, widths = ({len(span) for span in spans(length, tile)} for length in shape)
+    return set(itertools.product(heights, widths))
+
+
+def _choose_tile(net: Net, end: Layers, shapes: Sequence[tuple[int, int]], tile: int | str | None) -> int | None:
     height, width = shapes[-1]
     free = free_bytes(net.gpu)
     held = image_bytes(height, width) if net.gpu is None else 0  # a GPU's memory does not hold the loop's images
@@ -178,7 +195,7 @@ def _check_tile(net: Net, end: Layers, shapes: Sequence[tuple[int, int]], tile: 
             f"tile={short_repr(tile)}: a tile must be None, 'auto', or a whole number of pixels, {MIN_TILE} or more"
         )
     for shape in shapes:
-        height, width = (min(len(span) for span in spans(length, tile)) for length in shape)
+        height, width = min(_pass_sizes(shape, int(tile)))
         if max(shape) > tile and any(size and min(size) < 1 for size in net.sizes(height, width, end).values()):
             raise ParameterError(
                 f"tile={short_repr(tile)}: tiles of {width}×{height} pixels are too few for "

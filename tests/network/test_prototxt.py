@@ -28,7 +28,7 @@ BAD_DEFINITIONS = {
     "same name twice": (TINY.replace('name: "right"', 'name: "left"'), "two layers are called 'left'"),
     "made twice": (TINY.replace('top: "right"', 'top: "left"'), "produces 'left' a second time"),
     "no input": (TINY[TINY.index('layer { name: "conv1"') :], "reads 'data', which no layer"),
-    "grey input": (TINY.replace("dim: 2 dim: 3", "dim: 2 dim: 1"), "must have the shape"),
+    "two channels": (TINY.replace("dim: 2 dim: 3", "dim: 2 dim: 2"), "must have the shape"),
     "stride of zero": (TINY.replace("stride: 2 pad: 1", "stride: 0 pad: 1"), "'conv1' has kernel"),
     **(
         {
@@ -56,7 +56,9 @@ BAD_DEFINITIONS = {
         "'h' is of the type 'HDF5Output', which writes",
     ),
     "no outputs": (TINY.replace("num_output: 6 ", "num_output: 0 "), "'conv1' needs num_output"),
-    "old format": ('layers { name: "data" type: RELU }', "old format"),
+    "two formats": (TINY + 'layers { name: "x" type: RELU bottom: "prob" top: "x" }', "several of Caffe's formats"),
+    "no input, in an old format": ('layers { name: "data" type: RELU }', "must have one Input layer"),
+    "an old type that is none": ('input: "data" layers { name: "x" bottom: "data" top: "x" }', "names 1 inputs but 0"),
     "too large a kernel": (
         TINY.replace("kernel_size: 3 stride: 2 pad: 1", "kernel_size: 300"),
         "is too small for 'conv1'",
