@@ -13,7 +13,7 @@ from .._types import Layers
 from .device import free_gpu_bytes, has_cudnn
 from .interface import NetInterface
 from .layers import weights_of
-from .shapes import Pair
+from .shapes import Pair, convolution_pairs
 
 # The memory that does not grow with the image: BLAS buffers, packed weights, Python itself. Measured.
 FIXED_BYTES = 60 * 2**20
@@ -70,22 +70,39 @@ def _extra_bytes(
     Returns:
         Bytes.
     """
-    top = layer.top[0]
-    top_size = sizes[top]
-    if layer.type == "Convolution" and cudnn:
-        return CUDNN_WORKSPACE_BYTES
-    if layer.type.endswith("LRN"):
-        return 4 * counts[top]
-    if layer.type == "Pooling":
-        return 4 * counts[top]
-    if layer.type == "FastPooling":
-        return counts[top]
-    if layer.type == "Convolution" and top_size:  # upstream writes every patch of its bottom into a matrix
-        kernel = (list(layer.convolution_param.kernel_size) or [layer.convolution_param.kernel_h])[0]
-        bottom_height, bottom_width = sizes[layer.bottom[0]] or (1, 1)
-        channels = counts[layer.bottom[0]] // max(1, bottom_height * bottom_width)
-        return 4 * channels * kernel**2 * top_size[0] * top_size[1] if kernel > 1 else 0
-    return 0
+    if layer.type in ("Convolution", "FastConvolution", "Deconvolution"):
+        return CUDNN_WORKSPACE_BYTES if cudnn else _column_bytes(layer, counts, sizes)
+    return int(_kept_bytes(layer) * counts[layer.top[0]])
+
+
+def _kept_bytes(layer: caffe_pb2.LayerParameter) -> int:
+    """What a layer keeps for the backward pass, in bytes for each value of its output."""
+    kind, in_place = layer.type, layer.top[0] in layer.bottom
+    if kind == "FastPooling":
+        return 1
+    if kind == "BatchNorm":  # the deviations, the normalised values, and in place a copy of the diffs
+        return 4 * (2 + in_place)
+    if kind in ("Scale", "PReLU"):  # what they overwrite
+        return 4 * in_place
+    is_maximum = kind == "Eltwise" and layer.eltwise_param.operation == caffe_pb2.EltwiseParameter.MAX
+    return 4 * (kind.endswith("LRN") or kind == "Pooling" or is_maximum)
+
+
+def _column_bytes(layer: caffe_pb2.LayerParameter, counts: Mapping[str, int], sizes: Mapping[str, Pair | None]) -> int:
+    """The matrix into which upstream's convolution writes every patch that its kernel sees."""
+    parameters = layer.convolution_param
+    if layer.type == "FastConvolution" and all(dilation == 1 for dilation in parameters.dilation):
+        return 0  # with a dilation it leaves the work to upstream's
+    kernel, stride, pad = convolution_pairs(layer)
+    if kernel == stride == (1, 1) and pad == (0, 0):
+        return 0
+    # A deconvolution is a convolution backwards.
+    seen, seeing = layer.bottom[0], layer.top[0]
+    if layer.type == "Deconvolution":
+        seen, seeing = seeing, seen
+    (seen_height, seen_width), (height, width) = sizes[seen] or (1, 1), sizes[seeing] or (1, 1)
+    channels = counts[seen] // max(1, seen_height * seen_width)
+    return 4 * channels * kernel[0] * kernel[1] * height * width
 
 
 def image_bytes(height: int, width: int) -> int:

@@ -144,13 +144,13 @@ class Net(caffe.Net):
         self.weights = weights
         self.fast = any(layer.type.startswith("Fast") for layer in self.definition.layer)
         if weights is not None:
-            self._load(weights, found)
+            self._load(weights, found, [layer.name for layer in parsed.layer])
         self.input_size = native_size(parsed)
         self.end = self.check_layer(end)
         self._pending_message = describe_choice(self.gpu) if gpu == AUTO else ""
 
-    def _load(self, path: str | os.PathLike[str], found: dict[str, list[tuple[int, ...]]]) -> None:
-        needed = {name: [tuple(blob.shape) for blob in self.params.get(name, ())] for name in self._layer_names}
+    def _load(self, path: str | os.PathLike[str], found: dict[str, list[tuple[int, ...]]], layers: list[str]) -> None:
+        needed = {name: [tuple(blob.shape) for blob in self.params.get(name, ())] for name in layers}
         check_fit(path, found, needed)
         try:
             self.copy_from(str(path))

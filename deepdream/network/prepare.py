@@ -3,12 +3,13 @@
 A definition is a `caffe_pb2.NetParameter`, checked by `deepdream.network.prototxt`. The release of 2015 set
 `force_backward`, with which Caffe also computes every weight's gradient, only to discard it. Here the backward pass
 is requested only where it is needed: from each output (`loss_weight`) down to the bias of the layer that reads the
-image, whose bottom then gets a gradient too (`propagate_down`). The gradient is bit for bit the same, in about half the
-time.
+image, whose bottom then gets a gradient too (`propagate_down`). If that layer has no bias, one of zeros is put before it.
+The gradient is bit for bit the same, in about half the time.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 from caffe.proto import caffe_pb2
@@ -73,16 +74,34 @@ def _freeze_parameters(layer: caffe_pb2.LayerParameter) -> None:
 
 
 def _want_input_gradient(net: caffe_pb2.NetParameter) -> None:
-    """Extend the backward pass to the input."""
+    """Extend the backward pass to the input.
+
+    Caffe runs a layer backward only if one of its parameters needs a gradient; a bias costs the least.
+    """
     image = input_layer(net).top[0]
     readers = [layer for layer in net.layer if image in layer.bottom]
-    if len(readers) == 1 and readers[0].type in ("Convolution", "InnerProduct") and len(readers[0].bottom) == 1:
-        del readers[0].propagate_down[:]
-        readers[0].propagate_down.append(True)
-        # One parameter must need a gradient, or Caffe skips the layer; the bias (the last one) costs the least.
-        readers[0].param[-1].lr_mult = 1
-    else:
-        net.force_backward = True  # unusual first layers: the gradient is still right, only slower
+    first = readers[0] if len(readers) == 1 and len(readers[0].bottom) == 1 else None
+    biased = {"Convolution": "convolution_param", "InnerProduct": "inner_product_param"}
+    if first is None or first.type not in biased or not getattr(first, biased[first.type]).bias_term:
+        first = _insert_bias(net, image)
+    first.propagate_down[:] = [True]
+    first.param[-1].lr_mult = 1
+
+
+def _insert_bias(net: caffe_pb2.NetParameter, image: str) -> caffe_pb2.LayerParameter:
+    """Put a bias of zeros between the input and all that read it; returns the new layer."""
+    taken = {name for layer in net.layer for name in (layer.name, *layer.top)}
+    name = next(name for name in (f"{image}{'_' * n}biased" for n in itertools.count(1)) if name not in taken)
+    layers = list(net.layer)
+    del net.layer[:]
+    for layer in layers:
+        if layer.type != "Input":
+            for blobs in (layer.bottom, layer.top):  # also of the layers that change the image in place
+                blobs[:] = [name if blob == image else blob for blob in blobs]
+        net.layer.append(layer)
+        if layer.type == "Input":
+            net.layer.add(name=name, type="Bias", bottom=[image], top=[name]).param.add()
+    return next(layer for layer in net.layer if layer.name == name)
 
 
 def _backward_from_outputs(net: caffe_pb2.NetParameter) -> None:

@@ -78,13 +78,13 @@ def misfit(
 
 
 def _convolution_length(layer: caffe_pb2.LayerParameter, axis: int, length: int) -> int:
-    kernel, stride, pad = (pair[axis] for pair in _convolution_pairs(layer))
+    kernel, stride, pad = (pair[axis] for pair in convolution_pairs(layer))
     dilation = (list(layer.convolution_param.dilation) or [1])[axis if len(layer.convolution_param.dilation) > 1 else 0]
     return (length + 2 * pad - (dilation * (kernel - 1) + 1)) // stride + 1
 
 
 def _deconvolution_length(layer: caffe_pb2.LayerParameter, axis: int, length: int) -> int:
-    kernel, stride, pad = (pair[axis] for pair in _convolution_pairs(layer))
+    kernel, stride, pad = (pair[axis] for pair in convolution_pairs(layer))
     return stride * (length - 1) + kernel - 2 * pad
 
 
@@ -119,7 +119,7 @@ def kernel_stride_pad(layer: caffe_pb2.LayerParameter) -> tuple[Pair, Pair, Pair
     if kind in _NOT_SPATIAL or kind in ("InnerProduct", "Deconvolution", "Tile", "Im2col", "Slice"):
         return None
     if kind == "Convolution":
-        kernel, stride, pad = _convolution_pairs(layer)
+        kernel, stride, pad = convolution_pairs(layer)
         dilation = list(layer.convolution_param.dilation) or [1]
         return (dilation[0] * (kernel[0] - 1) + 1, dilation[-1] * (kernel[1] - 1) + 1), stride, pad
     if kind == "Pooling":
@@ -130,7 +130,7 @@ def kernel_stride_pad(layer: caffe_pb2.LayerParameter) -> tuple[Pair, Pair, Pair
     return (1, 1), (1, 1), (0, 0)
 
 
-def _convolution_pairs(layer: caffe_pb2.LayerParameter) -> tuple[Pair, Pair, Pair]:
+def convolution_pairs(layer: caffe_pb2.LayerParameter) -> tuple[Pair, Pair, Pair]:
     """(kernel, stride, pad) of a convolution or deconvolution, without its dilation."""
     parameters = layer.convolution_param
     return (

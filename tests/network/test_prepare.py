@@ -89,15 +89,42 @@ def test_global_pooling_changes_nothing_at_the_native_size(tmp_path, googlenet_w
     assert googlenet.forward()["prob"].sum() == pytest.approx(1, abs=1e-5)
 
 
-def test_unusual_beginnings_get_their_gradient_too(tmp_path):
-    """No convolution reads the picture alone: Caffe's force_backward steps in."""
-    text = TINY.replace(
-        'layer { name: "conv1"',
-        'layer { name: "scaled" type: "Power" bottom: "data" top: "scaled" '
-        'power_param { scale: 0.5 } }\nlayer { name: "conv1"',
-    ).replace('name: "conv1" type: "Convolution" bottom: "data"', 'name: "conv1" type: "Convolution" bottom: "scaled"')
-    path = tmp_path / "unusual.prototxt"
+SCALED = "power_param { scale: 0.5 shift: 3 } }"
+BEGINNINGS = {
+    "another type": (TINY, 'layer { name: "x" type: "Power" bottom: "data" top: "x" ' + SCALED, "x"),
+    "in place": (TINY, 'layer { name: "x" type: "Power" bottom: "data" top: "data" ' + SCALED, "data"),
+    "no bias": (TINY.replace("stride: 2 pad: 1", "stride: 2 pad: 1 bias_term: false"), "", "data"),
+    "two readers": (
+        TINY,
+        'layer { name: "x" type: "Power" bottom: "data" top: "x" '
+        + SCALED
+        + 'layer { name: "data_biased" type: "Eltwise" bottom: "data" bottom: "x" top: "data_biased" }',
+        "data_biased",
+    ),
+}
+
+
+@pytest.mark.parametrize("fast", [True, False])
+@pytest.mark.parametrize("kind", BEGINNINGS)
+def test_unusual_beginnings_get_their_gradient_too(tmp_path, kind, fast):
+    """No convolution with a bias reads the picture alone. The gradient is that of force_backward, bit for bit."""
+    text, layers, blob = BEGINNINGS[kind]
+    text = text.replace('layer { name: "conv1"', layers + 'layer { name: "conv1"')
+    text = text.replace(
+        'name: "conv1" type: "Convolution" bottom: "data"', f'name: "conv1" type: "Convolution" bottom: "{blob}"'
+    )
+    path, weights = tmp_path / "unusual.prototxt", tmp_path / "unusual.caffemodel"
+    forced = text_format.Parse(text, caffe_pb2.NetParameter())
+    forced.force_backward = True
+    forced.layer[0].input_param.shape[0].dim[0] = 1
+    path.write_text(str(use_fast_layers(forced) if fast else forced), encoding="utf-8")
+    reference = caffe.Net(str(path), caffe.TEST)
+    reference.save(str(weights))
     path.write_text(text, encoding="utf-8")
-    net = dd.Net(path, None, (0, 0, 0), "both")
+    net = dd.Net(path, weights, (0, 0, 0), "both", fast=fast)
     picture = np.random.RandomState(0).uniform(-100, 130, (3, 32, 32)).astype(np.float32)
-    assert np.abs(gradient(net, picture, "both")).max() > 0
+    expected = gradient(reference, picture, "both")
+    assert np.abs(expected).max() > 0
+    assert np.array_equal(gradient(net, picture, "both"), expected)
+    assert not any(np.any(blobs[0].diff) for name, blobs in net.params.items() if name in ("conv1", "left"))
+    dd.deepdream(net, dd.picture("cat")[:40, :40], iter_n=1, octave_n=1)
