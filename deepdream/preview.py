@@ -1,7 +1,8 @@
 """A step of a dream at full size: what the dream would be if it stopped there.
 
 An octave is dreamt smaller than the image. What it has added so far, its *detail*, is enlarged as the dream itself
-enlarges it from one octave to the next, and added to the sharp image.
+enlarges it from one octave to the next, and added to the sharp image. The steps of a network that reads grey images are
+grey, and so is the image that they are added to.
 """
 
 from __future__ import annotations
@@ -9,7 +10,10 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 
+import numpy as np
+
 from ._types import Image
+from .network.luminance import luminance
 from .resampling import zoom_image_linear
 
 
@@ -27,7 +31,14 @@ class FullSizePreview:
     @functools.cached_property
     def _bases(self) -> list[Image]:
         """The image at each octave's size, scaled down as the dream scales it; not needed for a dream that ends."""
-        bases = [self._image]
+        return self._scaled_down(self._image)
+
+    @functools.cached_property
+    def _grey_bases(self) -> list[Image]:
+        return self._scaled_down(np.repeat(luminance(self._image)[:, :, None], 3, axis=2))
+
+    def _scaled_down(self, image: Image) -> list[Image]:
+        bases = [image]
         for shape in self._shapes[-2::-1]:
             bases.insert(0, zoom_image_linear(bases[0], shape))
         return bases
@@ -44,4 +55,9 @@ class FullSizePreview:
         """
         if step_image.shape == self._image.shape:
             return step_image
-        return self._image + zoom_image_linear(step_image - self._bases[octave], self._image.shape[:2])
+        bases = self._grey_bases if _is_grey(step_image) else self._bases
+        return bases[-1] + zoom_image_linear(step_image - bases[octave], self._image.shape[:2])
+
+
+def _is_grey(image: Image) -> bool:
+    return all(np.array_equal(image[:, :, 0], image[:, :, i]) for i in (1, 2))

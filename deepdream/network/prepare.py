@@ -3,8 +3,8 @@
 A definition is a `caffe_pb2.NetParameter`, checked by `deepdream.network.prototxt`. The release of 2015 set
 `force_backward`, with which Caffe also computes every weight's gradient, only to discard it. Here the backward pass
 is requested only where it is needed: from each output (`loss_weight`) down to the bias of the layer that reads the
-image, whose bottom then gets a gradient too (`propagate_down`). If that layer has no bias, one of zeros is put before it.
-The gradient is bit for bit the same, in about half the time.
+image, whose bottom then gets a gradient too (`propagate_down`). If that layer has no bias, one of zeros is put before
+it. The gradient is bit for bit the same, in about half the time.
 """
 
 from __future__ import annotations
