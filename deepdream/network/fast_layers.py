@@ -62,7 +62,7 @@ def use_fast_layers(net: caffe_pb2.NetParameter) -> caffe_pb2.NetParameter:
     for layer in fast.layer:
         if _FAST_TYPES.get(layer.type) in known:
             layer.type = _FAST_TYPES[layer.type]
-    if "FastSplit" in known and not any(layer.include or layer.exclude for layer in fast.layer):
+    if "FastSplit" in known:
         _insert_splits(fast)
     return fast
 

@@ -7,6 +7,7 @@ ends the whole process if a definition is wrong.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 import caffe
 from caffe.proto import caffe_pb2
@@ -47,6 +48,7 @@ def read_definition(path: str | os.PathLike[str]) -> caffe_pb2.NetParameter:
     if not net.IsInitialized():
         raise ModelError(f"{path} lacks what Caffe requires: {', '.join(net.FindInitializationErrors())}")
     upgrade(net, path)
+    _drop_training_layers(net)
     _input_fields_to_layer(net, path)
     _check_layers(net, path)
     _check_input(net, path)
@@ -66,6 +68,32 @@ def _read_text(path: str | os.PathLike[str]) -> str:
         raise ModelError(f"{path} is not a prototxt: it is not text") from None
     except ValueError as error:  # a null byte
         raise ModelError(f"{short_repr(path)} cannot be a file's path: {error}") from None
+
+
+def _drop_training_layers(net: caffe_pb2.NetParameter) -> None:
+    """Keep only the layers that Caffe builds outside of training, so that the checks see no others."""
+    kept = [layer for layer in net.layer if _is_built(layer, net.state.stage)]
+    del net.layer[:]
+    for layer in kept:
+        del layer.include[:], layer.exclude[:]
+    net.layer.extend(kept)
+
+
+def _is_built(layer: caffe_pb2.LayerParameter, stages: Sequence[str]) -> bool:
+    if layer.include:
+        return any(_meets(rule, stages) for rule in layer.include)
+    return not any(_meets(rule, stages) for rule in layer.exclude)
+
+
+def _meets(rule: caffe_pb2.NetStateRule, stages: Sequence[str]) -> bool:
+    """Whether a network that is used and not trained, at level 0, meets a layer's rule."""
+    return (
+        (not rule.HasField("phase") or rule.phase == caffe_pb2.TEST)
+        and (not rule.HasField("min_level") or rule.min_level <= 0)
+        and (not rule.HasField("max_level") or rule.max_level >= 0)
+        and all(stage in stages for stage in rule.stage)
+        and not any(stage in stages for stage in rule.not_stage)
+    )
 
 
 def _input_fields_to_layer(net: caffe_pb2.NetParameter, path: str | os.PathLike[str]) -> None:

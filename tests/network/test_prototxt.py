@@ -2,10 +2,12 @@
 
 import os
 
+import caffe
 import pytest
 from helpers import TINY, has_clip_layer
 
 import deepdream as dd
+from deepdream.network.prototxt import read_definition
 
 
 def test_old_input_fields_are_understood(tmp_path):
@@ -113,3 +115,52 @@ def test_pooling_at_random_is_refused(tmp_path):
     )
     with pytest.raises(dd.ModelError, match="layer 'pool1' uses STOCHASTIC pooling"):
         dd.Net(path, None, (104, 117, 123), "both")
+
+
+RULES = [
+    "include { phase: TRAIN }",
+    "include { phase: TEST }",
+    "include { phase: TRAIN } include { phase: TEST }",
+    "exclude { phase: TEST }",
+    "exclude { phase: TRAIN }",
+    "include { min_level: 1 }",
+    "include { max_level: 0 }",
+    "include { phase: TEST min_level: 1 }",
+    'include { stage: "deploy" }',
+    'include { stage: "other" }',
+    'include { not_stage: "deploy" }',
+    'include { phase: TEST stage: "deploy" not_stage: "other" }',
+    'exclude { stage: "deploy" stage: "other" }',
+]
+
+
+@pytest.mark.parametrize("old", [True, False])
+def test_layers_that_are_only_trained_are_left_out_as_caffe_does(tmp_path, old):
+    """Caffe's own network is the oracle; some of the layers bear one name."""
+    text = TINY + 'state { stage: "deploy" }\n'
+    if old:
+        text = 'input: "data" input_dim: 1 input_dim: 3 input_dim: 32 input_dim: 32 state { stage: "deploy" }\n'
+    kind = "layers { type: RELU" if old else 'layer { type: "ReLU"'
+    for i, rule in enumerate(RULES):
+        text += f'{kind} name: "x{i}" bottom: "data" top: "x{i}" {rule} }}\n'
+    text += f'{kind} name: "x0" bottom: "data" top: "x0" exclude {{ phase: TRAIN }} }}\n'
+    path = tmp_path / "rules.prototxt"
+    path.write_text(text, encoding="utf-8")
+    expected = [name for name in caffe.Net(str(path), caffe.TEST)._layer_names if name.startswith("x")]
+    found = [layer.name for layer in read_definition(path).layer if layer.name.startswith("x")]
+    assert found == expected
+    assert 4 < len(found) < len(RULES)
+
+
+def test_a_training_definition_is_named_as_one(tmp_path):
+    data = 'name: "data" type: DATA top: "data" top: "label" data_param { source: "/x" }'
+    path = tmp_path / "train_val.prototxt"
+    path.write_text(
+        f"layers {{ {data} include {{ phase: TRAIN }} }} layers {{ {data} include {{ phase: TEST }} }} "
+        'layers { name: "relu" type: RELU bottom: "data" top: "x" }',
+        encoding="utf-8",
+    )
+    with pytest.raises(
+        dd.ModelError, match=r"must have one Input layer; it has data \(Data\)\. Use the deploy definition"
+    ):
+        dd.Net(path, None, (0, 0, 0), "x")
