@@ -156,7 +156,10 @@ REFUSED = {
         "'i' reads the file '/etc/passwd'",
     ),
     "has no type": (HEADER + 'layers { name: "x" bottom: "data" top: "x" }', "'x' is of the type 'NONE'"),
-    "trains": ('layers { name: "d" type: IMAGE_DATA top: "d" top: "l" }', "layer 'd' "),
+    "trains": (
+        'layers { name: "d" type: HDF5_DATA top: "d" top: "l" }',
+        "must have one Input layer; it has d (HDF5Data)",
+    ),
     "mixes 2013 and 2014": (
         HEADER + 'layers { layer { name: "a" type: "relu" } bottom: "data" top: "a" } '
         'layers { name: "b" type: RELU bottom: "a" top: "b" }',
