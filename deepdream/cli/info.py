@@ -23,8 +23,9 @@ def layers(
     """
     net, chosen = load_model(model)
     for layer in net.dreamable if every else chosen.ladder or net.dreamable:
-        channels = net.blobs[net.check_layer(layer)].shape[1]
-        mark = "*" if layer == net.end else " "
+        blob = net.check_layer(layer)  # a ladder may use the layer's own name
+        channels = net.blobs[blob].shape[1]
+        mark = "*" if blob == net.end else " "
         print(printable(f"{mark} {layer:26} {channels:5} channels  {chosen.ladder.get(layer, '')}".rstrip()))
     print(printable(f"* the default of {chosen.name}"))
 

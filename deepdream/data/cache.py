@@ -1,7 +1,6 @@
 """The folders in which files are searched for and kept, and the checksums that verify them.
 
-A checksum is "sha256:…" or "sha1:…", or `None` where none was published. Its first 16 or more digits will do: some
-sites publish no more.
+A checksum is "sha256:…" or "sha1:…", or `None` where none was published.
 """
 
 from __future__ import annotations
@@ -83,7 +82,7 @@ def is_intact(path: Path, checksum: str | None) -> bool:
 def has_checksum(path: Path, checksum: str) -> bool:
     """Whether a file has this checksum."""
     algorithm, digest = checksum.split(":")
-    return _file_digest(path, algorithm).startswith(digest)
+    return _file_digest(path, algorithm) == digest
 
 
 def file_sha256(path: str | os.PathLike[str]) -> str:

