@@ -19,6 +19,7 @@ from . import BAD_INPUT, BROKEN_PIPE, INTERRUPTED
 from .console import ConsoleHandler, discard_output, say
 from .dream import dream
 from .gallery import gallery
+from .import_model import import_command
 from .info import classify_command, layers
 from .label import label
 from .models import models
@@ -39,6 +40,7 @@ app.command()(gallery)
 app.command()(layers)
 app.command("classify")(classify_command)
 app.add_typer(models, name="models")
+app.command("import")(import_command)
 app.command()(zoom)
 app.command()(video)
 # Typer's errors are Click's, and newer releases of Typer contain a copy of Click, so the class is looked up by name.

@@ -1,0 +1,1 @@
+"""Networks from other frameworks: files of tensors, converted to a model's folder."""

@@ -1,0 +1,197 @@
+"""Imports a network: reads a file of tensors, recognises the network and writes it as a model's folder."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from ...data.cache import package_data_folder
+from ...errors import DreamError, LayerError, ParameterError, WeightsError
+from ...io.files import check_path, check_regular_file
+from ...network.net import Net
+from ...validation import short_repr
+from ..registry import Model, find_model
+from .architectures import ARCHITECTURES, Architecture, recognise
+from .definition import INPUT, Definition
+from .fold import Scaling, choose_scaling, layer_weights
+from .folder import WEIGHTS_SUFFIX, atomic_folder, check_target, write_definition, write_model_toml, write_weights
+from .safetensors import read_safetensors
+from .tensors import Tensor
+from .torch_files import PICKLE_START, ZIP_START, read_pickles, read_zip
+
+log = logging.getLogger(__name__)
+
+MAX_FILE_BYTES = 2**32  # VGG-19, the largest of these networks, has 575 MB in float32
+MAX_LABELS_BYTES = 2**20
+# Bundled labels, by the number of classes.
+_LABELS = {
+    1000: "imagenet_labels.txt",
+    205: "googlenet_places205/labels.txt",
+    365: "googlenet_places365/labels.txt",
+}
+
+
+def import_model(
+    weights: str | os.PathLike[str],
+    folder: str | os.PathLike[str],
+    *,
+    architecture: str | None = None,
+    input: str | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    labels: str | os.PathLike[str] | None = None,
+    end: str | None = None,
+    title: str = "",
+    licence: str = "",
+) -> Model:
+    """Import a network's weights from a file of PyTorch or of the safetensors format.
+
+    Nothing in the file is run, and PyTorch is not needed. The batch normalisation and the scale of the image become
+    part of the weights. The folder is complete or does not exist.
+
+    Args:
+        weights: a state dict (`.pth`, `.pt`) or a `.safetensors` file.
+        folder: the model's folder, which must be empty or not exist.
+        architecture: one of `ARCHITECTURES`; `None`: the one whose tensors the file has.
+        input: what the network was trained on. "torch": red, green, blue from 0 to 1; "caffe": blue, green, red from
+            0 to 255. `None`: what is usual for the architecture.
+        mean: what the training subtracted from each channel, in the order and on the scale of `input`. `None`:
+            ImageNet's, or for "caffe" that of the data set with this number of classes.
+        std: what the training divided each channel by; `None`: ImageNet's for "torch", 1 for "caffe".
+        labels: a file with one label in each line; `None`: ImageNet's for 1000 classes, those of Places for 205 and
+            365, none for another number.
+        end: the layer to dream if none is named; `None`: one in the middle.
+        title: one line about the model.
+        licence: of the weights.
+
+    Returns:
+        The model.
+
+    Raises:
+        LayerError: the network has no layer `end`.
+        ModelError: the folder is not empty, or cannot be written.
+        ParameterError: an argument is of the wrong kind or out of its range.
+        WeightsError: the file is damaged, would run code, holds another network, or has values that are not finite.
+
+    Example:
+        >>> model = import_model("googlenet.pth", "models/googlenet_torch")
+        >>> model.end
+        'inception_4c/output'
+    """
+    check_path("weights", weights)
+    check_path("folder", folder)
+    source, target = Path(weights), Path(folder)
+    check_target(target)
+    try:
+        name, net = recognise(_read_tensors(source), architecture)
+    except WeightsError as error:
+        raise WeightsError(f"{source}: {error.args[0]}") from None
+    known = ARCHITECTURES[name]
+    scaling = choose_scaling(input or known.input, mean, std, _class_count(net))
+    chosen_labels = _read_labels(labels, net.classes())
+    chosen_end = _check_end(end or known.end, net)
+    with atomic_folder(target) as new:
+        file = target.resolve().name + WEIGHTS_SUFFIX
+        _write_network(new, file, net, scaling, chosen_end, source)
+        write_model_toml(
+            new,
+            title=title or known.title,
+            mean=scaling.caffe_mean(),
+            end=chosen_end,
+            labels=chosen_labels,
+            weights=file,
+            licence=licence,
+            ladder=net.main_layers(),
+        )
+    _log_choices(name, known, net, scaling, given=mean is not None or std is not None)
+    return find_model(target.resolve())
+
+
+def _read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file, whose format its first bytes tell; the prefixes that training in parallel adds are cut."""
+    check_regular_file(path, MAX_FILE_BYTES, WeightsError)
+    try:
+        with open(path, "rb") as file:
+            start = file.read(9)
+        # First, because the length of its header comes first, and may be the bytes of another format.
+        if path.suffix == ".safetensors" or start[8:] == b"{":
+            tensors = read_safetensors(path)
+        elif start.startswith(ZIP_START):
+            tensors = read_zip(path)
+        elif start.startswith(PICKLE_START):
+            tensors = read_pickles(path)
+        else:
+            raise WeightsError("it is neither a file of torch.save nor of the safetensors format")
+    except OSError as error:
+        raise WeightsError(f"it cannot be read: {error.strerror or error}") from None
+    except ValueError as error:  # a null byte
+        raise WeightsError(f"it cannot be read: {error}") from None
+    return {name.replace("module.", ""): tensor for name, tensor in tensors.items()}
+
+
+def _class_count(net: Definition) -> int:
+    """The number of classes: the classifier's, or, for a network without one, that of its training's classifiers."""
+    names = ("loss1_classifier_1.bias", "loss1_classifier.bias")
+    return net.classes() or next((net.tensors[name].shape[0] for name in names if name in net.tensors), 0)
+
+
+def _check_end(end: str, net: Definition) -> str:
+    """`end`, unless the network has no such layer."""
+    names = [layer.name for layer in net.message.layer if layer.name in layer.top and layer.bottom]
+    if end not in names:
+        close = difflib.get_close_matches(str(end), names, n=3, cutoff=0.5) or net.main_layers()[:3]
+        raise LayerError(f"the network has no layer {short_repr(end)}; did you mean {' or '.join(close)}?")
+    return end
+
+
+def _read_labels(path: str | os.PathLike[str] | None, classes: int) -> list[str]:
+    """The labels of a file, or the bundled ones for this number of classes."""
+    if path is None:
+        if classes not in _LABELS:
+            return []
+        path = package_data_folder("models") / _LABELS[classes]
+    check_path("labels", path)
+    check_regular_file(path, MAX_LABELS_BYTES, ParameterError)
+    try:
+        labels = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise ParameterError(f"labels={short_repr(str(path))}: the file cannot be read ({error})") from None
+    if len(labels) != classes:
+        raise ParameterError(
+            f"labels={short_repr(str(path))}: the file has {len(labels):,} lines, and the network {classes:,} classes; "
+            "write one label in each line, in the classifier's order"
+        )
+    return labels
+
+
+def _write_network(folder: Path, file: str, net: Definition, scaling: Scaling, end: str, source: Path) -> None:
+    """Write the definition and the weights, and load them once."""
+    definition = write_definition(folder, net.message)
+    first = next(layer.name for layer in net.message.layer if INPUT in layer.bottom)
+    try:
+        write_weights(
+            folder / file,
+            definition,
+            {
+                layer: functools.partial(layer_weights, tensors, scaling if layer == first else None)
+                for layer, tensors in net.sources.items()
+            },
+        )
+        Net(definition, folder / file, scaling.caffe_mean(), end)
+    except DreamError as error:
+        raise type(error)(f"{source}: {error.args[0]}") from None
+
+
+def _log_choices(name: str, known: Architecture, net: Definition, scaling: Scaling, given: bool) -> None:
+    """Say what was recognised, and what cannot be read from the file."""
+    classes = f"{net.classes():,} classes" if net.classes() else "no classifier"
+    log.info("%s, with %s; mean %s, as in the training (%s)", known.title, classes, scaling.mean, scaling.input)
+    if name == "googlenet" and not given:
+        log.info(
+            "torchvision's own weights of GoogLeNet were trained on another scale: import them with mean and std of "
+            "0.5,0.5,0.5"
+        )

@@ -1,0 +1,80 @@
+"""`deepdream import`."""
+
+import os
+import pickle
+
+import numpy as np
+import pytest
+from helpers import files_below
+from state_dicts import write_pth
+
+from deepdream.zoo.importing.architectures import ARCHITECTURES
+
+
+@pytest.fixture
+def alexnet(tmp_path):
+    """A file of a thin AlexNet with random weights."""
+    shapes = {"features.0": (4, 3, 11, 11), "features.3": (4, 4, 5, 5)}
+    shapes.update({f"features.{index}": (4, 4, 3, 3) for index in (6, 8, 10)})
+    random = np.random.RandomState(0)
+    arrays = {}
+    for name, shape in shapes.items():
+        arrays[f"{name}.weight"] = random.standard_normal(shape).astype(np.float32)
+        arrays[f"{name}.bias"] = random.standard_normal(shape[0]).astype(np.float32)
+    return write_pth(tmp_path / "thin.pth", arrays)
+
+
+def test_an_imported_network_dreams(tmp_path, run, alexnet):
+    folder = tmp_path / "mine"
+    options = ["--mean", "0.5,0.5,0.5", "--std", "0.5,0.5,0.5", "--end", "conv2", "--title", "Mine", "--licence", "MIT"]
+    code, out, err = run("import", alexnet, "--to", folder, "--architecture", "alexnet", *options)
+    assert (code, out) == (0, f"{folder}\n"), err
+    assert "AlexNet in torchvision's form, with no classifier; mean (0.5, 0.5, 0.5), as in the training (torch)" in err
+    toml = (folder / "model.toml").read_text(encoding="utf-8")
+    for line in ('title = "Mine"', "mean = [127.5, 127.5, 127.5]", 'end = "conv2"', 'licence = "MIT"', '"conv5" = ""'):
+        assert line in toml
+    code, out, err = run("layers", "--model", folder)
+    assert code == 0, err
+    assert out.splitlines()[1].startswith("* conv2 ")
+    picture = tmp_path / "dream.png"
+    dream = ["dream", "cat", "--model", folder, "--max-size", "120", "--iters", "1", "--octaves", "1", "-o", picture]
+    assert run(*dream)[:2] == (0, f"{picture}\n")
+
+
+@pytest.mark.parametrize(
+    "options, says",
+    [
+        (["--mean", "1,2"], "--mean 1,2: must be three numbers"),
+        (["--std", "a,b,c"], "--std a,b,c: must be three numbers"),
+        (["--architecture", "resnet"], "there are alexnet"),
+        (["--input", "keras"], "must be torch or caffe"),
+        (["--end", "conv9"], "did you mean conv"),
+    ],
+)
+def test_bad_options(tmp_path, run, alexnet, options, says):
+    code, out, err = run("import", alexnet, "--to", tmp_path / "mine", *options)
+    assert (code, out) == (2, "")
+    assert len(err.splitlines()) == 1
+    assert says in err
+    assert files_below(tmp_path) == ["thin.pth"]
+
+
+def test_a_pickle_that_would_run_a_command(tmp_path, run):
+    class Runs:
+        def __reduce__(self):
+            return os.system, (f"touch {tmp_path}/mark",)
+
+    path = tmp_path / "evil.pth"
+    path.write_bytes(pickle.dumps(Runs(), 2))
+    code, out, err = run("import", path, "--to", tmp_path / "mine")
+    assert (code, out) == (2, "")
+    assert len(err.splitlines()) == 1
+    assert f"{os.system.__module__}.system" in err
+    assert files_below(tmp_path) == ["evil.pth"]
+
+
+def test_the_help_names_the_networks(run):
+    code, out, _ = run("import", "--help")
+    assert code == 0
+    words = " ".join(out.split())
+    assert all(name in words for name in ARCHITECTURES)
