@@ -146,7 +146,8 @@ def label_steps(
     check_sizes(net, end, shapes, octave_scale)
     plan_tiles(net, end, shapes, None)
     gradient_of = InputGradient(net, end, _odds(index))
-    return _steps(net, gradient_of, shapes, iter_n, step_size, jitter, blur, np.random.RandomState(seed))
+    rng = np.random.RandomState(seed)
+    return noise_steps(net, gradient_of, shapes, iter_n, step_size, jitter, blur, rng, centred=True)
 
 
 def check_blur(blur: Any) -> None:
@@ -163,7 +164,7 @@ def _is_pair(value: Any) -> bool:
     return isinstance(value, (list, tuple, np.ndarray)) and len(value) == 2
 
 
-def _steps(
+def noise_steps(
     net: Net,
     gradient_of: InputGradient,
     shapes: Sequence[tuple[int, int]],
@@ -172,17 +173,33 @@ def _steps(
     jitter: int,
     blur: Sequence[float],
     rng: np.random.RandomState,
+    centred: bool,
 ) -> Iterator[Step]:
-    """Change noise at each of `shapes`, the smallest first, and enlarge the image from one to the next."""
+    """Change noise at each of `shapes`, the smallest first, and enlarge the image from one to the next.
+
+    Args:
+        net: the network.
+        gradient_of: the gradient to follow.
+        shapes: (height, width) of each scale.
+        iter_n: as in `label_picture`, like `step_size`, `jitter` and `blur`.
+        step_size: see `iter_n`.
+        jitter: see `iter_n`.
+        blur: see `iter_n`.
+        rng: of the noise and the shifts.
+        centred: whether the corners change less than the middle.
+
+    Yields:
+        The steps.
+    """
     image: Planes = rng.normal(scale=10, size=(len(net.mean), *shapes[0])).astype(np.float32)
     for octave, shape in enumerate(shapes):
         image = zoom_linear(image, shape)
-        window = _centre_window(*shape)
+        window = _centre_window(*shape) if centred else np.float32(1)
         for iteration in range(iter_n):
             done = iteration / max(1, iter_n - 1)
             shift = rng.randint(-jitter, jitter + 1, 2)
             gradient, value = gradient_of(np.roll(image, shift, (-2, -1)))
-            gradient = window * like_photographs(np.roll(gradient, -shift, (-2, -1)))
+            gradient = window * _like_photographs(np.roll(gradient, -shift, (-2, -1)))
             magnitude = np.abs(gradient).mean()
             if magnitude > 0:
                 image += gradient * np.float32(step_size * (1 - 2 / 3 * done) / magnitude)
@@ -208,7 +225,7 @@ def _odds(index: int) -> DescribedObjective:
     return describe_objective(raise_odds, spec=None)
 
 
-def like_photographs(gradient: Planes) -> Planes:
+def _like_photographs(gradient: Planes) -> Planes:
     """A gradient, (3, H, W), with the spectrum and colours of photographs: mostly low frequencies and lightness."""
     height, width = gradient.shape[1:]
     frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width))

@@ -7,22 +7,21 @@ they show: `{model: {layer: {"sheet": file, "channels": [numbers]}}}`. `notebook
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.ndimage as nd
 from PIL import Image as Pillow
 
-from .._types import Image, Planes
+from .._types import Image
 from ..errors import LayerError
 from ..io.arrays import resize, to_uint8
-from ..label_images import like_photographs
-from ..network.net import Net, deprocess
+from ..label_images import noise_steps
+from ..network.net import Net
 from ..network.tiling import InputGradient
 from ..objectives import channels
-from ..resampling import zoom_linear
 
 SIDE = 96  # pixels of a stored image; a multiple of 16, so that no block of the JPEG belongs to two of them
 _COLUMNS = 8
@@ -30,6 +29,7 @@ _INDEX = "index.json"
 _SCALES = (0.5, 0.7, 1.0)
 _BLUR = (0.8, 0.3)  # pixels, at the beginning and at the end of each scale
 _STEP_SIZE = 6.0
+_JITTER = 16  # pixels
 _CONTRAST = 45.0  # the standard deviation of a finished image, about that of a photograph
 
 
@@ -87,20 +87,12 @@ def channel_image(net: Net, layer: str, channel: int, size: int = 128, iter_n: i
     """
     end, number = branch_of(net, layer, channel)
     gradient_of = InputGradient(net, end, channels(number))
-    rng = np.random.RandomState(seed)
     sides = [max(1, round(scale * size)) for scale in _SCALES]
-    planes: Planes = rng.normal(scale=10, size=(3, sides[0], sides[0])).astype(np.float32)
-    for side in sides:
-        planes = zoom_linear(planes, (side, side))
-        for done in np.linspace(0, 1, iter_n):
-            shift = rng.randint(-16, 17, 2)
-            gradient, _ = gradient_of(np.roll(planes, shift, (1, 2)))
-            gradient = like_photographs(np.roll(gradient, -shift, (1, 2)))
-            step = _STEP_SIZE * (1 - 2 / 3 * done) / max(float(np.abs(gradient).mean()), 1e-30)
-            sigma = _BLUR[0] + done * (_BLUR[1] - _BLUR[0])
-            planes = nd.gaussian_filter(planes + np.float32(step) * gradient, (0, sigma, sigma), mode="nearest")
-            np.clip(planes, -net.mean, 255 - net.mean, out=planes)
-    image = deprocess(net, planes)
+    rng = np.random.RandomState(seed)
+    steps = noise_steps(
+        net, gradient_of, [(side, side) for side in sides], iter_n, _STEP_SIZE, _JITTER, _BLUR, rng, centred=False
+    )
+    image = deque(steps, maxlen=1)[0].image
     image -= image.mean(axis=(0, 1))
     return np.clip(128 + image * np.float32(_CONTRAST / max(float(image.std()), 1e-30)), 0, 255)
 
