@@ -45,6 +45,41 @@ def skip_or_fail(reason):
     pytest.skip(reason)
 
 
+# Memory
+
+PASS = """
+import pathlib, sys, tempfile
+import numpy as np, deepdream as dd
+from deepdream.network import memory, tiling
+{load}
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096
+def gradient(height, width):
+    tiling.set_input(net, np.ones((3, height, width), np.float32))
+    net.input_gradient(net.end, dd.objective_L2)
+gradient(64, 64)
+before = resident()
+gradient(1000, 1500)
+print(resident() - before, memory.gradient_bytes(net, net.end, 1000, 1500))
+"""
+
+
+def memory_of_a_pass(load, layers):
+    """(taken, estimated) bytes of a gradient of 1000×1500 pixels.
+
+    `load` is the code that sets `net`; `layers` as in DEEPDREAM_LAYERS.
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", PASS.format(load=load)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+        env={**os.environ, "DEEPDREAM_LAYERS": layers, "PYTHONPATH": str(Path(__file__).parent)},
+    )
+    return tuple(map(int, done.stdout.split()))
+
+
 # Networks
 
 TINY = """

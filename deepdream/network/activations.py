@@ -19,6 +19,7 @@ from ..memory import format_gib
 from .memory import free_bytes, gradient_bytes
 from .net import Net, preprocess
 from .shapes import kernel_stride_pad
+from .tiling import set_input
 
 # The memory of a forward pass: well below that of the dream itself, which follows.
 MAX_PASS_BYTES = 2**30
@@ -68,8 +69,7 @@ def layer_activations(net: Net, img: Image, end: str, budget: int = MAX_PASS_BYT
 
 def _forward(net: Net, chw: Planes, end: str) -> NDArray[np.float32]:
     with net.lock:
-        net.input.reshape(1, *chw.shape)
-        net.input.data[0] = chw
+        set_input(net, chw)
         net._forward(0, list(net._layer_names).index(net.end_names.makers[end]))
         return np.array(net.blobs[end].data[0])
 

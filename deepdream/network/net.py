@@ -143,6 +143,7 @@ class Net(caffe.Net):
             raise ModelError(f"{prototxt} is not a network that Caffe can build: {problem}")
         self.weights = weights
         self.fast = any(layer.type.startswith("Fast") for layer in self.definition.layer)
+        self._inner_products = [layer for layer in self.definition.layer if layer.type.endswith("InnerProduct")]
         if weights is not None:
             self._load(weights, found, [layer.name for layer in parsed.layer])
         self.input_size = native_size(parsed)
@@ -218,10 +219,11 @@ class Net(caffe.Net):
             width: the image's or tile's.
             end: a checked layer or {layer: weight}.
         """
-        self._check_inner_products(self.layers_up_to(end), height, width)
+        self._check_inner_products([layer.name for layer in self.layers_up_to(end)], height, width)
 
-    def _check_inner_products(self, layers: Sequence[caffe_pb2.LayerParameter], height: int, width: int) -> None:
-        found = misfit(self.definition, layers, self.input_size, (height, width))
+    def _check_inner_products(self, used: Sequence[str], height: int, width: int) -> None:
+        inner_products = [layer for layer in self._inner_products if layer.name in used]
+        found = misfit(self.definition, inner_products, self.input_size, (height, width))
         if found is None:
             return
         layer, bottom, needed = found
@@ -234,9 +236,8 @@ class Net(caffe.Net):
 
     # Every pass of Caffe's Python goes through these two.
     def _forward(self, start: int, end: int) -> Any:
-        used = set(self._layer_names[start : end + 1])
-        layers = [layer for layer in self.definition.layer if layer.name in used]
-        self._check_inner_products(layers, *self.input.shape[2:])  # a stock Caffe would end the process
+        # A stock Caffe would end the process.
+        self._check_inner_products(self._layer_names[start : end + 1], *self.input.shape[2:])
         self._use_device()
         if self._pending_message:  # the device is logged at the first dream: something else may fail before
             log.info("%s", self._pending_message)

@@ -50,7 +50,7 @@ def output_sizes(
 
 
 def misfit(
-    net: caffe_pb2.NetParameter, layers: Sequence[caffe_pb2.LayerParameter], native: Pair, size: Pair
+    net: caffe_pb2.NetParameter, inner_products: Sequence[caffe_pb2.LayerParameter], native: Pair, size: Pair
 ) -> tuple[str, str, Pair] | None:
     """The first inner product that cannot read an image of this size.
 
@@ -59,14 +59,13 @@ def misfit(
 
     Args:
         net: the definition.
-        layers: those of its layers that are used.
+        inner_products: those of its inner products that are used.
         native: (height, width) of the definition.
         size: (height, width) of the image.
 
     Returns:
         (the layer, its bottom, the size that the bottom must have); `None` if there is none.
     """
-    inner_products = [layer for layer in layers if layer.type.endswith("InnerProduct")]
     if not inner_products:
         return None
     needed, found = (output_sizes(net, *each, through_flatten=True) for each in (native, size))

@@ -11,8 +11,6 @@ import os
 import re
 import shutil
 import tempfile
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 from ..data.cache import cache_folder
@@ -22,6 +20,7 @@ from ..network.caffemodel import MAX_FILE_BYTES as MAX_WEIGHTS_BYTES
 from ..network.net import Net
 from ..network.prototxt import MAX_FILE_BYTES as MAX_PROTOTXT_BYTES
 from ..validation import short_repr
+from .new_folder import TEMPORARY_PREFIX, new_folder
 from .registry import (
     MAX_LABELS_BYTES,
     MAX_MODEL_TOML_BYTES,
@@ -34,8 +33,6 @@ from .registry import (
 from .weights import has_source
 
 _MAX_NAME_CHARS = 100
-_TEMPORARY_PREFIX = ".deepdream-"
-_LEFTOVER_AGE_S = 24 * 3600  # no copy takes that long
 
 
 def add_model(folder: str | os.PathLike[str], name: str | None = None) -> Model:
@@ -80,8 +77,7 @@ def add_model(folder: str | os.PathLike[str], name: str | None = None) -> Model:
             f"{source} has {needed:,} bytes, and the disk of {target.parent} has {free:,} free; free some, or name "
             "another disk with XDG_DATA_HOME"
         )
-    _remove_leftovers(target.parent)
-    with _new_folder(target) as new:
+    with new_folder(target) as new:
         for file in files:
             (new / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source / file, new / file)
@@ -180,28 +176,7 @@ def _check_copy(model: Model, source: Path) -> None:
         raise type(error)(str(error).replace(str(model.folder), str(source))) from None
 
 
-@contextlib.contextmanager
-def _new_folder(target: Path) -> Iterator[Path]:
-    """A new folder that becomes `target` if the block ends well, and is removed otherwise."""
-    try:
-        with tempfile.TemporaryDirectory(prefix=_TEMPORARY_PREFIX, dir=target.parent) as around:
-            new = Path(around) / target.name
-            new.mkdir()
-            yield new
-            os.rename(new, target)
-    except OSError as error:
-        raise ModelError(f"{error.filename or target} cannot be written or read: {error.strerror}") from None
-
-
-def _remove_leftovers(folder: Path) -> None:
-    """Remove the temporary folders of processes that were killed a day ago or longer."""
-    for path in folder.glob(f"{_TEMPORARY_PREFIX}*"):
-        with contextlib.suppress(OSError):  # another user's, or gone by now
-            if time.time() - path.stat().st_mtime > _LEFTOVER_AGE_S:
-                shutil.rmtree(path)
-
-
 def _remove_folder(folder: Path) -> None:
     """Remove a folder: it loses its name first, so that it is never found half removed."""
-    with tempfile.TemporaryDirectory(prefix=_TEMPORARY_PREFIX, dir=folder.parent) as around:
+    with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=folder.parent) as around:
         os.rename(folder, Path(around) / folder.name)

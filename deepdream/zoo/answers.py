@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ..data.bundled import picture
 from ..io.arrays import resize
 from ..network.net import Net, preprocess
+from ..network.tiling import set_input
 
 IMAGES = ("clouds", "rocket", "coffee", "face", "cat")  # all of them work without a connection
 # The half sum of absolute differences of two probability distributions is 0 for equal ones and 1 at most. Between the
@@ -64,8 +65,7 @@ def _centre(net: Net, name: str) -> NDArray[np.float32]:
 
 def _probabilities(net: Net, image: NDArray[np.float32]) -> NDArray[np.float64]:
     with net.lock:
-        net.input.reshape(1, 3, *net.input_size)
-        net.input.data[0] = preprocess(net, image)
+        set_input(net, preprocess(net, image))
         return net.forward()[net.outputs[-1]].flatten().astype(np.float64)
 
 

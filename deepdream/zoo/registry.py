@@ -26,7 +26,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 MAX_MODEL_TOML_BYTES = MAX_LABELS_BYTES = 2**20
-_MAX_NAME_BYTES = 255  # file systems allow no more
+MAX_NAME_BYTES = 255  # file systems allow no more
 _WHEEL_KEYS = ("name", "version", "sha256", "member")
 
 
@@ -235,9 +235,9 @@ def _check_weights(path: Path, weights: Any) -> None:
             f"{path}: [weights] must be a table with the name of the file, without any folder, such as "
             'file = "weights.caffemodel"'
         )
-    if len(file.encode()) > _MAX_NAME_BYTES:
+    if len(file.encode()) > MAX_NAME_BYTES:
         raise ModelError(
-            f"{path}: [weights] file has {len(file.encode())} bytes, and a file name has at most {_MAX_NAME_BYTES}; "
+            f"{path}: [weights] file has {len(file.encode())} bytes, and a file name has at most {MAX_NAME_BYTES}; "
             f"shorten {short_repr(file)}"
         )
     for algorithm, digits in (("sha256", 64), ("sha1", 40)):

@@ -3,9 +3,6 @@
 What is compared is arithmetic; what random weights dream says nothing.
 """
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import caffe
@@ -14,10 +11,10 @@ import pytest
 from caffe.proto import caffe_pb2
 from families import FAMILIES, LABELS, definition, load_family, write_family
 from google.protobuf import text_format
-from helpers import assert_rises, noise, set_image
+from helpers import assert_rises, memory_of_a_pass, noise, set_image
 
 import deepdream as dd
-from deepdream.network import activations, tiling
+from deepdream.network import activations, memory, tiling
 
 BOTH_FORMATS = [(family, old) for family in FAMILIES for old in (False, True)]
 FIXED_SIZE = ("vgg", "alexnet")  # their classifiers read one size only
@@ -190,36 +187,12 @@ def test_an_inner_product_behind_a_flattened_blob_is_seen_as_well(tmp_path, phot
         dd.dream_steps(net, photo, octave_n=1)
 
 
-MEASURED = """
-import pathlib, sys, tempfile
-import numpy as np, deepdream as dd
-from families import load_family
-from deepdream.network import memory, tiling
-net = load_family(pathlib.Path(tempfile.mkdtemp()), sys.argv[1])
-def resident():
-    return int(open("/proc/self/statm").read().split()[1]) * 4096
-def gradient(height, width):
-    tiling.set_input(net, np.ones((3, height, width), np.float32))
-    net.input_gradient(net.end, dd.objective_L2)
-gradient(64, 64)
-before = resident()
-gradient(1000, 1500)
-print(resident() - before, memory.gradient_bytes(net, net.end, 1000, 1500) - memory.FIXED_BYTES)
-"""
-
-
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the system does not tell a process's memory")
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("layers", ["fast", "upstream"])
 def test_the_estimate_of_memory_is_what_a_pass_takes(family, layers):
-    done = subprocess.run(
-        [sys.executable, "-c", MEASURED, family],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=300,
-        env={**os.environ, "DEEPDREAM_LAYERS": layers, "PYTHONPATH": str(Path(__file__).parents[1])},
-    )
-    taken, estimated = map(int, done.stdout.split())
+    load = f"from families import load_family; net = load_family(pathlib.Path(tempfile.mkdtemp()), {family!r})"
+    taken, estimated = memory_of_a_pass(load, layers)
+    estimated -= memory.FIXED_BYTES
     # Less than 10 channels: the planes that a layer has once, whatever its channels, count for more than in real ones.
     assert 0.9 * taken < estimated < 1.15 * taken

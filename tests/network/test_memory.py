@@ -1,40 +1,14 @@
 """How much memory a dream takes, and how much there is."""
 
-import os
-import subprocess
-import sys
-
 import pytest
+from helpers import memory_of_a_pass
 
 from deepdream.network import memory
-
-MEASURED = """
-import numpy as np, deepdream as dd
-from deepdream.network import memory, tiling
-net = dd.load("squeezenet_v1.1")
-def resident():
-    return int(open("/proc/self/statm").read().split()[1]) * 4096
-def gradient(height, width):
-    tiling.set_input(net, np.ones((3, height, width), np.float32))
-    net.input_gradient(net.end, dd.objective_L2)
-gradient(64, 64)
-before = resident()
-gradient(1000, 1500)
-print(resident() - before, memory.gradient_bytes(net, net.end, 1000, 1500))
-"""
 
 
 @pytest.mark.parametrize("layers", ["fast", "upstream"])
 def test_the_estimate_is_what_a_pass_takes(squeezenet, layers):
-    done = subprocess.run(
-        [sys.executable, "-c", MEASURED],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=300,
-        env={**os.environ, "DEEPDREAM_LAYERS": layers},
-    )
-    taken, estimated = map(int, done.stdout.split())
+    taken, estimated = memory_of_a_pass('net = dd.load("squeezenet_v1.1")', layers)
     assert 0.95 * taken < estimated < 1.25 * taken
 
 

@@ -1,12 +1,10 @@
-"""Writes a model's folder: all of it or nothing."""
+"""Writes the files of a model's folder."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import caffe
@@ -18,8 +16,8 @@ from numpy.typing import NDArray
 from ...errors import ModelError, WeightsError
 from ...io.files import why_not_a_folder
 from ...text import printable
+from ..registry import MAX_NAME_BYTES
 
-_MAX_NAME_BYTES = 255  # file systems allow no more
 WEIGHTS_SUFFIX = ".caffemodel"
 
 
@@ -30,7 +28,7 @@ def check_target(folder: Path) -> None:
         folder: its path.
     """
     name = folder.resolve().name
-    if len(os.fsencode(name + WEIGHTS_SUFFIX)) > _MAX_NAME_BYTES or name != printable(name):
+    if len(os.fsencode(name + WEIGHTS_SUFFIX)) > MAX_NAME_BYTES or name != printable(name):
         raise ModelError(f"{folder} cannot be a model's name; use a shorter one, of printable characters")
     if os.path.lexists(folder):
         if not folder.is_dir() or folder.is_symlink():
@@ -42,32 +40,6 @@ def check_target(folder: Path) -> None:
         raise ModelError(f"the folder {parent} {why_not_a_folder(parent)}")
     if not os.access(parent, os.W_OK):
         raise ModelError(f"the folder {parent} is read-only; choose another")
-
-
-@contextlib.contextmanager
-def atomic_folder(target: Path) -> Iterator[Path]:
-    """A new folder beside `target` that becomes it if the block ends well, and is removed otherwise.
-
-    Args:
-        target: the path; `check_target` has accepted it.
-
-    Yields:
-        The path of an empty folder.
-
-    Raises:
-        ModelError: it cannot be written.
-    """
-    target = target.resolve()
-    try:
-        with tempfile.TemporaryDirectory(prefix=".deepdream-", dir=target.parent) as around:
-            new = Path(around) / target.name
-            new.mkdir()
-            yield new
-            with contextlib.suppress(FileNotFoundError):
-                target.rmdir()  # Windows does not replace even an empty folder
-            os.replace(new, target)
-    except OSError as error:
-        raise ModelError(f"{error.filename or target}: {error.strerror or error}") from None
 
 
 def write_definition(folder: Path, definition: caffe_pb2.NetParameter) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import logging
 import os
@@ -10,15 +9,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...data.cache import package_data_folder
-from ...errors import DreamError, LayerError, ParameterError, WeightsError
+from ...errors import DreamError, ParameterError, WeightsError
 from ...io.files import check_path, check_regular_file
+from ...network.end_names import EndNames
 from ...network.net import Net
 from ...validation import short_repr
-from ..registry import Model, find_model
+from ..new_folder import new_folder
+from ..registry import MAX_LABELS_BYTES, Model, find_model
 from .architectures import ARCHITECTURES, Architecture, recognise
 from .definition import INPUT, Definition
 from .fold import Scaling, choose_scaling, layer_weights
-from .folder import WEIGHTS_SUFFIX, atomic_folder, check_target, write_definition, write_model_toml, write_weights
+from .folder import WEIGHTS_SUFFIX, check_target, write_definition, write_model_toml, write_weights
 from .safetensors import read_safetensors
 from .tensors import Tensor
 from .torch_files import PICKLE_START, ZIP_START, read_pickles, read_zip
@@ -26,7 +27,6 @@ from .torch_files import PICKLE_START, ZIP_START, read_pickles, read_zip
 log = logging.getLogger(__name__)
 
 MAX_FILE_BYTES = 2**32  # VGG-19, the largest of these networks, has 575 MB in float32
-MAX_LABELS_BYTES = 2**20
 # Bundled labels, by the number of classes.
 _LABELS = {
     1000: "imagenet_labels.txt",
@@ -93,8 +93,8 @@ def import_model(
     known = ARCHITECTURES[name]
     scaling = choose_scaling(input or known.input, mean, std, _class_count(net))
     chosen_labels = _read_labels(labels, net.classes())
-    chosen_end = _check_end(end or known.end, net)
-    with atomic_folder(target) as new:
+    chosen_end = EndNames(net.message).blob(end or known.end)
+    with new_folder(target) as new:
         file = target.resolve().name + WEIGHTS_SUFFIX
         _write_network(new, file, net, scaling, chosen_end, source)
         write_model_toml(
@@ -137,15 +137,6 @@ def _class_count(net: Definition) -> int:
     """The number of classes: the classifier's, or, for a network without one, that of its training's classifiers."""
     names = ("loss1_classifier_1.bias", "loss1_classifier.bias")
     return net.classes() or next((net.tensors[name].shape[0] for name in names if name in net.tensors), 0)
-
-
-def _check_end(end: str, net: Definition) -> str:
-    """`end`, unless the network has no such layer."""
-    names = [layer.name for layer in net.message.layer if layer.name in layer.top and layer.bottom]
-    if end not in names:
-        close = difflib.get_close_matches(str(end), names, n=3, cutoff=0.5) or net.main_layers()[:3]
-        raise LayerError(f"the network has no layer {short_repr(end)}; did you mean {' or '.join(close)}?")
-    return end
 
 
 def _read_labels(path: str | os.PathLike[str] | None, classes: int) -> list[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import WeightsError
 from ...validation import parse_int, short_repr
-from .tensors import MAX_DIMENSIONS, Storage, Tensor, contiguous_strides
+from .tensors import MAX_DIMENSIONS, Storage, Tensor, contiguous_strides, read_range
 
 if TYPE_CHECKING:
     from typing import TypeGuard  # since Python 3.10
@@ -99,7 +99,7 @@ def _parse_entry(path: Path, start: int, name: str, entry: Any) -> tuple[Tensor,
         raise WeightsError(f"{short_repr(name)} has the type {short_repr(dtype)}; it must be {', '.join(_DTYPES)}")
     begin, end = offsets
     count = math.prod(shape)
-    storage = Storage(_DTYPES[dtype], count, functools.partial(_read_range, path, start + begin, end - begin))
+    storage = Storage(_DTYPES[dtype], count, functools.partial(read_range, path, start + begin, end - begin))
     if end - begin != storage.nbytes:
         raise WeightsError(
             f"{short_repr(name)} has the shape {short_repr(shape)} of {dtype}, which needs {storage.nbytes:,} bytes; "
@@ -123,9 +123,3 @@ def _check_ranges(ranges: list[tuple[int, int, str]], data_bytes: int) -> None:
         place = end
     if place != data_bytes:
         raise WeightsError(f"its tensors need {place:,} bytes, and the file has {data_bytes:,}")
-
-
-def _read_range(path: Path, start: int, count: int) -> bytes:
-    with open(path, "rb") as file:
-        file.seek(start)
-        return file.read(count)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,6 +82,13 @@ class Tensor:
 def item_size(dtype: str) -> int:
     """The bytes of one number of a type."""
     return np.dtype(_NUMPY[dtype]).itemsize
+
+
+def read_range(path: Path, start: int, count: int) -> bytes:
+    """Read `count` bytes of a file from the byte number `start` on; fewer if it ends before."""
+    with open(path, "rb") as file:
+        file.seek(start)
+        return file.read(count)
 
 
 def contiguous_strides(shape: Iterable[int]) -> tuple[int, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import io
-import os
 import struct
 import zipfile
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from typing import Any
 from ...errors import WeightsError
 from ...validation import short_repr
 from .pickles import MAX_PICKLE_BYTES, StorageType, load_pickle
-from .tensors import Storage, Tensor, check_total
+from .tensors import Storage, Tensor, check_total, item_size, read_range
 
 ZIP_START = b"PK\x03\x04"
 PICKLE_START = b"\x80"
@@ -85,8 +84,8 @@ def read_pickles(path: Path) -> dict[str, Tensor]:
         dtype, key, count, view = _storage_parts(identity)
         if view is not None:
             raise WeightsError(f"its storage {short_repr(key)} is a view of another; save the state dict again")
-        read = functools.partial(_read_place, path, places, key, Storage(dtype, count, bytes).nbytes)
-        declared.setdefault(key, Storage(dtype, count, read))
+        nbytes = count * item_size(dtype)
+        declared.setdefault(key, Storage(dtype, count, lambda: read_range(path, places[key], nbytes)))
         if (declared[key].dtype, declared[key].count) != (dtype, count):
             raise WeightsError(f"its storage {short_repr(key)} is declared twice, with different sizes or types")
         return declared[key]
@@ -156,12 +155,6 @@ def _find_places(path: Path, start: int, keys: Any, declared: dict[str, Storage]
                 )
             places[key] = start + 8
             start += 8 + declared[key].nbytes
-
-
-def _read_place(path: Path, places: dict[str, int], key: str, count: int) -> bytes:
-    with open(path, "rb") as file:
-        file.seek(places[key], os.SEEK_SET)
-        return file.read(count)
 
 
 def _state_dict(content: Any, file_bytes: int) -> dict[str, Tensor]:
