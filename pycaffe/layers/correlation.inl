@@ -15,12 +15,28 @@ namespace {
 constexpr int kLanes = 16, kRows = 8, kVectors = 3, kFewRows = 3, kMoreVectors = 6;
 #elif defined(__AVX2__)
 constexpr int kLanes = 8, kRows = 4, kVectors = 3, kFewRows = 2, kMoreVectors = 4;
+#elif defined(__aarch64__)
+constexpr int kLanes = 4, kRows = 8, kVectors = 3, kFewRows = 3, kMoreVectors = 6;
 #else
 constexpr int kLanes = 4, kRows = 4, kVectors = 3, kFewRows = 2, kMoreVectors = 4;
 #endif
 
 typedef float Vector __attribute__((vector_size(kLanes * sizeof(float))));
 typedef float UnalignedVector __attribute__((vector_size(kLanes * sizeof(float)), aligned(4), may_alias));
+
+// a * b + c, rounded once where the processor can. By name, because compilers break up the expression when they think that
+// this is faster: then the sums, and with them the picture, would depend on the compiler and on the tile's shape.
+inline Vector multiply_add(Vector a, Vector b, Vector c) {
+#if defined(__AVX512F__)
+  return _mm512_fmadd_ps(a, b, c);
+#elif defined(__AVX2__)
+  return _mm256_fmadd_ps(a, b, c);
+#elif defined(__aarch64__)
+  return vfmaq_f32(c, a, b);
+#else
+  return a * b + c;
+#endif
+}
 
 // `sums` (rows at distance `pitch`) = bias + sum over d of weights[d][row] * operands[offsets[d] + position].
 template <int kTileRows, int kTileVectors>
@@ -36,7 +52,7 @@ void multiply(const float* weights, const float* operands, const int32_t* offset
     for (int r = 0; r < kTileRows; ++r) {
       const Vector weight = weights[r] - Vector{};
 #pragma GCC unroll 8
-      for (int v = 0; v < kTileVectors; ++v) sum[r][v] += weight * operand[v];
+      for (int v = 0; v < kTileVectors; ++v) sum[r][v] = multiply_add(weight, operand[v], sum[r][v]);
     }
   }
 #pragma GCC unroll 8
@@ -67,14 +83,16 @@ inline Multiply multiply_for(int rows, int vectors) {
     case 1: return multiply_for<1>(vectors);
     case 2: return multiply_for<2>(vectors);
     case 3: return multiply_for<3>(vectors);
-#if defined(__AVX512F__)
-    case 4: return multiply_for<4>(vectors);
-    case 5: return multiply_for<5>(vectors);
-    case 6: return multiply_for<6>(vectors);
-    case 7: return multiply_for<7>(vectors);
-#endif
-    default: return multiply_for<kRows>(vectors);
   }
+  if constexpr (kRows == 8) {
+    switch (rows) {
+      case 4: return multiply_for<4>(vectors);
+      case 5: return multiply_for<5>(vectors);
+      case 6: return multiply_for<6>(vectors);
+      case 7: return multiply_for<7>(vectors);
+    }
+  }
+  return multiply_for<kRows>(vectors);
 }
 
 // Columns first, first + step, ... of a row that is zero outside of [0, width).

@@ -8,7 +8,7 @@ void relu(const float* bottom, float* top, int count, float slope) {
 #pragma omp simd
   for (int i = 0; i < count; ++i) {
     const float x = bottom[i];
-    top[i] = (x < 0 ? 0 : x) + slope * (0 < x ? 0 : x);
+    top[i] = multiply_add(slope, 0 < x ? 0 : x, x < 0 ? 0 : x);
   }
 }
 
@@ -16,7 +16,7 @@ void relu_backward(const float* bottom, const float* top_diff, float* bottom_dif
 #pragma omp simd
   for (int i = 0; i < count; ++i) {
     const float x = bottom[i];
-    bottom_diff[i] = top_diff[i] * ((x > 0 ? 1.0f : 0.0f) + slope * (x <= 0 ? 1.0f : 0.0f));
+    bottom_diff[i] = top_diff[i] * multiply_add(slope, x <= 0 ? 1.0f : 0.0f, x > 0 ? 1.0f : 0.0f);
   }
 }
 
@@ -50,15 +50,15 @@ float dot(const float* a, const float* b, int count) {
   int i = 0;
   for (; i + kSums <= count; i += kSums) {
 #pragma omp simd
-    for (int j = 0; j < kSums; ++j) sums[j] += a[i + j] * b[i + j];
+    for (int j = 0; j < kSums; ++j) sums[j] = multiply_add(a[i + j], b[i + j], sums[j]);
   }
-  for (int j = 0; i < count; ++i, ++j) sums[j] += a[i] * b[i];
+  for (int j = 0; i < count; ++i, ++j) sums[j] = multiply_add(a[i], b[i], sums[j]);
   return joined(sums);
 }
 
 void add_scaled(const float* values, float scale, float* sum, int count) {
 #pragma omp simd
-  for (int i = 0; i < count; ++i) sum[i] += scale * values[i];
+  for (int i = 0; i < count; ++i) sum[i] = multiply_add(scale, values[i], sum[i]);
 }
 
 }  // namespace

@@ -1,5 +1,27 @@
 // Included once by each kernels_*.cpp. Everything is in an unnamed namespace: the three copies must not be merged.
+#if defined(__x86_64__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
 #include "kernels.hpp"
+
+namespace fast {
+namespace {
+
+// a * b + c, rounded once where the processor can, whatever the compiler thinks of it (CMakeLists.txt turns its own
+// contractions off).
+inline float multiply_add(float a, float b, float c) {
+#if defined(__FMA__) || defined(__aarch64__)
+  return __builtin_fmaf(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
+
+}  // namespace
+}  // namespace fast
 
 #include "correlation.inl"
 #include "elementwise.inl"

@@ -16,7 +16,7 @@ inline float inverse_fourth_root(float s) {
   __builtin_memcpy(&z, &bits, sizeof z);
   for (int step = 0; step < 3; ++step) {
     const float square = z * z;
-    z += 0.25f * z * (1.0f - s * (square * square));
+    z = multiply_add(0.25f * z, multiply_add(-s, square * square, 1.0f), z);
   }
   return z;
 }
@@ -28,7 +28,7 @@ void add_rows(const float* rows, ptrdiff_t step, int count, float* sums) {
     float sum = sums[i];
     for (int j = 0; j < kCount; ++j) {
       const float x = rows[j * step + i];
-      sum += kSquare ? x * x : x;
+      sum = kSquare ? multiply_add(x, x, sum) : sum + x;
     }
     sums[i] = sum;
   }
@@ -60,7 +60,7 @@ void lrn(const LrnShape& s, const float* bottom, float* top, int count, float* s
     float* y = top + c * s.plane;
 #pragma omp simd
     for (int i = 0; i < count; ++i) {
-      const float root = inverse_fourth_root(s.k + s.alpha_over_size * sums[i]);
+      const float root = inverse_fourth_root(multiply_add(s.alpha_over_size, sums[i], s.k));
       y[i] = x[i] * (root * root * root);
     }
   }
@@ -80,7 +80,7 @@ void lrn_backward(const LrnShape& s, const float* bottom, const float* top_diff,
     float* ratio = ratios + size_t(c) * count;
 #pragma omp simd
     for (int i = 0; i < count; ++i) {
-      const float root = inverse_fourth_root(s.k + s.alpha_over_size * sums[i]);
+      const float root = inverse_fourth_root(multiply_add(s.alpha_over_size, sums[i], s.k));
       const float square = root * root;
       const float own = dy[i] * (square * root);
       dx[i] = own;
@@ -92,7 +92,7 @@ void lrn_backward(const LrnShape& s, const float* bottom, const float* top_diff,
     const float* x = bottom + c * s.plane;
     float* dx = bottom_diff + c * s.plane;
 #pragma omp simd
-    for (int i = 0; i < count; ++i) dx[i] -= s.ratio * x[i] * sums[i];
+    for (int i = 0; i < count; ++i) dx[i] = multiply_add(-s.ratio * x[i], sums[i], dx[i]);
   }
 }
 

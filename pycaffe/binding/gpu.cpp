@@ -1,15 +1,16 @@
 // What Python must know of the GPUs, as functions of the extension module; only in a Caffe with CUDA.
 
-#include "gpu.hpp"
+#include <nanobind/stl/string.h>
 
-#include <boost/python.hpp>
 #include <map>
 #include <string>
 
 #include "caffe/common.hpp"
 #include "caffe/layer_factory.hpp"
 #include "caffe/util/math_functions.hpp"
+#include "holders.hpp"
 
+namespace binding {
 namespace {
 
 // Back to the thread's own GPU and mode, whatever happens.
@@ -64,12 +65,12 @@ void gpu_try(int device) {
 }
 
 // (free, total) bytes of memory of a GPU.
-boost::python::tuple gpu_memory(int device) {
+nb::tuple gpu_memory(int device) {
   Restore restore;
   size_t free = 0, total = 0;
   CUDA_CHECK(cudaSetDevice(device));
   CUDA_CHECK(cudaMemGetInfo(&free, &total));
-  return boost::python::make_tuple(free, total);
+  return nb::make_tuple(free, total);
 }
 
 #ifdef USE_CUDNN
@@ -119,17 +120,18 @@ class Engines {
 
 }  // namespace
 
-void bind_gpu() {
-  namespace bp = boost::python;
-  bp::def("gpu_count", &gpu_count);
-  bp::def("gpu_name", &gpu_name);
-  bp::def("gpu_try", &gpu_try);
-  bp::def("gpu_memory", &gpu_memory);
+void bind_gpu(nb::module_& module) {
+  module.def("gpu_count", &gpu_count);
+  module.def("gpu_name", &gpu_name);
+  module.def("gpu_try", &gpu_try);
+  module.def("gpu_memory", &gpu_memory);
 #ifdef USE_CUDNN
   Engines<float>::choose_by_mode();
   Engines<double>::choose_by_mode();
-  bp::scope().attr("has_cudnn") = true;
+  module.attr("has_cudnn") = true;
 #else
-  bp::scope().attr("has_cudnn") = false;
+  module.attr("has_cudnn") = false;
 #endif
 }
+
+}  // namespace binding

@@ -1,0 +1,152 @@
+// caffe.Net.
+
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <optional>
+
+#include "caffe/layers/memory_data_layer.hpp"
+#include "holders.hpp"
+
+namespace binding {
+
+nb::object object_of(const boost::shared_ptr<Layer>& layer);
+
+namespace {
+
+using Stages = std::optional<std::vector<std::string>>;
+using Array = nb::ndarray<nb::numpy>;
+
+boost::shared_ptr<Net> read_net(const std::string& definition, int phase, int level, const std::vector<std::string>& stages,
+                                const std::string& weights) {
+  nb::gil_scoped_release unlocked;
+  boost::shared_ptr<Net> net(new Net(definition, static_cast<caffe::Phase>(phase), level, &stages));
+  if (!weights.empty()) net->CopyTrainedLayersFrom(weights);
+  return net;
+}
+
+void init(NetHolder* self, nb::object definition, int phase, int level, Stages stages, nb::object weights) {
+  const std::string definition_path = readable_path(definition);
+  const std::string weights_path = weights.is_none() ? "" : readable_path(weights);
+  new (self) NetHolder{read_net(definition_path, phase, level, stages.value_or(std::vector<std::string>()), weights_path), {}};
+}
+
+// The order of arguments before the keyword `weights` came.
+void init_with_weights(NetHolder* self, nb::object definition, nb::object weights, int phase) {
+  LOG(WARNING) << "Net(definition, weights, phase) is the old order of arguments: use Net(definition, phase, weights=...)";
+  init(self, definition, phase, 0, std::nullopt, weights);
+}
+
+// Calls a function of Python with a layer's index. The net keeps it for good: it has no way to give one back.
+class Callback : public Net::Callback {
+ public:
+  explicit Callback(nb::object function) : function_(std::move(function)) {}
+
+ protected:
+  void run(int layer) override {
+    nb::gil_scoped_acquire lock;
+    function_(layer);
+  }
+
+ private:
+  nb::object function_;
+};
+
+void check_array(const Array& array, const char* name, const std::vector<size_t>& image) {
+  const auto demand = [name](bool holds, const char* what) {
+    if (!holds) throw std::runtime_error(std::string(name) + what);
+  };
+  demand(array.ndim() == 4, " must be 4-d");
+  int64_t stride = 1;
+  bool contiguous = true;
+  for (size_t axis = 4; axis-- > 0; stride *= array.shape(axis)) {
+    contiguous = contiguous && (array.shape(axis) == 1 || array.stride(axis) == stride);
+  }
+  demand(contiguous, " must be C contiguous");
+  demand(array.dtype() == nb::dtype<float>(), " must be float32");
+  demand(array.shape(1) == image[0], " has wrong number of channels");
+  demand(array.shape(2) == image[1], " has wrong height");
+  demand(array.shape(3) == image[2], " has wrong width");
+}
+
+void set_input_arrays(NetHolder& self, nb::object data_object, nb::object labels_object) {
+  auto layer = boost::dynamic_pointer_cast<caffe::MemoryDataLayer<Number>>(self.net->layers()[0]);
+  if (!layer) throw std::runtime_error("set_input_arrays may only be called if the first layer is a MemoryDataLayer");
+  const Array data = nb::cast<Array>(data_object), labels = nb::cast<Array>(labels_object);
+  check_array(data, "data array", {size_t(layer->channels()), size_t(layer->height()), size_t(layer->width())});
+  check_array(labels, "labels array", {1, 1, 1});
+  if (data.shape(0) != labels.shape(0)) throw std::runtime_error("data and labels must have the same first dimension");
+  if (data.shape(0) % layer->batch_size()) {
+    throw std::runtime_error("first dimensions of input arrays must be a multiple of batch size");
+  }
+  layer->Reset(static_cast<Number*>(data.data()), static_cast<Number*>(labels.data()), static_cast<int>(data.shape(0)));
+  self.arrays = nb::make_tuple(data_object, labels_object);
+}
+
+// Gives access to what a blob holds.
+struct OpenBlob : Blob {
+  // Let go of the memory; the next Reshape takes what is needed then.
+  static void release(Blob& blob) {
+    (blob.*&OpenBlob::data_).reset();
+    (blob.*&OpenBlob::diff_).reset();
+    blob.*&OpenBlob::capacity_ = 0;
+  }
+};
+
+// Put a newly built net in the place of an old one, with its weights. A blob never shrinks, and one whose memory could
+// not be had stays as large as was asked for: this is how their memory is given back. The blobs' comes first, because
+// there may be none left to build with; what layers keep for themselves goes with the old net.
+void rebuild(NetHolder& holder, nb::object definition) {
+  const std::string path = path_of(definition);
+  for (const boost::shared_ptr<Blob>& blob : holder.net->blobs()) OpenBlob::release(*blob);
+  boost::shared_ptr<Net> fresh = read_net(path, holder.net->phase(), 0, {}, "");
+  fresh->ShareTrainedLayersWith(holder.net.get());
+  holder.net = fresh;
+}
+
+}  // namespace
+
+void bind_net(nb::module_& module) {
+  using namespace nb::literals;
+  nb::class_<NetHolder>(module, "Net", nb::dynamic_attr(), nb::is_weak_referenceable())
+      .def("__init__", &init, "network_file"_a, "phase"_a, "level"_a = 0, "stages"_a = nb::none(), "weights"_a = nb::none())
+      .def("__init__", &init_with_weights)
+      .def("_forward", [](NetHolder& self, int start, int end) { return self.net->ForwardFromTo(start, end); }, Unlocked())
+      .def("_backward", [](NetHolder& self, int start, int end) { self.net->BackwardFromTo(start, end); }, Unlocked())
+      .def("reshape", [](NetHolder& self) { self.net->Reshape(); }, Unlocked())
+      .def("clear_param_diffs", [](NetHolder& self) { self.net->ClearParamDiffs(); })
+      .def("copy_from",
+           [](NetHolder& self, nb::object path) {
+             const std::string name = path_of(path);
+             nb::gil_scoped_release unlocked;
+             self.net->CopyTrainedLayersFrom(name);
+           })
+      .def("share_with", [](NetHolder& self, NetHolder& other) { self.net->ShareTrainedLayersWith(other.net.get()); })
+      .def_prop_ro("_blob_loss_weights", [](const NetHolder& self) { return list_of(self.net->blob_loss_weights()); })
+      .def("_bottom_ids", [](const NetHolder& self, int layer) { return list_of(self.net->bottom_ids(layer)); })
+      .def("_top_ids", [](const NetHolder& self, int layer) { return list_of(self.net->top_ids(layer)); })
+      .def_prop_ro("_blobs", [](const NetHolder& self) { return list_of_blobs(self.net->blobs()); })
+      .def_prop_ro("layers", [](const NetHolder& self) { return list_of(self.net->layers(), object_of); })
+      .def_prop_ro("_blob_names", [](const NetHolder& self) { return list_of(self.net->blob_names()); })
+      .def_prop_ro("_layer_names", [](const NetHolder& self) { return list_of(self.net->layer_names()); })
+      .def_prop_ro("_inputs", [](const NetHolder& self) { return list_of(self.net->input_blob_indices()); })
+      .def_prop_ro("_outputs", [](const NetHolder& self) { return list_of(self.net->output_blob_indices()); })
+      .def("_set_input_arrays", &set_input_arrays)
+      .def("save",
+           [](const NetHolder& self, nb::object path) {
+             caffe::NetParameter parameters;
+             self.net->ToProto(&parameters, false);
+             caffe::WriteProtoToBinaryFile(parameters, path_of(path).c_str());
+           })
+      .def("save_hdf5", [](const NetHolder& self, nb::object path) { self.net->ToHDF5(path_of(path)); })
+      .def("load_hdf5", [](NetHolder& self, nb::object path) { self.net->CopyTrainedLayersFromHDF5(path_of(path)); })
+      .def("before_forward", [](NetHolder& self, nb::object f) { self.net->add_before_forward(new Callback(f)); })
+      .def("after_forward", [](NetHolder& self, nb::object f) { self.net->add_after_forward(new Callback(f)); })
+      .def("before_backward", [](NetHolder& self, nb::object f) { self.net->add_before_backward(new Callback(f)); })
+      .def("after_backward", [](NetHolder& self, nb::object f) { self.net->add_after_backward(new Callback(f)); });
+  module.def("rebuild", &rebuild);
+}
+
+}  // namespace binding
