@@ -1,8 +1,7 @@
 # Each target sets up what it needs: Debian packages (as root), Caffe, the virtual environment .venv, the weights.
-.PHONY: dream test test-isa fuzz bench lint docs notebooks notebooks-run playground browser wheel image lock conda-test has-python39 clean setup environment
+.PHONY: dream test test-isa fuzz bench lint docs notebooks notebooks-run playground browser wheel wheels image lock conda-test has-python39 clean setup environment
 .DEFAULT_GOAL := dream
 
-# Debian's own Python: Boost.Python is built for it.
 PYTHON := /usr/bin/python3
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
@@ -90,6 +89,13 @@ wheel: setup
 	@$(call part,wheel,--requirement locks/wheel.in)
 	@$(VENV)/bin/python pycaffe/wheel.py --portable dist
 
+# Wheels for other systems: x86-64 and arm64, every Python from 3.10 on that is here with its headers, compiled in a Debian
+# 11 by docker, podman or buildah, or as root in the folder of one: make wheels WHEELS_OPTIONS="--root /srv/bullseye"
+WHEELS_OPTIONS :=
+wheels: setup
+	@$(call part,wheel,--requirement locks/wheel.in)
+	@$(VENV)/bin/python pycaffe/wheels/build.py dist $(WHEELS_OPTIONS)
+
 # The image, built with docker, podman or buildah. IMAGE_OPTIONS: see Dockerfile, as in --build-arg CUDA=0
 IMAGE := deepdream
 IMAGE_OPTIONS :=
@@ -121,7 +127,8 @@ conda-test: has-python39 setup
 
 # Python itself may be missing, so the targets that need it are run by a second make, afterwards.
 setup:
-	@sh pycaffe/apt.sh
+	@if [ -z "$$PYCAFFE_WHEELS$(wildcard dist/*pycaffe*.whl)" ]; then sh pycaffe/apt.sh; \
+	  else $(PYTHON) -c "import ensurepip, ssl" 2>/dev/null || sh pycaffe/apt.sh ca-certificates python3-venv; fi
 	@$(MAKE) --silent --no-print-directory environment
 
 environment: $(READY)
@@ -132,7 +139,8 @@ SETUP_LISTS := $(wildcard $(LOCKS)/build.txt $(LOCKS)/setup.txt)
 $(READY): pyproject.toml $(RECIPE) $(wildcard $(LOCKS)/pip.txt) $(SETUP_LISTS) $(CUDA_LISTS)
 	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	@$(call install,pip,--upgrade pip)
-	@wheel=$$($(VENV)/bin/python pycaffe/wheel.py) && \
+	@wheel=$$($(VENV)/bin/python pycaffe/wheel.py --ready || { [ -z "$$PYCAFFE_WHEELS" ] && sh pycaffe/apt.sh >&2 && \
+	  $(VENV)/bin/python pycaffe/wheel.py; }) && \
 	  echo "Installing deepdream into $(VENV)" >&2 && \
 	  $(if $(SETUP_LISTS),$(PIP) install --quiet $(addprefix $(HASHED) ,$(SETUP_LISTS) $(CUDA_LISTS)) &&) \
 	  $(PIP) install --quiet --force-reinstall --no-deps "$$wheel" && \

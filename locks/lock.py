@@ -26,7 +26,7 @@ ROOT = HERE.parent
 sys.path.insert(0, str(ROOT / "pycaffe"))
 import variant  # noqa: E402
 
-# Debian 11, Ubuntu 22.04, Debian 12, Ubuntu 24.04, Debian 13 and 14: the Pythons that Boost.Python is built for there.
+# Debian 11, Ubuntu 22.04, Debian 12, Ubuntu 24.04, Debian 13 and 14: the Pythons there.
 PYTHONS = ("3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
 # Debian 11's C library is the oldest.
 GLIBC = (2, 31)

@@ -4,10 +4,10 @@ list(GET VARIANT 1 with_cudnn)
 set(architectures ${VARIANT})
 list(REMOVE_AT architectures 0 1)
 
-execute_process(
+run(
   COMMAND ${Python_EXECUTABLE} -c
     "import importlib.util as u; print(';'.join(u.find_spec('nvidia').submodule_search_locations))"
-  OUTPUT_VARIABLE nvidia_folders OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+  OUTPUT_VARIABLE nvidia_folders OUTPUT_STRIP_TRAILING_WHITESPACE)
 find_program(NVCC nvcc REQUIRED PATHS ${nvidia_folders} PATH_SUFFIXES cu13/bin NO_DEFAULT_PATH)
 find_library(CUDART_LIBRARY NAMES libcudart.so.13 REQUIRED PATHS ${nvidia_folders} PATH_SUFFIXES cu13/lib NO_DEFAULT_PATH)
 find_library(CUBLAS_LIBRARY NAMES libcublas.so.13 REQUIRED PATHS ${nvidia_folders} PATH_SUFFIXES cu13/lib NO_DEFAULT_PATH)
@@ -61,6 +61,4 @@ foreach(source ${kernel_sources})
     COMMENT "Compiling ${name}.cu" VERBATIM)
   list(APPEND kernel_objects ${object})
 endforeach()
-target_sources(_caffe PRIVATE ${kernel_objects} binding/gpu.cpp)
-set_source_files_properties(binding/gpu.cpp PROPERTIES COMPILE_OPTIONS -w)
-target_link_libraries(_caffe PRIVATE ${CUDA_LIBRARIES})
+list(APPEND binding_sources ${CMAKE_CURRENT_SOURCE_DIR}/binding/gpu.cpp)

@@ -10,6 +10,9 @@ import shutil
 import sys
 from pathlib import Path
 
+import recipe
+import variant
+
 # file, pattern, replacement, how often it must be found. A count that differs means another upstream than the one
 # these were written for.
 MENDS = [
@@ -28,7 +31,7 @@ MENDS = [
     ),
     # Our loader of the extension module comes first.
     ("__init__.py", r"\Afrom \.pycaffe import", "from . import _kernels\nfrom .pycaffe import", 1),
-    # What a failed CHECK raises (module.cpp).
+    # What a failed CHECK raises (binding/module.cpp).
     ("__init__.py", r"from \._caffe import init_log,", "from ._caffe import Error, init_log,", 1),
 ]
 
@@ -55,6 +58,7 @@ def main():
         dirs_exist_ok=True,
         ignore=shutil.ignore_patterns("__pycache__"),
     )
+    (target / "RECIPE").write_text(recipe.digest(variant.cuda()) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

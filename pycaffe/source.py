@@ -1,4 +1,4 @@
-"""Bring the pristine source of BVLC Caffe 1.0 and verify it: one file, one sha256, three ways to get it.
+"""Bring the pristine source of BVLC Caffe 1.0 and verify it: one file, one sha256, from several places.
 
     python3 source.py --unpack FOLDER
 
@@ -6,9 +6,10 @@ The file is the upstream tarball of Debian's source package `caffe` (1.0.0+git20
 python and cmake folders are those of upstream's last commit. It comes from
 
 1. PYCAFFE_SOURCE=FILE, a copy already at hand;
-2. the user's cache, where an earlier run put it;
+2. the user's cache, where an earlier run put it, or dist/, where `make wheels` keeps it;
 3. the machine's own Debian mirror, with `apt-get source` and private lists, so that apt's own set-up stays as it is;
-4. Debian's archive of old packages, with `debsnap` (package devscripts), for the day the mirrors drop bullseye.
+4. the machine's own Ubuntu mirror, whose pool has the same file;
+5. Debian's archive of old releases, with apt-get again, for the day the mirrors drop bullseye.
 
 Needs nothing but Python's standard library, because it runs before anything else is installed.
 """
@@ -21,13 +22,22 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import urllib.request
 from pathlib import Path
 
 VERSION = "1.0.0+git20180821.99bd997-8"
 SUITE = "bullseye"
 FILE_NAME = "caffe_1.0.0+git20180821.99bd997.orig.tar.gz"
 SHA256 = "e0eb3f06794f7402c77b7dec8e8480273ee1a1bb192e9122b621a69d4147ad0c"
-KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+POOL = f"pool/universe/c/caffe/{FILE_NAME}"
+# Debian's keys: package debian-archive-keyring, on Ubuntu too.
+KEYRINGS = [
+    Path("/usr/share/keyrings", f"debian-archive-{part}.{ending}")
+    for part in ("keyring", "removed-keys")
+    for ending in ("gpg", "pgp")
+]
+ARCHIVE = "http://archive.debian.org/debian"
+DIST = Path(__file__).resolve().parent.parent / "dist"
 
 
 class SourceError(Exception):
@@ -76,49 +86,73 @@ def run(command, folder):
     return done.stdout
 
 
-def debian_mirrors(folder):
-    """The addresses of the machine's Debian package mirrors, as its own apt configuration has them."""
+def mirrors(folder, system):
+    """The addresses of the machine's package mirrors of a system, "debian" or "ubuntu", as apt's own configuration has them."""
     listing = run(["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"], folder)
-    mirrors = list(dict.fromkeys(line.strip() for line in listing.splitlines() if line.strip()))
-    # Security and third-party repositories do not carry the suite: the main archive's address ends in /debian.
-    return [mirror for mirror in mirrors if mirror.rstrip("/").endswith("/debian")]
+    found = dict.fromkeys(line.strip().rstrip("/") for line in listing.splitlines() if line.strip())
+    # Security and third-party repositories do not carry the package: the main archive's address ends in the name.
+    matching = [mirror for mirror in found if mirror.endswith(f"/{system}")]
+    if not matching:
+        raise SourceError(f"apt's configuration names no {system.capitalize()} mirror")
+    return matching
 
 
-def from_mirror(folder):
-    mirrors = debian_mirrors(folder)
-    if not mirrors:
-        raise SourceError("apt's configuration names no Debian mirror")
+def with_apt(folder, mirror):
+    """The file from a Debian mirror; its lists are verified by Debian's keys."""
+    keys = [str(path) for path in KEYRINGS if path.is_file()]
+    if not keys:
+        raise SourceError(f"{KEYRINGS[0]} is not there: install the package debian-archive-keyring")
+    for part in ("lists/partial", "cache/archives/partial"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    sources = folder / "sources.list"
+    sources.write_text(f"deb-src [signed-by={','.join(keys)}] {mirror} {SUITE} main\n")
+    options = {
+        "Dir::State::Lists": folder / "lists",
+        "Dir::Cache": folder / "cache",
+        "Dir::Etc::SourceList": sources,
+        "Dir::Etc::SourceParts": "-",
+        "APT::Sandbox::User": "",
+        "Acquire::Check-Valid-Until": "false",  # an archive's lists have expired
+        "Acquire::Languages": "none",
+        "Acquire::Retries": 2,
+        "Acquire::http::Timeout": 20,
+        "Acquire::https::Timeout": 20,
+    }
+    apt = ["apt-get", *(f"-o{name}={value}" for name, value in options.items())]
+    # Without any-error apt-get would call an unreachable mirror a warning.
+    run([*apt, "-o", "APT::Update::Error-Mode=any", "update"], folder)
+    run([*apt, "source", "--download-only", "--only-source", f"caffe={VERSION}"], folder)
+    return verified(folder / FILE_NAME)
+
+
+def download(folder, mirror):
+    """The file from a mirror's pool; its sha256 is what verifies it."""
+    path = folder / FILE_NAME
+    try:
+        with urllib.request.urlopen(f"{mirror}/{POOL}", timeout=20) as reply, open(path, "wb") as file:
+            shutil.copyfileobj(reply, file)
+    except (OSError, ValueError) as error:
+        raise SourceError(str(error)) from error
+    return verified(path)
+
+
+def from_each(folder, addresses, fetch):
+    """The file from the first address that has it."""
     failures = []
-    for mirror in mirrors:
-        for part in ("lists/partial", "cache/archives/partial"):
-            (folder / part).mkdir(parents=True, exist_ok=True)
-        sources = folder / "sources.list"
-        sources.write_text(f"deb-src [signed-by={KEYRING}] {mirror} {SUITE} main\n")
-        options = {
-            "Dir::State::Lists": folder / "lists",
-            "Dir::Cache": folder / "cache",
-            "Dir::Etc::SourceList": sources,
-            "Dir::Etc::SourceParts": "-",
-            "APT::Sandbox::User": "",
-            "Acquire::Languages": "none",
-            "Acquire::Retries": 2,
-            "Acquire::http::Timeout": 20,
-            "Acquire::https::Timeout": 20,
-        }
-        apt = ["apt-get", *(f"-o{name}={value}" for name, value in options.items())]
+    for address in addresses:
         try:
-            # Without any-error apt-get would call an unreachable mirror a warning.
-            run([*apt, "-o", "APT::Update::Error-Mode=any", "update"], folder)
-            run([*apt, "source", "--download-only", "--only-source", f"caffe={VERSION}"], folder)
-            return verified(folder / FILE_NAME)
+            return fetch(folder, address)
         except SourceError as error:
-            failures.append(f"{mirror}: {error}")
+            failures.append(f"{address}: {error}")
     raise SourceError("; ".join(failures))
 
 
-def from_archive(folder):
-    run(["debsnap", "--destdir", str(folder / "snapshot"), "caffe", VERSION], folder)
-    return verified(folder / "snapshot" / FILE_NAME)
+# What it is called, and how to get the file into a folder.
+PLACES = (
+    ("the Debian mirror", lambda folder: from_each(folder, mirrors(folder, "debian"), with_apt)),
+    ("the Ubuntu mirror", lambda folder: from_each(folder, mirrors(folder, "ubuntu"), download)),
+    ("Debian's archive of old releases", lambda folder: from_each(folder, [ARCHIVE], with_apt)),
+)
 
 
 def tarball():
@@ -126,13 +160,14 @@ def tarball():
     if os.environ.get("PYCAFFE_SOURCE"):
         return verified(os.environ["PYCAFFE_SOURCE"])
     kept = cache_folder() / FILE_NAME
-    if kept.is_file() and sha256_of(kept) == SHA256:
-        return kept
+    for path in (kept, DIST / FILE_NAME):
+        if path.is_file() and sha256_of(path) == SHA256:
+            return path
     failures = []
     with tempfile.TemporaryDirectory(dir=kept.parent, prefix="source-") as folder:
-        for name, way in (("the Debian mirror", from_mirror), ("Debian's archive of old packages", from_archive)):
+        for name, fetch in PLACES:
             try:
-                os.replace(way(Path(folder)), kept)
+                os.replace(fetch(Path(folder)), kept)
                 return kept
             except SourceError as error:
                 failures.append(f"  {name}: {error}")

@@ -1,39 +1,42 @@
-"""Print the path of a wheel of Caffe for the Python that runs this, building it unless it is in the cache.
+"""Print the path of a wheel of Caffe for the Python that runs this, building it unless there is one.
 
     .venv/bin/python pycaffe/wheel.py
+    .venv/bin/python pycaffe/wheel.py --ready               # one that is there; exit code 1 if it would have to be built
     PYCAFFE_CUDA=1 .venv/bin/python pycaffe/wheel.py        # for GPUs; variant.py says what else may be chosen
     .venv/bin/python pycaffe/wheel.py --portable FOLDER     # a copy to hand on; needs auditwheel and patchelf
+
+A wheel that fits this Python is taken from PYCAFFE_WHEELS, a folder or the address of a package index, or from dist/, if
+it was built from the same files as would be built here. Otherwise it is built.
 
 A build takes minutes, so the wheel is kept in the user's cache under the hash of everything that decides what is
 built: the files of this folder, the variant, the Python ABI, the processor and the Debian release whose libraries it
 links to. What it is built with comes from the package index by the hashes of ../locks, into a folder that lasts as long
 as the build.
 
-The wheel uses this system's libraries: Boost, HDF5, OpenBLAS, protobuf. A portable copy has them inside and installs on
+The wheel uses this system's libraries: HDF5, OpenBLAS, protobuf. A portable copy has them inside and installs on
 any Linux whose C library is as new. NVIDIA's are not inside; they come with the packages that the wheel depends on.
 """
 
 import argparse
 import contextlib
 import fcntl
-import hashlib
 import os
 import platform
 import subprocess
 import sys
 import sysconfig
 import tempfile
+import zipfile
 from pathlib import Path
 
+import recipe
 import source
 import variant
 
 HERE = Path(__file__).resolve().parent
 LOCKS = HERE.parent / "locks" / "py{}.{}".format(*sys.version_info[:2])
-# What changes nothing in the wheel must not cause a build.
-NOT_IN_THE_RECIPE = {"wheel.py", "README.md", "apt-packages.txt", "apt.sh"}
+DIST = HERE.parent / "dist"
 NVIDIA = ("libcublas.so.13", "libcublasLt.so.13", "libcudart.so.13", "libcudnn.so.9", "libcurand.so.10")
-ONLY_WITH_CUDA = {"compat/cuda", "cuda.cmake", "gpu.cpp", "gpu.hpp"}
 
 
 def release():
@@ -46,16 +49,56 @@ def release():
 
 
 def recipe_hash():
-    digest = hashlib.sha256(f"{sysconfig.get_config_var('SOABI')} {release()} {variant.describe()}".encode())
-    for path in sorted(HERE.rglob("*")):
-        name = path.relative_to(HERE).as_posix()
-        if path.is_dir() or path.name in NOT_IN_THE_RECIPE or "__pycache__" in path.parts:
-            continue
-        if not variant.cuda() and name.startswith(tuple(ONLY_WITH_CUDA)):
-            continue
-        digest.update(f"\0{name}\0".encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
+    return recipe.digest(variant.cuda(), f"{sysconfig.get_config_var('SOABI')} {release()} {variant.describe()}")
+
+
+def fits(path):
+    """Whether a wheel is Caffe's, of this variant and for this Python and system."""
+    from pip._vendor.packaging import tags, utils
+
+    try:
+        name, version, _, wheel_tags = utils.parse_wheel_filename(path.name)
+    except utils.InvalidWheelFilename:
+        return False
+    ours = name == "deepdream-pycaffe" and str(version) == variant.version()
+    return ours and not wheel_tags.isdisjoint(tags.sys_tags())
+
+
+def built_from_these_files(path):
+    """Whether a wheel was built from what is in this folder now."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            same = archive.read("caffe/RECIPE").decode().strip() == recipe.digest(variant.cuda())
+    except (KeyError, OSError, ValueError, zipfile.BadZipFile):
+        same = False
+    if not same:
+        print(f"{path} was built from other files than pycaffe/ has now: not used", file=sys.stderr)
+    return same
+
+
+def download(index):
+    """The wheel that fits from a package index, in the user's cache."""
+    folder = source.cache_folder() / "wheels" / "downloaded"
+    folder.mkdir(parents=True, exist_ok=True)
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
+    command = [*pip, "--index-url", index, "--dest", str(folder), f"deepdream-pycaffe=={variant.version()}"]
+    if subprocess.run(command, stdout=sys.stderr).returncode:
+        sys.exit(f"wheel.py: PYCAFFE_WHEELS={index} has no wheel of deepdream-pycaffe {variant.version()} for this Python")
+    return max(filter(fits, folder.glob("*.whl")), key=lambda path: path.stat().st_mtime)
+
+
+def ready():
+    """The path of a wheel that need not be built; None if there is none."""
+    place = os.environ.get("PYCAFFE_WHEELS")
+    if place and "://" in place:
+        return download(place)
+    if not place:
+        return next(filter(built_from_these_files, filter(fits, sorted(DIST.glob("*.whl")))), None)
+    found = sorted(filter(fits, Path(place).glob("*.whl")))
+    if not found:
+        python = "{}.{}".format(*sys.version_info[:2])
+        sys.exit(f"wheel.py: PYCAFFE_WHEELS={place}: no wheel of Caffe there fits Python {python} on this system")
+    return found[0]
 
 
 def wheel():
@@ -141,10 +184,14 @@ def portable(built, folder):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--ready", action="store_true", help="only one that need not be built")
     parser.add_argument("--portable", metavar="FOLDER", help="write a copy with the system's libraries inside")
     arguments = parser.parse_args()
     try:
-        built = wheel()
+        found = None if arguments.portable else ready()
+        if arguments.ready and not found:
+            sys.exit(1)
+        built = found or wheel()
     except (source.SourceError, variant.VariantError) as error:
         sys.exit(f"wheel.py: {error}")
     print(portable(built, arguments.portable) if arguments.portable else built)

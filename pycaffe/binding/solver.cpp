@@ -65,9 +65,11 @@ nb::object get_solver(nb::object path) {
   caffe::ReadSolverParamsFromTextFileOrDie(path_of(path), &parameter);
   boost::shared_ptr<Solver> solver(caffe::SolverRegistry<Number>::CreateSolver(parameter));
   // The general kind, which all others are as well, comes last.
-  for (auto convert : {as_kind<caffe::NesterovSolver>, as_kind<caffe::AdaGradSolver>, as_kind<caffe::RMSPropSolver>,
-                       as_kind<caffe::AdaDeltaSolver>, as_kind<caffe::AdamSolver>,
-                       as_kind<caffe::SGDSolver, SolverHolder>}) {
+  using AsKind = nb::object (*)(const boost::shared_ptr<Solver>&);
+  const AsKind kinds[] = {as_kind<caffe::NesterovSolver>, as_kind<caffe::AdaGradSolver>, as_kind<caffe::RMSPropSolver>,
+                          as_kind<caffe::AdaDeltaSolver>, as_kind<caffe::AdamSolver>,
+                          as_kind<caffe::SGDSolver, SolverHolder>};
+  for (AsKind convert : kinds) {
     if (nb::object object = convert(solver); object.is_valid()) return object;
   }
   return nb::cast(SolverHolder{solver});
