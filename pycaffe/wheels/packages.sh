@@ -6,9 +6,9 @@ dpkg --add-architecture arm64
 apt-get update
 apt-get install -y --no-install-recommends cmake g++ g++-aarch64-linux-gnu libboost-dev make protobuf-compiler python3
 for processor in amd64 arm64; do
-  # HDF5's cannot be installed for two processors at once. Their files are enough, beside each other in folders of their own.
+  # HDF5's headers cannot be installed for two processors at once. Their files are enough: each has folders of its own.
   apt-get install -y --no-install-recommends libopenblas-openmp-dev:$processor libprotobuf-dev:$processor \
-    zlib1g-dev:$processor libaec-dev:$processor
+    zlib1g-dev:$processor libaec-dev:$processor libhdf5-103-1:$processor libhdf5-hl-100:$processor
   mkdir -p /debs
   (cd /debs && apt-get download libhdf5-dev:$processor && dpkg --extract libhdf5-dev_*_$processor.deb /)
 done
