@@ -171,7 +171,7 @@ def wheel(folder, module, processor, compiled):
     packed = next(folder.glob(f"*-{python}-{abi}-linux_{processor}.whl"))
     tools = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     run(
-        [sys.executable, "-m", "auditwheel", "repair", "--strip", "--plat", "auto", "--wheel-dir", folder / "repaired", packed],
+        [sys.executable, "-m", "auditwheel", "repair", "--plat", "auto", "--wheel-dir", folder / "repaired", packed],
         env={**os.environ, "PATH": tools, "LD_LIBRARY_PATH": str(compiled)},
     )
     return next((folder / "repaired").glob(f"*-{python}-{abi}-*{processor}.whl"))

@@ -22,10 +22,10 @@ cmake --build "$work" --parallel "$(nproc)"
 mkdir -p "$out"
 cp "$work"/_caffe*.so "$out"
 # The libraries that the module needs, for auditwheel to put beside it.
-compiler=g++
-[ -z "$cross" ] || compiler=$processor-linux-gnu-g++
+tools=$processor-linux-gnu
 folder=/usr/lib/$processor-linux-gnu
-cp -L "$($compiler -print-file-name=libgomp.so.1)" "$folder"/libprotobuf.so.23 "$folder"/libhdf5_serial.so.103 \
+cp -L "$($tools-g++ -print-file-name=libgomp.so.1)" "$folder"/libprotobuf.so.23 "$folder"/libhdf5_serial.so.103 \
   "$folder"/libhdf5_serial_hl.so.100 "$folder"/libsz.so.2 "$folder"/libaec.so.0 "$out"
+$tools-strip --strip-unneeded "$out"/*.so*
 dpkg-query --show --showformat='${Package} ${Version} ${Architecture}\n' libprotobuf-dev libhdf5-dev \
   libopenblas-openmp-dev libboost-dev zlib1g-dev libaec-dev libgomp1 > "$out/packages.txt"
