@@ -74,13 +74,15 @@ def _googlenet_torch(net: Definition) -> None:
 
 
 def _googlenet_caffe(net: Definition) -> None:
-    """BVLC's and MIT's GoogLeNet under Caffe's names, with `_` for `/`.
+    """BVLC's and MIT's GoogLeNet: Caffe's names with `_` for `/`, or nested modules.
 
-    The conversions that are published have no classifier at the end, only those that training uses.
+    Some of the conversions that are published have no classifier at the end, only those that training uses.
     """
+    nested = net.has("conv1")
 
     def convolution(name: str, bottom: str, kernel: int, stride: int = 1) -> str:
-        return net.convolution(name, bottom, name.replace("/", "_"), kernel, stride, kernel // 2)
+        source = _nested_name(name) if nested else name.replace("/", "_")
+        return net.convolution(name, bottom, source, kernel, stride, kernel // 2)
 
     top = convolution("conv1/7x7_s2", INPUT, 7, 2)
     top = net.max_pool("pool1/3x3_s2", top, 3, 2)
@@ -102,6 +104,18 @@ def _googlenet_caffe(net: Definition) -> None:
     classifier = next((name for name in ("loss3_classifier", "loss3_classifier_1") if net.has(name)), None)
     if classifier:
         net.softmax("prob", net.fully_connected("loss3/classifier", top, classifier))
+
+
+def _nested_name(layer: str) -> str:
+    """What a conversion with a module for each inception calls a layer of Caffe's.
+
+    inception_3a/3x3_reduce is inception_3a.conv_3x3_reduce, inception_3a/pool_proj is inception_3a.pool_proj, and
+    conv2/3x3_reduce is conv2_reduce.
+    """
+    block, _, branch = layer.partition("/")
+    if block.startswith("inception"):
+        return f"{block}.{branch if branch == 'pool_proj' else f'conv_{branch}'}"
+    return block + "_reduce" * branch.endswith("_reduce")
 
 
 def _vgg(net: Definition, convolutions: tuple[int, ...], normalised: bool) -> None:

@@ -18,15 +18,12 @@ from ..new_folder import new_folder
 from ..registry import MAX_LABELS_BYTES, Model, find_model
 from .architectures import ARCHITECTURES, Architecture, recognise
 from .definition import INPUT, Definition
+from .files import read_tensors
 from .fold import Scaling, choose_scaling, layer_weights
 from .folder import WEIGHTS_SUFFIX, check_target, write_definition, write_model_toml, write_weights
-from .safetensors import read_safetensors
-from .tensors import Tensor
-from .torch_files import PICKLE_START, ZIP_START, read_pickles, read_zip
 
 log = logging.getLogger(__name__)
 
-MAX_FILE_BYTES = 2**32  # VGG-19, the largest of these networks, has 575 MB in float32
 # Bundled labels, by the number of classes.
 _LABELS = {
     1000: "imagenet_labels.txt",
@@ -87,7 +84,7 @@ def import_model(
     source, target = Path(weights), Path(folder)
     check_target(target)
     try:
-        name, net = recognise(_read_tensors(source), architecture)
+        name, net = recognise(read_tensors(source), architecture)
     except WeightsError as error:
         raise WeightsError(f"{source}: {error.args[0]}") from None
     known = ARCHITECTURES[name]
@@ -109,28 +106,6 @@ def import_model(
         )
     _log_choices(name, known, net, scaling, given=mean is not None or std is not None)
     return find_model(target.resolve())
-
-
-def _read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a file, whose format its first bytes tell; the prefixes that training in parallel adds are cut."""
-    check_regular_file(path, MAX_FILE_BYTES, WeightsError)
-    try:
-        with open(path, "rb") as file:
-            start = file.read(9)
-        # First, because the length of its header comes first, and may be the bytes of another format.
-        if path.suffix == ".safetensors" or start[8:] == b"{":
-            tensors = read_safetensors(path)
-        elif start.startswith(ZIP_START):
-            tensors = read_zip(path)
-        elif start.startswith(PICKLE_START):
-            tensors = read_pickles(path)
-        else:
-            raise WeightsError("it is neither a file of torch.save nor of the safetensors format")
-    except OSError as error:
-        raise WeightsError(f"it cannot be read: {error.strerror or error}") from None
-    except ValueError as error:  # a null byte
-        raise WeightsError(f"it cannot be read: {error}") from None
-    return {name.replace("module.", ""): tensor for name, tensor in tensors.items()}
 
 
 def _class_count(net: Definition) -> int:

@@ -1,0 +1,45 @@
+"""Reads a file of tensors, whatever its format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ...errors import WeightsError
+from ...io.files import check_regular_file
+from .safetensors import read_safetensors
+from .tensors import Tensor
+from .torch_files import PICKLE_START, ZIP_START, read_pickles, read_zip
+
+MAX_FILE_BYTES = 2**32  # VGG-19, the largest of these networks, has 575 MB in float32
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file, whose format its first bytes tell; the prefixes that training in parallel adds are cut.
+
+    Args:
+        path: a state dict of PyTorch or a file of the safetensors format.
+
+    Returns:
+        {name: tensor}; no numbers have been read yet.
+
+    Raises:
+        WeightsError: it cannot be read, is in another format, is damaged, or would run code.
+    """
+    check_regular_file(path, MAX_FILE_BYTES, WeightsError)
+    try:
+        with open(path, "rb") as file:
+            start = file.read(9)
+        # First, because the length of its header comes first, and may be the bytes of another format.
+        if path.suffix == ".safetensors" or start[8:] == b"{":
+            tensors = read_safetensors(path)
+        elif start.startswith(ZIP_START):
+            tensors = read_zip(path)
+        elif start.startswith(PICKLE_START):
+            tensors = read_pickles(path)
+        else:
+            raise WeightsError("it is neither a file of torch.save nor of the safetensors format")
+    except OSError as error:
+        raise WeightsError(f"it cannot be read: {error.strerror or error}") from None
+    except ValueError as error:  # a null byte
+        raise WeightsError(f"it cannot be read: {error}") from None
+    return {name.replace("module.", ""): tensor for name, tensor in tensors.items()}
