@@ -6,6 +6,7 @@ The central type is `PixelReader`. Interlaced frames are deinterlaced, HDR and w
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -84,8 +85,15 @@ class PixelReader:
             what = "HDR in ICtCp" if self.colours.matrix == _ICTCP else "Dolby Vision without a compatible base"
             raise VideoError(f"the colours are {what}, which cannot be converted; make it HDR10, HLG or SDR first")
 
-    def read(self, frames: Iterable[VideoFrame]) -> Iterator[NDArray[np.uint8]]:
-        """The pixels of each frame, uint8 (H, W, 3), upright."""
+    def read(self, frames: Iterable[VideoFrame], first: int = 0) -> Iterator[NDArray[np.uint8]]:
+        """The pixels of each frame from number `first` on, uint8 (H, W, 3), upright."""
+        if not self.interlaced:
+            yield from self._convert(itertools.islice(frames, first, None))
+            return
+        before = min(first, 1)  # a frame is deinterlaced with the help of the one before
+        yield from itertools.islice(self._convert(itertools.islice(frames, first - before, None)), before, None)
+
+    def _convert(self, frames: Iterable[VideoFrame]) -> Iterator[NDArray[np.uint8]]:
         graph: Any = None
         source: Any = None
         waiting = 0  # frames in the graph: a frame is deinterlaced when the next one is known

@@ -6,13 +6,16 @@ as a player shows them, however the camera was held.
 
 from __future__ import annotations
 
+import copy
 import errno
+import itertools
 import logging
 import math
 import mmap
 import os
 from array import array
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +28,9 @@ from ..extras import require_extra
 from ..memory import describe_shortage, free_bytes
 from .files import check_path, check_regular_file
 from .packet_clock import PacketClock
-from .sound import SoundTracks, is_copied
+from .tracks import OtherTracks
+from .video_containers import CONTAINERS
+from .video_metadata import VideoMetadata, read_metadata
 from .video_pixels import PixelReader, has_transparency
 
 if TYPE_CHECKING:
@@ -40,6 +45,7 @@ _BEGINNINGS = {"matroska": b"\x1aE\xdf\xa3", "mp4": b"ftyp", "flv": b"FLV\x01"} 
 _PIXEL_BYTES = 40  # a frame's memory per pixel: a few of FFmpeg's frames, and two of ours as float32. Measured.
 _FRAME_BYTES = 4  # for each pixel of one of FFmpeg's
 _MAX_PIXELS = 2**31 - 1  # FFmpeg's own limit
+_TRACK_NAMES = {"video": "images", "subtitle": "subtitles in an unknown format"}
 _TICKS_PER_SECOND = 1_000_000  # FFmpeg's own unit of a file's start
 
 
@@ -90,6 +96,8 @@ class Video:
         if self.path.stat().st_size == 0:
             raise VideoError(f"{path} is empty (0 bytes)")
         self.times = array("q")
+        self._first = 0  # the number of the first frame, in the file
+        self._end_time: Fraction | None = None  # when a part of the file ends, in its times, in seconds
         with self._open() as container:
             self._scan(container)
 
@@ -97,16 +105,40 @@ class Video:
         return len(self.times) - 1
 
     def __iter__(self) -> Iterator[Image]:
+        return self.frames()
+
+    def frames(self, first: int = 0) -> Iterator[Image]:
+        """The frames from number `first` on, as iterating over the video gives them."""
         with self._open() as container:
             stream = container.streams[self._index]
             self._check_memory(stream)
             stream.thread_type = "AUTO"
-            for pixels in self._pixels.read(self._decode(container, [stream])):
+            frames = self._pixels.read(self._decode(container, [stream]), self._first + first)
+            for pixels in itertools.islice(frames, len(self) - first):
                 yield np.float32(pixels)
 
-    def sound(self) -> SoundTracks:
-        """The sound, for `write_video`: every track, copied where an MP4 can hold it, else as AAC."""
-        return SoundTracks(self._open, self._packets, self._tracks, self._start)
+    def part(self, first: int, stop: int) -> Video:
+        """The frames from number `first` up to and without `stop`, with their sound, as a video of its own."""
+        part = copy.copy(self)
+        part.times = array("q", (time - self.times[first] for time in self.times[first : stop + 1]))
+        part._first = self._first + first
+        begin, end = (self._start + self.times[index] * self.time_base for index in (first, stop))
+        part._start, part._end_time = begin, end
+        return part
+
+    def sound(self) -> OtherTracks:
+        """The sound and subtitles, for `write_video`: every track, copied where the other file can hold it."""
+        return OtherTracks(self._open, self._packets, self._tracks, self._start, self._end_time)
+
+    def metadata(self, keep_location: bool = False) -> VideoMetadata:
+        """The title, creation time, chapters and so on, for `write_video`.
+
+        Args:
+            keep_location: whether to keep where the video was recorded.
+        """
+        with self._open() as container:
+            found = read_metadata(container, self._start, self._end_time, keep_location)
+        return replace(found, left_out=[*self._left_out, *found.left_out])
 
     def _open(self) -> Any:
         """The file as PyAV's container, to be closed."""
@@ -163,13 +195,20 @@ class Video:
         self._check_memory(stream)
         stream.thread_type = "AUTO"
         tracks = [track for track in container.streams.audio if track.codec_context and track.codec_context.sample_rate]
-        self._tracks = [track.index for track in tracks]
+        subtitles = [track for track in container.streams.subtitles if track.codec_context]
+        self._tracks = [track.index for track in (*tracks, *subtitles)]
         if len(tracks) < len(container.streams.audio):
             log.warning("%s: a sound track in an unknown format is left out", self.path)
+        self._left_out = [
+            f"a track of {_TRACK_NAMES.get(other.type, other.type)}"
+            for other in container.streams
+            if other.index not in (self._index, *self._tracks) and other.type != "audio" and not _is_chapters(other)
+        ]
         self._start = Fraction(container.start_time or 0, _TICKS_PER_SECOND)
         self.time_base, last = stream.time_base, None
         transparent = stream.metadata.get("alpha_mode") == "1"  # of a WebM, whose transparency is not decoded
-        for frame in self._decode(container, [stream, *(track for track in tracks if not is_copied(track))]):
+        encoded = [track for track in tracks if not CONTAINERS[".mp4"].copies_sound(track)]
+        for frame in self._decode(container, [stream, *encoded]):
             if last is None:
                 self._pixels = self._pixel_reader(frame, stream)
             self._add_time(frame)
@@ -254,3 +293,8 @@ class Video:
 def _is_cover(stream: Any) -> bool:
     """Whether a stream is the cover image of a music file."""
     return bool(stream.disposition & type(stream.disposition).attached_pic)
+
+
+def _is_chapters(stream: Any) -> bool:
+    """Whether a stream is the names of the chapters in an MP4 or MOV, which FFmpeg also gives as chapters."""
+    return bool(stream.name == "bin_data" and getattr(stream.container, "chapters", list)())
