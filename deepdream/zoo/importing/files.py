@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ...errors import WeightsError
 from ...io.files import check_regular_file
+from .keras_files import HDF5_START, read_keras
 from .safetensors import read_safetensors
 from .tensors import Tensor
 from .torch_files import PICKLE_START, ZIP_START, read_pickles, read_zip
@@ -17,7 +18,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """The tensors of a file, whose format its first bytes tell; the prefixes that training in parallel adds are cut.
 
     Args:
-        path: a state dict of PyTorch or a file of the safetensors format.
+        path: a state dict of PyTorch, a file of the safetensors format, or weights that Keras wrote as HDF5.
 
     Returns:
         {name: tensor}; no numbers have been read yet.
@@ -34,10 +35,12 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             tensors = read_safetensors(path)
         elif start.startswith(ZIP_START):
             tensors = read_zip(path)
+        elif start.startswith(HDF5_START):
+            tensors = read_keras(path)
         elif start.startswith(PICKLE_START):
             tensors = read_pickles(path)
         else:
-            raise WeightsError("it is neither a file of torch.save nor of the safetensors format")
+            raise WeightsError("it is not a file of torch.save, of the safetensors format or of Keras (HDF5)")
     except OSError as error:
         raise WeightsError(f"it cannot be read: {error.strerror or error}") from None
     except ValueError as error:  # a null byte
