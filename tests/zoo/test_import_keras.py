@@ -246,7 +246,7 @@ def test_a_user_block(refused, tmp_path):
     """Bytes of any kind before HDF5's own, here a second beginning."""
     with h5py.File(tmp_path / "b.h5", "w", userblock_size=512) as file:
         file["x/kernel"] = np.ones(6, "f4")
-    assert "not a file of torch.save" in refused(path=tmp_path / "b.h5")
+    assert "its format is not known; read are .pth" in refused(path=tmp_path / "b.h5")
     with open(tmp_path / "b.h5", "r+b") as file:
         file.write(b"\x89HDF\r\n\x1a\n")
     assert "its HDF5 is damaged" in refused(path=tmp_path / "b.h5")

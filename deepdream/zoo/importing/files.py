@@ -11,6 +11,12 @@ from .safetensors import read_safetensors
 from .tensors import Tensor
 from .torch_files import PICKLE_START, ZIP_START, read_pickles, read_zip
 
+# Formats of other contents, by their suffix, and what to do instead.
+_OTHER_FORMATS = {
+    ".onnx": "ONNX is not read; save the network's weights from PyTorch or Keras",
+    ".keras": "a whole model is not read; save its weights with model.save_weights",
+}
+_FORMATS = "read are .pth and .pt (torch.save), .safetensors, and .h5 (Keras)"
 MAX_FILE_BYTES = 2**32  # VGG-19, the largest of these networks, has 575 MB in float32
 
 
@@ -27,6 +33,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         WeightsError: it cannot be read, is in another format, is damaged, or would run code.
     """
     check_regular_file(path, MAX_FILE_BYTES, WeightsError)
+    if path.suffix.lower() in _OTHER_FORMATS:
+        raise WeightsError(f"{_OTHER_FORMATS[path.suffix.lower()]}; {_FORMATS}")
     try:
         with open(path, "rb") as file:
             start = file.read(9)
@@ -40,7 +48,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         elif start.startswith(PICKLE_START):
             tensors = read_pickles(path)
         else:
-            raise WeightsError("it is not a file of torch.save, of the safetensors format or of Keras (HDF5)")
+            raise WeightsError(f"its format is not known; {_FORMATS}")
     except OSError as error:
         raise WeightsError(f"it cannot be read: {error.strerror or error}") from None
     except ValueError as error:  # a null byte
