@@ -13,7 +13,7 @@ Dreaming
 Objectives, the quantities to maximise
     `objective_L2`, `channels`, `label`, `guided`; `Objectives`, one for each of several layers
 Networks
-    `load`, `Net`, `model_names`, `find_model`, `classify`
+    `load`, `Net`, `model_names`, `find_model`, `import_model` (from PyTorch or Keras), `classify`
 Images
     `read_image`, `write_image`, `picture` (bundled ones and noise), `resize`
 Images of labels, from noise
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from .objectives import Objectives, channels, label, objective_L2
     from .recipes.recipe import Recipe
     from .video import video_frames
+    from .zoo.importing.importer import import_model
     from .zoo.loading import load
     from .zoo.registry import find_model, model_names
     from .zoom import zoom_frames
@@ -80,6 +81,7 @@ __all__ = [
     "dream_steps",
     "find_model",
     "guided",
+    "import_model",
     "label",
     "label_picture",
     "label_steps",
@@ -120,6 +122,7 @@ _HOMES = {
     "dream_steps": "dream",
     "find_model": "zoo.registry",
     "guided": "guide",
+    "import_model": "zoo.importing.importer",
     "label": "objectives",
     "label_picture": "label_images",
     "label_steps": "label_images",

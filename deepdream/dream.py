@@ -222,10 +222,12 @@ def _gradient_ascent_step(
     if not np.isfinite(magnitude):
         raise LayerError(f"the gradient at {layers} is not finite: the objective or the weights overflow")
 
-    # Normalised ascent. The release divides by the bare mean; a layer that does not respond at all would turn the image
-    # into NaN.
-    if magnitude > 0:
-        gradient *= np.float32(step_size / magnitude)
+    # Normalised ascent. The release divides by the bare mean; a layer that does not respond, or so little that the
+    # quotient overflows, would turn the image into NaN.
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        factor = np.float32(step_size / magnitude)
+    if np.isfinite(factor):
+        gradient *= factor
         shifted += gradient
     else:
         log.warning("zero gradient at %s: this step left the image unchanged", layers)

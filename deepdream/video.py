@@ -9,8 +9,8 @@ the core, a generator of `Frame` records.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,11 +19,14 @@ from ._types import Image
 from .dream import deepdream
 from .errors import ParameterError, VideoError
 from .frame import Frame, check_after, fix_settings
+from .guide import guided
 from .io.arrays import check_image, format_size
 from .network.net import Net, check_net
-from .optical_flow import motion, warp
+from .optical_flow import is_cut, motion, warp
 from .seeds import fresh_seed
 from .validation import check_count, check_number, short_repr
+
+_T = TypeVar("_T")
 
 
 def video_frames(
@@ -33,9 +36,12 @@ def video_frames(
     strength: float = 1.0,
     seed: int | None = None,
     after: Frame | None = None,
+    guides: Iterable[ArrayLike] | None = None,
     **dream: Any,
 ) -> Iterator[Frame]:
     """Dream on one frame after the other.
+
+    At a cut, where less than a tenth of a frame can be found in the one before, the dream begins anew.
 
     Args:
         net: the network.
@@ -47,6 +53,8 @@ def video_frames(
         seed: the random seed of every frame's shifts, 0..2**32-1; the same seed gives the same frames. `None`: a fresh
             one.
         after: a frame of the same run, to continue after it. `images` must still start at the beginning.
+        guides: a guide for each frame, such as the frames of another `Video`: the frame is dreamt with the features of
+            its guide (`guided`), instead of an `objective`. If there are fewer, the last one stays.
         dream: other arguments of `deepdream`: `iter_n`, `octave_n`, `octave_scale`, `end`, `clip`, `objective`,
             `step_size`, `jitter`, `tile`.
 
@@ -73,12 +81,10 @@ def video_frames(
     seed = fresh_seed() if seed is None else seed
     check_count("seed", seed, 0, "the seed", 2**32 - 1)
     check_after(after, None)
-    try:
-        images = iter(images)
-    except TypeError:
-        raise ParameterError(
-            f"images={short_repr(images)}: they must be a list, a generator or a deepdream.Video of images (H, W, 3)"
-        ) from None
+    if guides is not None and "objective" in dream:
+        raise ParameterError("guides and objective: a dream has one objective; pass only one of them")
+    images = _iterate("images", images)
+    guides = None if guides is None else _iterate("guides", guides)
     try:
         first = next(images)
     except StopIteration:
@@ -87,43 +93,135 @@ def video_frames(
     if carry and strength:
         check_after(after, img.shape)
     dream = fix_settings(net, img, seed=seed, **dream)
-    return _frames(net, itertools.chain([first], images), carry, strength, after, {**dream, "seed": seed})
+    if guides is not None:
+        guide = next(guides, None)
+        if guide is None:
+            raise ParameterError("guides is empty: it must hold at least one image")
+        guided(net, guide, dream.get("end"))  # raises what is wrong with it
+        guides = itertools.chain([guide], guides)
+    return _frames(net, itertools.chain([first], images), guides, carry, strength, after, {**dream, "seed": seed})
+
+
+def _iterate(name: str, images: Iterable[ArrayLike]) -> Iterator[ArrayLike]:
+    try:
+        return iter(images)
+    except TypeError:
+        raise ParameterError(
+            f"{name}={short_repr(images)}: they must be a list, a generator or a deepdream.Video of images (H, W, 3)"
+        ) from None
+
+
+def find_shots(images: Iterable[ArrayLike]) -> Iterator[int]:
+    """The numbers of the frames that begin a shot, the first one included.
+
+    A carried dream begins anew there, so each shot can be dreamt by itself, with `video_frames`, with the same result.
+
+    Args:
+        images: the frames, (H, W, 3) RGB 0..255, all of one size, as they are dreamt on.
+
+    Yields:
+        Each number, in ascending order.
+
+    Raises:
+        DreamError: OpenCV is missing.
+        ImageError: a frame is not an image.
+        VideoError: a frame differs in size from the one before.
+    """
+    before: Image | None = None
+    for index, given in enumerate(images):
+        image = _next_source(index, given, before)
+        if before is None or is_cut(motion(before, image)[1]):
+            yield index
+        before = image
+
+
+def dream_frame(
+    net: Net,
+    source: Image,
+    before: tuple[Image, Image] | None,
+    carry: float,
+    strength: float,
+    dream: Mapping[str, Any],
+) -> Image:
+    """Dream on one frame of a video.
+
+    Args:
+        net: the network.
+        source: the frame, float32 (H, W, 3).
+        before: (source, result) of the frame before; `None`: the dream begins anew.
+        carry: see `video_frames`.
+        strength: see `video_frames`.
+        dream: the keyword arguments of `deepdream`, with the seed.
+
+    Returns:
+        The result, float32 (H, W, 3).
+    """
+    moved = None
+    if carry and strength and before is not None:
+        source_before, result_before = before
+        detail = (result_before - source_before) / np.float32(strength)
+        moved = _move_detail(source_before, source, detail, carry)
+    if moved is not None:
+        dreamt = source + _blended_detail(net, source, *moved, dream)
+    else:
+        dreamt = deepdream(net, source, **dream)
+    result = dreamt if strength == 1 else source + np.float32(strength) * (dreamt - source)
+    return result.clip(0, 255) if dream.get("clip", True) else result
 
 
 def _frames(
     net: Net,
     images: Iterable[ArrayLike],
+    guides: Iterable[ArrayLike] | None,
     carry: float,
     strength: float,
     after: Frame | None,
     dream: dict[str, Any],
 ) -> Iterator[Frame]:
-    source_before: Image | None = None
-    result: Image | None = None
+    before: tuple[Image, Image] | None = None
+    objectives = None
+    if guides is not None:
+        objectives = _objectives(net, guides, dream.get("end"), 0 if after is None else after.index + 1)
     for index, given in enumerate(images):
-        source = check_image(given)
-        if source_before is not None and source.shape != source_before.shape:
-            raise VideoError(
-                f"frame {index} is {format_size(source.shape)}, the one before {format_size(source_before.shape)}; "
-                "all frames must have the same size"
-            )
+        source = _next_source(index, given, None if before is None else before[0])
         if after is not None and index <= after.index:
             result = after.image
         else:
-            if carry and strength and source_before is not None and result is not None:
-                detail = (result - source_before) / np.float32(strength)
-                moved, weight = _move_detail(source_before, source, detail, carry)
-                dreamt = source + _blended_detail(net, source, moved, weight, dream)
-            else:
-                dreamt = deepdream(net, source, **dream)
-            result = dreamt if strength == 1 else source + np.float32(strength) * (dreamt - source)
-            if dream.get("clip", True):
-                result = result.clip(0, 255)
+            settings = dream if objectives is None else {**dream, "objective": next(objectives)}
+            result = dream_frame(net, source, before, carry, strength, settings)
             yield Frame(index, result.copy(), dream["seed"])
-        source_before = source
+        before = source, result
 
 
-def _move_detail(before: Image, now: Image, detail: Image, carry: float) -> tuple[Image, NDArray[np.float32]]:
+def _next_source(index: int, given: ArrayLike, before: Image | None) -> Image:
+    """A frame as float32, of the size of the one before."""
+    source = check_image(given)
+    if before is not None and source.shape != before.shape:
+        raise VideoError(
+            f"frame {index} is {format_size(source.shape)}, the one before {format_size(before.shape)}; "
+            "all frames must have the same size"
+        )
+    return source
+
+
+def _objectives(net: Net, guides: Iterable[ArrayLike], end: Any, first: int) -> Iterator[Any]:
+    """The guided objective of each frame from number `first` on."""
+    before, objective = None, None
+    for guide in itertools.islice(hold_last(guides), first, None):
+        objective = objective if guide is before else guided(net, guide, end)
+        yield objective
+        before = guide
+
+
+def hold_last(images: Iterable[_T]) -> Iterator[_T]:
+    """The images, of which the last one is repeated for ever."""
+    for image in images:
+        yield image
+    while True:
+        yield image
+
+
+def _move_detail(before: Image, now: Image, detail: Image, carry: float) -> tuple[Image, NDArray[np.float32]] | None:
     """Move the detail of the frame before to its position in this one.
 
     Args:
@@ -133,13 +231,18 @@ def _move_detail(before: Image, now: Image, detail: Image, carry: float) -> tupl
         carry: see `video_frames`.
 
     Returns:
-        (detail, weight): the moved detail, and how much it counts at each pixel, float32 (H, W, 1).
+        (detail, weight): the moved detail, and how much it counts at each pixel, float32 (H, W, 1). `None` if this
+        frame begins another shot.
     """
     flow, trust = motion(before, now)
+    if is_cut(trust):
+        return None
     return warp(detail, flow, smooth=True), np.float32(carry) * trust[:, :, None]
 
 
-def _blended_detail(net: Net, source: Image, moved: Image, weight: NDArray[np.float32], dream: dict[str, Any]) -> Image:
+def _blended_detail(
+    net: Net, source: Image, moved: Image, weight: NDArray[np.float32], dream: Mapping[str, Any]
+) -> Image:
     """The detail that a dream adds to a frame, blended with the detail that was moved to it."""
     start = np.clip(source + weight * moved, 0, 255)
     fresh = deepdream(net, start, **dream) - start

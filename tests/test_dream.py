@@ -143,6 +143,17 @@ def test_a_silent_layer_leaves_the_picture_as_it_is(tiny, sky, caplog):
     assert "zero gradient at 'both': this step left the image unchanged" in caplog.text
 
 
+def test_a_gradient_too_small_to_be_divided_by_leaves_the_picture_as_it_is(tiny, sky, caplog):
+    """As at a softmax that saturates: 1.5 divided by a denormal number is infinite."""
+
+    def faint(dst):
+        dst.diff[...] = 1e-39
+
+    steps = list(dd.dream_steps(tiny, sky, iter_n=1, octave_n=1, objective=faint, seed=0))
+    assert np.abs(steps[0].image - sky).max() < 1e-3
+    assert "zero gradient at 'both': this step left the image unchanged" in caplog.text
+
+
 def test_a_gradient_that_overflows_is_an_error(tiny, sky):
     def infinite(dst):
         dst.diff[...] = np.inf

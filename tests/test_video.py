@@ -6,6 +6,7 @@ from helpers import view
 
 import deepdream as dd
 from deepdream.optical_flow import warp
+from deepdream.video import find_shots
 
 SMALL = {"iter_n": 2, "octave_n": 1, "jitter": 4, "seed": 3}
 
@@ -26,6 +27,50 @@ def test_going_on_behind_a_frame_gives_the_same_frames(tiny, scene):
         assert [frame.index for frame in rest] == [3, 4]
         for one, other in zip(whole[3:], rest):
             np.testing.assert_array_equal(one.image, other.image)
+
+
+def two_shots(scene):
+    """Four frames of one shot, three of another one."""
+    images = [view(scene, index)[0] for index in range(4)]
+    return images + [255 - view(scene, 20 + index, 64, 96)[0][::-1] for index in range(3)]
+
+
+def test_shots_are_found(tiny, scene):
+    images = two_shots(scene)
+    assert list(find_shots(images)) == [0, 4]
+    assert list(find_shots(images[:4])) == [0]
+    assert list(find_shots([])) == []
+
+
+@pytest.mark.parametrize(("carry", "strength"), [(0.7, 1.0), (1.0, 0.6)])
+def test_a_shot_does_not_depend_on_the_one_before(tiny, scene, carry, strength):
+    images = two_shots(scene)
+    whole = list(dd.video_frames(tiny, images, carry, strength, **SMALL))
+    second = list(dd.video_frames(tiny, images[4:], carry, strength, **SMALL))
+    assert len(second) == 3
+    for one, other in zip(whole[4:], second):
+        np.testing.assert_array_equal(one.image, other.image)
+    moved = list(dd.video_frames(tiny, images[1:], carry, strength, **SMALL))
+    assert np.abs(moved[0].image - whole[1].image).mean() > 1  # within a shot the dream is carried along
+
+
+def test_each_frame_has_its_guide(tiny, scene):
+    images = [view(scene, index)[0] for index in range(4)]
+    guides = [scene[0][:64, 96 * n : 96 * (n + 1)] for n in range(2)] + [scene[1]]
+    frames = list(dd.video_frames(tiny, images, carry=0, guides=guides, **SMALL))
+    for image, guide, frame in zip(images, [*guides, guides[-1]], frames):  # the last one stays
+        objective = dd.guided(tiny, guide)
+        np.testing.assert_array_equal(frame.image, dd.deepdream(tiny, image, objective=objective, **SMALL))
+    rest = list(dd.video_frames(tiny, images, carry=0, guides=iter(guides), after=frames[1], **SMALL))
+    np.testing.assert_array_equal(rest[0].image, frames[2].image)
+    np.testing.assert_array_equal(rest[1].image, frames[3].image)
+    for wrong, says in [
+        ({"guides": []}, "guides is empty"),
+        ({"guides": 3}, "guides=3: they must be"),
+        ({"guides": guides, "objective": dd.objective_L2}, "pass only one of them"),
+    ]:
+        with pytest.raises(dd.ParameterError, match=says):
+            dd.video_frames(tiny, images, **{**SMALL, **wrong})
 
 
 def test_strength_blends_with_the_frames(tiny, scene):

@@ -13,7 +13,9 @@ from ..zoo.importing.importer import import_model
 
 def import_command(
     weights: Path = typer.Argument(
-        ..., metavar="WEIGHTS", help="State dict of PyTorch (.pth, .pt) or safetensors file. Nothing in it is run."
+        ...,
+        metavar="WEIGHTS",
+        help="Weights: a state dict of PyTorch (.pth, .pt), .safetensors, or Keras's .h5. Nothing in it is run.",
     ),
     to: Path = typer.Option(..., "--to", metavar="FOLDER", help="Model's folder to write: new, or empty."),
     architecture: Optional[str] = typer.Option(
@@ -37,7 +39,7 @@ def import_command(
         metavar="X,Y,Z",
         show_default=False,
         help="Mean that the training subtracted, in the order and on the scale of --input. [default: ImageNet's; with "
-        "--input caffe, that of the data set with this number of classes]",
+        "--input caffe, that of the data set with this number of classes; for Keras's VGG, Keras's own]",
     ),
     std: Optional[str] = typer.Option(
         None,
@@ -60,7 +62,7 @@ def import_command(
     title: str = typer.Option("", "--title", show_default=False, help="One line about the network."),
     licence: str = typer.Option("", "--licence", show_default=False, help="Licence of the weights."),
 ) -> None:
-    """Make a model of a network's weights from PyTorch."""
+    """Make a model of a network's weights from PyTorch or Keras."""
     model = import_model(
         weights,
         to,

@@ -1,6 +1,7 @@
 """The folders in which files are searched for and kept, and the checksums that verify them.
 
-A checksum is "sha256:…" or "sha1:…", or `None` where none was published.
+A checksum is "sha256:…" or "sha1:…"; "sha256-start:…" where only the first digits were published, at least 16 of them;
+or `None` where nothing was.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import functools
 import hashlib
 import logging
 import os
+import re
 import tempfile
 from pathlib import Path
 
@@ -17,6 +19,9 @@ import pooch
 from ..errors import DreamError, WeightsError
 
 log = logging.getLogger(__name__)
+
+# The first digits of a SHA-256. Fewer than 16 (64 bits) could be found by chance, and none at all would fit any file.
+CHECKSUM_START = "[0-9a-f]{16,64}"
 
 
 def cache_folder() -> Path:
@@ -75,14 +80,22 @@ def is_intact(path: Path, checksum: str | None) -> bool:
             return True
     except OSError as error:
         raise WeightsError(f"{path} cannot be read: {error.strerror}") from None
-    log_once(f"{path} is damaged (wrong {checksum.split(':')[0]}) and has to be fetched again")
+    log_once(f"{path} is damaged (wrong {checksum_algorithm(checksum)}) and has to be fetched again")
     return False
 
 
 def has_checksum(path: Path, checksum: str) -> bool:
-    """Whether a file has this checksum."""
-    algorithm, digest = checksum.split(":")
-    return _file_digest(path, algorithm) == digest
+    """Whether a file has this checksum; one that is too short fits no file."""
+    kind, digits = checksum.split(":")
+    digest = _file_digest(path, checksum_algorithm(checksum))
+    if kind.endswith("-start"):
+        return re.fullmatch(CHECKSUM_START, digits) is not None and digest.startswith(digits)
+    return digest == digits
+
+
+def checksum_algorithm(checksum: str) -> str:
+    """The name of a checksum's algorithm: "sha256" or "sha1"."""
+    return re.split("[:-]", checksum)[0]
 
 
 def file_sha256(path: str | os.PathLike[str]) -> str:

@@ -1,7 +1,6 @@
 """Downloads: a file is fetched, verified and kept in the cache, or it is not kept at all.
 
-The central type is a path in the cache, whose content has the expected checksum: "sha256:…" or "sha1:…", or `None`
-where none was published.
+The central type is a path in the cache, whose content has the expected checksum (see `deepdream.data.cache`).
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ import requests
 
 from ..io.files import atomic_path
 from .archive import unpack
-from .cache import file_sha256, has_checksum
+from .cache import checksum_algorithm, file_sha256, has_checksum
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +68,7 @@ def download_file(
             else:
                 _download(url, file, size)
         if checksum is not None and not has_checksum(output, checksum):
-            raise ValueError(f"its {checksum.split(':')[0]} hash is not the published one")
+            raise ValueError(f"its {checksum_algorithm(checksum)} hash is not the published one")
         if check is not None:
             check(output)
         if checksum is None:

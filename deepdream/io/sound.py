@@ -1,127 +1,76 @@
-"""Copies the sound of a video from one file into another.
+"""Tracks of sound of a video: copied into another file, or encoded anew.
 
-The central type is `SoundTracks`: tracks that an MP4 can hold are copied unchanged, the others become AAC. The written
-times always ascend, whatever the times in the file are, because an MP4 cannot hold others.
+The written times always ascend, whatever the times in the file are, because an MP4 cannot hold others.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from av.container import InputContainer, OutputContainer
-    from av.stream import Stream
+    from av.container import OutputContainer
 
-# An MP4 holds these as they are; some have several decoders in FFmpeg. ("aac_latm" is AAC as it is broadcast, which an
-# MP4 cannot hold.)
-_COPIED_CODECS = {
-    "aac", "aac_fixed", "ac3", "ac3_fixed", "alac", "eac3", "flac", "libopus", "mp3", "mp3float", "opus",
-}  # fmt: skip
-_MIN_MP3_RATE = 16000  # Hz: in an MP4, "mp3" does not include lower rates
 _REHEARSED_PACKETS = 100  # of a track that is encoded: copying takes a second for an hour, encoding half a minute
 _AAC_RATES = {8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000}  # Hz
+_OPUS_RATE = 48000  # Hz
+# The layouts that an encoder has for a number of channels: the same loudspeakers, by the names that it knows.
+_LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 
 
-def is_copied(track: Stream) -> bool:
-    """Whether an MP4 can hold a track unchanged."""
-    codec: Any = track.codec_context
-    return codec.name in _COPIED_CODECS and not (codec.name.startswith("mp3") and codec.sample_rate < _MIN_MP3_RATE)
-
-
-class SoundTracks:
-    """The tracks of a file, to be added to another one in step with its frames.
+class CopiedSound:
+    """A track of the output whose packets are those of the input.
 
     Args:
-        open_file: opens the file anew.
-        read_packets: gives the packets of the open file, of all streams, with times that continue where its own
-            start again.
-        tracks: the indices of its streams of sound.
-        start: the time at which the file begins, in seconds; the tracks are shifted to begin at 0.
+        container: the output.
+        track: PyAV's stream of the input.
     """
 
-    def __init__(
-        self,
-        open_file: Callable[[], InputContainer],
-        read_packets: Callable[[InputContainer], Iterator[Any]],
-        tracks: Sequence[int],
-        start: Fraction,
-    ) -> None:
-        self._open_file = open_file
-        self._read_packets = read_packets
-        self._tracks = tracks
-        self._start = start
-
-    def open(self, container: OutputContainer, rehearsal: bool = False) -> None:
-        """Add a stream for each track to `container`, before its first packet.
-
-        Args:
-            container: the output.
-            rehearsal: whether to add only the beginning of a track that has to be encoded.
-        """
-        self._input = self._open_file()
-        self._outputs: dict[int, _Copied | _Encoded] = {}  # by the index of the track
-        for index in self._tracks:
-            track = self._input.streams[index]
-            self._outputs[index] = (
-                _Copied(container, track) if is_copied(track) else _Encoded(container, track, rehearsal)
-            )
-        packets = self._read_packets(self._input)
-        self._packets: Iterator[Any] = (packet for packet in packets if packet.stream.index in self._outputs)
-        self._waiting: Any = None  # a packet of the input whose time has not come
-        self._units = {index: float(self._input.streams[index].time_base or 0) for index in self._tracks}  # seconds
-
-    def mux(self, container: OutputContainer, until: float | None) -> None:
-        """Add the sound before `until` seconds to `container`; with `None` all the rest, and close the input."""
-        latest = None if until is None else until + float(self._start)
-        while not all(output.done for output in self._outputs.values()):
-            packet = self._waiting or next(self._packets, None)
-            self._waiting = None
-            if packet is None:
-                break
-            index, time = packet.stream.index, packet.dts
-            if time is not None and latest is not None and time * self._units[index] > latest:
-                self._waiting = packet
-                return
-            for made in self._outputs[index].packets(packet, self._start):
-                container.mux(made)
-        if until is None:
-            self._input.close()
-
-
-class _Copied:
-    """A track of the output whose packets are those of the input."""
-
     done = False  # nothing more is needed
+    mixed_down = False
 
     def __init__(self, container: OutputContainer, track: Any) -> None:
-        self._stream: Any = container.add_stream_from_template(track)
+        self.stream: Any = container.add_stream_from_template(track)
         self._times = _AscendingTimes(track.codec_context.sample_rate)
 
-    def packets(self, packet: Any, start: Fraction) -> Iterator[Any]:
-        """The packets of the output for one of the input, which begins at `start` seconds."""
-        if packet.size:  # the last, empty one only flushes a decoder
-            packet.stream = self._stream
+    def packets(self, packet: Any, start: Fraction, end: Fraction | None) -> Iterator[Any]:
+        """The packets of the output for one of the input, whose video begins at `start` and ends at `end` seconds."""
+        if packet.size and _is_within(packet, start, end):  # the last, empty one only flushes a decoder
+            packet.stream = self.stream
             yield self._times.set(packet, start)
 
 
-class _Encoded:
-    """A track of the output that is decoded and encoded as AAC."""
+class EncodedSound:
+    """A track of the output that is decoded and encoded, with the same channels where the encoder has them.
 
-    def __init__(self, container: OutputContainer, track: Any, rehearsal: bool) -> None:
-        codec = track.codec_context
-        self._stream: Any = container.add_stream("aac", rate=codec.rate if codec.rate in _AAC_RATES else 48000)
-        self._stream.layout = "mono" if codec.layout.nb_channels == 1 else "stereo"
-        self._times = _AscendingTimes(self._stream.rate)
+    Args:
+        container: the output.
+        track: PyAV's stream of the input.
+        codec: the encoder, "aac" or "libopus".
+        rehearsal: whether to add only its beginning.
+
+    Attributes:
+        mixed_down: whether the encoder does not have as many channels.
+    """
+
+    def __init__(self, container: OutputContainer, track: Any, codec: str, rehearsal: bool) -> None:
+        given = track.codec_context
+        rate = _OPUS_RATE if codec == "libopus" else given.rate if given.rate in _AAC_RATES else 48000
+        layout = _LAYOUTS.get(given.layout.nb_channels)
+        self.mixed_down = layout is None
+        stream: Any = container.add_stream(codec, rate=rate)
+        stream.layout = layout or "stereo"
+        self.stream = stream
+        self._times = _AscendingTimes(stream.rate)
         self._converter: _SampleConverter | None = None
         self._left = _REHEARSED_PACKETS if rehearsal else math.inf
         self.done = False  # nothing more is needed
 
-    def packets(self, packet: Any, start: Fraction) -> Iterator[Any]:
-        """The packets of the output for one of the input, which begins at `start` seconds."""
-        if self.done:
+    def packets(self, packet: Any, start: Fraction, end: Fraction | None) -> Iterator[Any]:
+        """The packets of the output for one of the input, whose video begins at `start` and ends at `end` seconds."""
+        if self.done or (packet.size and not _is_within(packet, start, end)):
             return
         self._left -= 1
         shift = round(start / packet.time_base)
@@ -135,8 +84,16 @@ class _Encoded:
             yield from self._encode(None)
 
     def _encode(self, frame: Any) -> Iterator[Any]:
-        for packet in self._stream.encode(frame):
+        for packet in self.stream.encode(frame):
             yield self._times.set(packet, Fraction(0))
+
+
+def _is_within(packet: Any, start: Fraction, end: Fraction | None) -> bool:
+    """Whether a packet is heard in the part of the file from `start` to `end` seconds; without an end, it always is."""
+    if end is None or packet.pts is None:
+        return True
+    begin = packet.pts * packet.time_base
+    return start <= begin < end
 
 
 class _AscendingTimes:

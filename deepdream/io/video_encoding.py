@@ -1,6 +1,6 @@
-"""FFmpeg's frames -> an MP4 or a GIF.
+"""FFmpeg's frames -> a video file.
 
-The input is `av.VideoFrame`s of one size, RGB, with their times; `write_mp4` and `write_gif` write them to a path.
+The input is `av.VideoFrame`s of one size, RGB, with their times; `write_container` and `write_gif` write them.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import contextlib
 import io
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
@@ -18,99 +19,117 @@ import numpy as np
 
 from ..errors import VideoError
 from .filters import filter_graph
-from .sound import SoundTracks
+from .tracks import OtherTracks
+from .video_containers import VideoContainer
+from .video_metadata import VideoMetadata
 
 if TYPE_CHECKING:
     from av import VideoFrame
     from av.container import OutputContainer
 
-# A quality that a viewer cannot tell from the images. Without B-frames, frames are stored in the order of their times;
-# otherwise an MP4 cannot store the duration of the last one.
-# Without x264's macroblock tree: with AVX-512 its bits differ from run to run on a busy machine, and a video made
-# again would not be the same. (Seen with PyAV 18's x264 on an AMD EPYC; without AVX-512 the same every time.)
-_H264_OPTIONS = {"crf": "17", "preset": "medium", "bf": "0", "mbtree": "0"}
 _BT709, _LIMITED_RANGE = 1, 1  # FFmpeg's numbers for the matrix, primaries and transfer, and for 16..235
 _GIF_TICK = Fraction(1, 100)  # seconds; the unit of time in a GIF
 _MIN_GIF_TICKS = 2  # browsers slow down frames that are shorter
-_MAX_H264_SIDE, _MAX_GIF_SIDE = 16384, 65535  # pixels
+_MAX_GIF_SIDE = 65535  # pixels
 _NO_IMAGE = b"\x00\x00\x00\x01\x0c\x80"  # a unit of H.264 that fills space
 
 
-def write_mp4(
+@dataclass(frozen=True)
+class Companions:
+    """What goes into a video file beside its frames.
+
+    Attributes:
+        tracks: its sound and subtitles; `None`: a silent video.
+        metadata: its title, chapters and so on.
+    """
+
+    tracks: OtherTracks | None = None
+    metadata: VideoMetadata = field(default_factory=VideoMetadata)
+
+
+def write_container(
     av: ModuleType,
+    kind: VideoContainer,
     path: Path,
     frames: Iterable[VideoFrame],
     time_base: Fraction,
     rate: Fraction,
     aspect: Fraction | None,
-    sound: SoundTracks | None,
+    companions: Companions,
 ) -> None:
-    """Write frames as H.264 in an MP4.
+    """Write frames into a container.
 
     Args:
         av: PyAV.
+        kind: the container.
         path: the file to write.
         frames: RGB; their times are in units of `time_base`.
         time_base: in seconds.
         rate: frames per second on average.
         aspect: width by height of a pixel; `None`: square.
-        sound: `None` for a silent video.
+        companions: what goes into the file beside them.
     """
-    with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+    tracks = companions.tracks
+    with av.open(str(path), "w", format=kind.format, options=dict(kind.container_options)) as container:
         encoder, to_yuv = None, _YuvConverter(av)
         for frame in frames:
             if encoder is None:
-                encoder = _Encoder(container, _add_h264_stream(container, frame, time_base, rate, aspect))
-                if sound:
-                    sound.open(container)
-            if sound:  # in step with the frames, or the container would have to keep packets that come too early
-                sound.mux(container, float((frame.pts or 0) * time_base))
+                encoder = _Encoder(container, _add_stream(container, kind, frame, time_base, rate, aspect))
+                if tracks:
+                    tracks.open(container, kind)
+                companions.metadata.write_to(container)
+            if tracks:  # in step with the frames, or the container would have to keep packets that come too early
+                tracks.mux(container, float((frame.pts or 0) * time_base))
             encoder.write(to_yuv(frame))
         if encoder is not None:
             encoder.write(None)
-        if sound:
-            sound.mux(container, None)
+        if tracks:
+            tracks.mux(container, None)
 
 
-def rehearse_mp4(
+def rehearse_container(
     av: ModuleType,
+    kind: VideoContainer,
     frame: VideoFrame,
     times: Sequence[int],
     time_base: Fraction,
     rate: Fraction,
     aspect: Fraction | None,
-    sound: SoundTracks | None,
+    companions: Companions,
 ) -> None:
-    """Do the same as `write_mp4`, without a file and with only one frame, to raise its errors early.
+    """Do the same as `write_container`, without a file and with only one frame, to raise its errors early.
 
     All times and the whole sound of the video are used, but of sound that has to be encoded only the beginning. An hour
     of video takes two seconds.
 
     Args:
         av: PyAV.
+        kind: see `write_container`.
         frame: any, RGB, of the frames' size.
         times: when each frame begins and finally when the last one ends.
-        time_base: see `write_mp4`.
-        rate: see `write_mp4`.
-        aspect: see `write_mp4`.
-        sound: see `write_mp4`.
+        time_base: see `write_container`.
+        rate: see `write_container`.
+        aspect: see `write_container`.
+        companions: see `write_container`.
     """
-    with av.open(_Nowhere(), "w", format="mp4") as container:
-        stream = _add_h264_stream(container, frame, time_base, rate, aspect)
-        if sound:
-            sound.open(container, rehearsal=True)
+    tracks = companions.tracks
+    with av.open(_Nowhere(), "w", format=kind.format) as container:
+        stream = _add_stream(container, kind, frame, time_base, rate, aspect)
+        if tracks:
+            tracks.open(container, kind, rehearsal=True)
+        companions.metadata.write_to(container)
         frame.pts, frame.duration, frame.time_base = times[0], times[1] - times[0], time_base
-        stream.encode(_YuvConverter(av)(frame))
-        stream.encode(None)
+        encoded = [*stream.encode(_YuvConverter(av)(frame)), *stream.encode(None)]
+        content = _NO_IMAGE if kind.codec == "libx264" else bytes(encoded[0])
         for begin, end in zip(times, times[1:]):
-            if sound:
-                sound.mux(container, float(begin * time_base))
-            packet = av.Packet(_NO_IMAGE)
+            if tracks:
+                tracks.mux(container, float(begin * time_base))
+            packet = av.Packet(content)
             packet.stream, packet.is_keyframe = stream, begin == times[0]
             packet.pts, packet.dts, packet.duration, packet.time_base = begin, begin, end - begin, time_base
             container.mux(packet)
-        if sound:
-            sound.mux(container, None)
+        if tracks:
+            tracks.mux(container, None)
 
 
 def write_gif(
@@ -225,12 +244,17 @@ class _Encoder:
             self._container.mux(packet)
 
 
-def _add_h264_stream(
-    container: OutputContainer, frame: VideoFrame, time_base: Fraction, rate: Fraction, aspect: Fraction | None
+def _add_stream(
+    container: OutputContainer,
+    kind: VideoContainer,
+    frame: VideoFrame,
+    time_base: Fraction,
+    rate: Fraction,
+    aspect: Fraction | None,
 ) -> Any:
     """A stream for frames like `frame`."""
-    _check_size(frame, "an MP4", _MAX_H264_SIDE)
-    stream: Any = container.add_stream("libx264", rate=rate, options=_H264_OPTIONS)
+    _check_size(frame, kind.name, kind.max_side)
+    stream: Any = container.add_stream(kind.codec, rate=rate, options=dict(kind.encoder_options))
     stream.width, stream.height = (n + n % 2 for n in (frame.width, frame.height))
     stream.pix_fmt = "yuv420p"
     codec = stream.codec_context
@@ -243,7 +267,7 @@ def _add_h264_stream(
 
 
 class _YuvConverter:
-    """Frames in the form that H.264 requires: HDTV's colours, which have half the size, so the size must be even."""
+    """Frames in the form that H.264 and VP9 require: HDTV's colours at half the size, so the size must be even."""
 
     def __init__(self, av: ModuleType) -> None:
         self._av = av

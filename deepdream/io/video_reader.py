@@ -6,28 +6,32 @@ as a player shows them, however the camera was held.
 
 from __future__ import annotations
 
+import copy
 import errno
+import itertools
 import logging
 import math
 import mmap
 import os
 from array import array
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .._types import Image
 from ..errors import VideoError
 from ..extras import require_extra
 from ..memory import describe_shortage, free_bytes
 from .files import check_path, check_regular_file
-from .filters import filter_graph
 from .packet_clock import PacketClock
-from .sound import SoundTracks, is_copied
+from .tracks import OtherTracks
+from .video_containers import CONTAINERS
+from .video_metadata import VideoMetadata, read_metadata
+from .video_pixels import PixelReader, has_transparency
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -36,23 +40,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_MIN_HD_ROWS = 720  # from this height on, players assume HDTV's colours if a video does not name its colours
-_MATRICES = {1: "bt709", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}  # by FFmpeg's numbers
-_FULL_RANGE = 2  # FFmpeg's number for 0..255
 _OUT_OF_HANDLES = (errno.EMFILE, errno.ENFILE)
 _BEGINNINGS = {"matroska": b"\x1aE\xdf\xa3", "mp4": b"ftyp", "flv": b"FLV\x01"}  # of a file, by FFmpeg's format
 _PIXEL_BYTES = 40  # a frame's memory per pixel: a few of FFmpeg's frames, and two of ours as float32. Measured.
 _FRAME_BYTES = 4  # for each pixel of one of FFmpeg's
 _MAX_PIXELS = 2**31 - 1  # FFmpeg's own limit
+_TRACK_NAMES = {"video": "images", "subtitle": "subtitles in an unknown format"}
 _TICKS_PER_SECOND = 1_000_000  # FFmpeg's own unit of a file's start
-
-
-class _Turn(NamedTuple):
-    """How a frame is turned to be shown: first transposed, then flipped."""
-
-    transposed: bool
-    flip_x: bool
-    flip_y: bool
 
 
 class Video:
@@ -102,6 +96,8 @@ class Video:
         if self.path.stat().st_size == 0:
             raise VideoError(f"{path} is empty (0 bytes)")
         self.times = array("q")
+        self._first = 0  # the number of the first frame, in the file
+        self._end_time: Fraction | None = None  # when a part of the file ends, in its times, in seconds
         with self._open() as container:
             self._scan(container)
 
@@ -109,17 +105,40 @@ class Video:
         return len(self.times) - 1
 
     def __iter__(self) -> Iterator[Image]:
+        return self.frames()
+
+    def frames(self, first: int = 0) -> Iterator[Image]:
+        """The frames from number `first` on, as iterating over the video gives them."""
         with self._open() as container:
             stream = container.streams[self._index]
             self._check_memory(stream)
             stream.thread_type = "AUTO"
-            to_rgb = self._rgb_converter()
-            for frame in self._decode(container, [stream]):
-                yield np.float32(_upright(to_rgb(frame), self._turn))
+            frames = self._pixels.read(self._decode(container, [stream]), self._first + first)
+            for pixels in itertools.islice(frames, len(self) - first):
+                yield np.float32(pixels)
 
-    def sound(self) -> SoundTracks:
-        """The sound, for `write_video`: every track, copied where an MP4 can hold it, else as AAC."""
-        return SoundTracks(self._open, self._packets, self._tracks, self._start)
+    def part(self, first: int, stop: int) -> Video:
+        """The frames from number `first` up to and without `stop`, with their sound, as a video of its own."""
+        part = copy.copy(self)
+        part.times = array("q", (time - self.times[first] for time in self.times[first : stop + 1]))
+        part._first = self._first + first
+        begin, end = (self._start + self.times[index] * self.time_base for index in (first, stop))
+        part._start, part._end_time = begin, end
+        return part
+
+    def sound(self) -> OtherTracks:
+        """The sound and subtitles, for `write_video`: every track, copied where the other file can hold it."""
+        return OtherTracks(self._open, self._packets, self._tracks, self._start, self._end_time)
+
+    def metadata(self, keep_location: bool = False) -> VideoMetadata:
+        """The title, creation time, chapters and so on, for `write_video`.
+
+        Args:
+            keep_location: whether to keep where the video was recorded.
+        """
+        with self._open() as container:
+            found = read_metadata(container, self._start, self._end_time, keep_location)
+        return replace(found, left_out=[*self._left_out, *found.left_out])
 
     def _open(self) -> Any:
         """The file as PyAV's container, to be closed."""
@@ -176,16 +195,25 @@ class Video:
         self._check_memory(stream)
         stream.thread_type = "AUTO"
         tracks = [track for track in container.streams.audio if track.codec_context and track.codec_context.sample_rate]
-        self._tracks = [track.index for track in tracks]
+        subtitles = [track for track in container.streams.subtitles if track.codec_context]
+        self._tracks = [track.index for track in (*tracks, *subtitles)]
         if len(tracks) < len(container.streams.audio):
             log.warning("%s: a sound track in an unknown format is left out", self.path)
+        self._left_out = [
+            f"a track of {_TRACK_NAMES.get(other.type, other.type)}"
+            for other in container.streams
+            if other.index not in (self._index, *self._tracks) and other.type != "audio" and not _is_chapters(other)
+        ]
         self._start = Fraction(container.start_time or 0, _TICKS_PER_SECOND)
         self.time_base, last = stream.time_base, None
-        for frame in self._decode(container, [stream, *(track for track in tracks if not is_copied(track))]):
+        transparent = stream.metadata.get("alpha_mode") == "1"  # of a WebM, whose transparency is not decoded
+        encoded = [track for track in tracks if not CONTAINERS[".mp4"].copies_sound(track)]
+        for frame in self._decode(container, [stream, *encoded]):
             if last is None:
-                self._size, self._format = (frame.width, frame.height), frame.format.name
-                self._turn = _display_turn(frame)
+                self._pixels = self._pixel_reader(frame, stream)
             self._add_time(frame)
+            self._pixels.interlaced |= frame.interlaced_frame
+            transparent = transparent or has_transparency(frame)
             last = frame
         if last is None:
             raise VideoError(f"{self.path} does not hold any frame that can be read")
@@ -194,9 +222,22 @@ class Video:
         self.times.append(self.times[-1] + max(1, length))
         self._check_whole(container, stream)
         self._check_nothing_follows(container)
-        self.width, self.height = self._size[::-1] if self._turn.transposed else self._size
+        if transparent:
+            log.warning("%s: its transparency is left out", self.path)
+        transposed = self._pixels.turn.transposed
+        self.width, self.height = self._pixels.size[::-1] if transposed else self._pixels.size
         aspect = stream.sample_aspect_ratio or Fraction(1)
-        self.aspect = 1 / aspect if self._turn.transposed else aspect
+        self.aspect = 1 / aspect if transposed else aspect
+
+    def _pixel_reader(self, first: VideoFrame, stream: Any) -> PixelReader:
+        """A `PixelReader` for the frames like the first one; what it changes is logged."""
+        try:
+            pixels = PixelReader(self._av, first, stream.codec_context)
+        except VideoError as error:
+            raise VideoError(f"{self.path}: {error}") from None
+        if pixels.colours.hdr:
+            log.info("%s: HDR (%s) is read as SDR, with its white at 203 cd/m²", self.path, pixels.colours.hdr)
+        return pixels
 
     def _check_memory(self, stream: Any) -> None:
         """Raise `VideoError` unless frames of the size in the header fit into memory."""
@@ -248,44 +289,12 @@ class Video:
                     "them with ffmpeg's concat, or cut the file there"
                 )
 
-    def _rgb_converter(self) -> Callable[[Any], NDArray[np.uint8]]:
-        """A function that gives a frame's pixels, uint8 (h, w, 3), as they are stored."""
-        graph: Any = None
-        source: Any = None
-
-        def to_rgb(frame: Any) -> NDArray[np.uint8]:
-            nonlocal graph, source
-            # If they change in the middle of the video, size and format stay those of the first frame.
-            if (frame.width, frame.height, frame.format.name) != (*self._size, self._format):
-                frame = frame.reformat(*self._size, self._format)
-            if graph is None:
-                matrix = _MATRICES.get(frame.colorspace, "bt709" if self._size[1] >= _MIN_HD_ROWS else "bt601")
-                full = ":in_range=pc" if frame.color_range == _FULL_RANGE else ""
-                graph, (source,) = filter_graph(
-                    self._av, [frame], ("scale", f"in_color_matrix={matrix}{full}"), ("format", "rgb24")
-                )
-            source.push(frame)
-            return graph.pull().to_ndarray()
-
-        return to_rgb
-
 
 def _is_cover(stream: Any) -> bool:
     """Whether a stream is the cover image of a music file."""
     return bool(stream.disposition & type(stream.disposition).attached_pic)
 
 
-def _display_turn(frame: Any) -> _Turn:
-    """How a frame is to be turned, from its display matrix."""
-    matrix = frame.side_data.get("DISPLAYMATRIX")
-    if matrix is None:
-        return _Turn(False, False, False)
-    # x' = a x + c y and y' = b x + d y
-    a, b, _, c, d = (int(n) for n in np.frombuffer(bytes(matrix), np.int32)[:5])
-    return _Turn(True, c < 0, b < 0) if abs(b) > abs(a) else _Turn(False, a < 0, d < 0)
-
-
-def _upright(pixels: NDArray[np.uint8], turn: _Turn) -> NDArray[np.uint8]:
-    """Stored pixels as they are shown."""
-    pixels = pixels.swapaxes(0, 1) if turn.transposed else pixels
-    return pixels[:: -1 if turn.flip_y else 1, :: -1 if turn.flip_x else 1]
+def _is_chapters(stream: Any) -> bool:
+    """Whether a stream is the names of the chapters in an MP4 or MOV, which FFmpeg also gives as chapters."""
+    return bool(stream.name == "bin_data" and getattr(stream.container, "chapters", list)())

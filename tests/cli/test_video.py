@@ -121,7 +121,7 @@ def test_what_cannot_be_is_refused(tmp_path, tiny_model, scene):
         (["empty.mp4", "out.mp4"], "is empty"),
         (["bad.mp4", "out.mp4"], "is not a video"),
         (["no.mp4", "out.mp4"], "no such file"),
-        (["in.mp4", "out.avi"], "end the name in .mp4 or .gif"),
+        (["in.mp4", "out.avi"], "end the name in .mp4, .mov, .mkv, .webm or .gif"),
         (["in.mp4", "in.mp4"], "is the input video"),
         (["in.mp4", "no/out.mp4"], "create it first"),
         (["in.mp4", "out.mp4", "--carry", "2"], "--carry 2"),

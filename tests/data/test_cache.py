@@ -1,5 +1,6 @@
 """The cache folder, and the folders of DEEPDREAM_DATA."""
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from helpers import CONTENT, command_environment, files_below, model_from_site, 
 
 import deepdream as dd
 from deepdream import DreamError, WeightsError
+from deepdream.data import cache
 from deepdream.zoo import registry, weights
 
 pytestmark = pytest.mark.usefixtures("no_user_data")
@@ -67,3 +69,15 @@ def test_processes_that_fetch_at_once(tmp_path, empty_cache, site):
         assert (process.returncode, said.decode().strip()) == (0, str(path))
         assert path.read_bytes() == CONTENT
     assert files_below(empty_cache) == ["models/tiny/tiny.caffemodel"]
+
+
+def test_the_first_digits_of_a_checksum(tmp_path):
+    """Enough of them; fewer, none, or a pattern fit no file, and a whole checksum is not taken for its beginning."""
+    path = tmp_path / "file"
+    path.write_bytes(CONTENT)
+    digest = hashlib.sha256(CONTENT).hexdigest()
+    assert all(cache.has_checksum(path, f"sha256-start:{digest[:count]}") for count in (16, 17, 63, 64))
+    for start in ("", digest[:15], digest + "0", "." * 16, digest[:16].upper() + "A", "0" * 16, digest[1:18]):
+        assert not cache.has_checksum(path, f"sha256-start:{start}")
+    assert cache.has_checksum(path, f"sha256:{digest}")
+    assert not any(cache.has_checksum(path, f"sha256:{start}") for start in ("", digest[:16], digest[:63]))

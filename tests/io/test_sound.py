@@ -5,7 +5,8 @@ import pytest
 from helpers import flashes_and_beeps, write_recording
 
 from deepdream.io.packet_clock import PacketClock
-from deepdream.io.sound import SoundTracks, is_copied
+from deepdream.io.tracks import OtherTracks
+from deepdream.io.video_containers import CONTAINERS
 from deepdream.io.video_reader import Video
 from deepdream.io.video_writer import write_video
 
@@ -52,7 +53,7 @@ def test_times_that_are_missing_or_go_back_are_mended(tmp_path, sound, change):
                 number += 1
             yield packet
 
-    tracks = SoundTracks(video._open, packets, video._tracks, video._start)
+    tracks = OtherTracks(video._open, packets, video._tracks, video._start)
     write_video(tmp_path / "out.mp4", video, video.times, video.time_base, video.rate, None, tracks)
     flashes, beeps, ends = flashes_and_beeps(tmp_path / "out.mp4")
     assert flashes == pytest.approx([0, 1], abs=0.03)  # an older FFmpeg has the sound begin before the picture
@@ -73,7 +74,7 @@ def test_what_an_mp4_cannot_hold_is_encoded(tmp_path):
     ]:
         write_recording(tmp_path / name, "libx264", sound, sound_rate=rate, options=options)
         with av.open(str(tmp_path / name)) as container:
-            assert is_copied(container.streams.audio[0]) == copied
+            assert CONTAINERS[".mp4"].copies_sound(container.streams.audio[0]) == copied
         video = Video(tmp_path / name)
         write_video(tmp_path / "out.mp4", video, video.times, video.time_base, video.rate, None, video.sound())
         with av.open(str(tmp_path / "out.mp4")) as container:

@@ -133,7 +133,7 @@ def test_pictures_are_asked_for_one_at_a_time(tmp_path):
 
 def test_what_cannot_be_written_is_refused(tmp_path):
     for path, images, rate, kind, says in [
-        (tmp_path / "film.avi", discs(2), 15, dd.VideoError, r"end the name in \.mp4 or \.gif"),
+        (tmp_path / "film.avi", discs(2), 15, dd.VideoError, r"end the name in \.mp4, \.mov, \.mkv, \.webm or \.gif"),
         (tmp_path / "no" / "film.mp4", discs(2), 15, dd.VideoError, "No such file"),
         (tmp_path / "film.mp4", [], 15, dd.VideoError, "at least one image"),
         (tmp_path / "film.gif", [], 15, dd.VideoError, "at least one image"),
@@ -224,7 +224,7 @@ def test_a_rehearsal_finds_what_would_fail_in_the_end(tmp_path, changes, says):
 
 def test_a_rehearsal_tells_whether_it_is_the_sound(tmp_path):
     class Refused:
-        def open(self, container, rehearsal=False):
+        def open(self, container, kind, rehearsal=False):
             container.add_stream("aac", rate=44100)
 
         def mux(self, container, until):

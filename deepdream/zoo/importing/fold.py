@@ -61,7 +61,9 @@ class Scaling:
         return folded[:, ::-1] if self.input == "torch" else folded
 
 
-def choose_scaling(input: str, mean: object, std: object, classes: int) -> Scaling:
+def choose_scaling(
+    input: str, mean: object, std: object, classes: int, own_mean: tuple[float, ...] | None = None
+) -> Scaling:
     """The scaling of a network: what was asked for, else what is usual for the input and the number of classes.
 
     Args:
@@ -69,6 +71,7 @@ def choose_scaling(input: str, mean: object, std: object, classes: int) -> Scali
         mean: three numbers, or `None`.
         std: three numbers, or `None`.
         classes: the number of classes.
+        own_mean: the mean that the network was trained with for this input; `None`: the data set's.
 
     Returns:
         The scaling.
@@ -79,12 +82,12 @@ def choose_scaling(input: str, mean: object, std: object, classes: int) -> Scali
     if input not in _INPUTS:
         raise ParameterError(f"input={short_repr(input)}: it must be torch or caffe")
     white = 255 / _INPUTS[input]
-    if mean is None and input == "caffe" and classes not in _CAFFE_MEANS:
+    if mean is None and own_mean is None and input == "caffe" and classes not in _CAFFE_MEANS:
         raise ParameterError(
             f"the mean of a network with {classes} classes is not known; give it (blue, green, red, from 0 to 255)"
         )
-    usual = _TORCH_MEAN if input == "torch" else _CAFFE_MEANS.get(classes, ())
-    means = usual if mean is None else _three("mean", mean, 0, white)
+    usual: tuple[float, ...] = _TORCH_MEAN if input == "torch" else _CAFFE_MEANS.get(classes, ())
+    means = own_mean or usual if mean is None else _three("mean", mean, 0, white)
     if std is None:
         return Scaling(input, means, _TORCH_STD if input == "torch" else (1.0, 1.0, 1.0))
     return Scaling(input, means, _three("std", std, 1e-6 * white, 1000 * white))
@@ -105,6 +108,8 @@ def layer_weights(source: Source, scaling: Scaling | None) -> list[NDArray[np.fl
     """
     weight: NDArray[Any] = source.weight.array()
     bias: NDArray[Any] = source.bias.array() if source.bias else np.zeros(len(weight), np.float32)
+    if source.flattened:
+        weight = np.moveaxis(weight.reshape(-1, *source.flattened), 3, 1).reshape(len(weight), -1)
     if source.norm:
         gain, offset, mean, variance = (tensor.array().astype(np.float64) for tensor in source.norm)
         with np.errstate(invalid="ignore", divide="ignore"):  # a variance below zero is noticed below

@@ -71,6 +71,8 @@ def write_weights(
     for layer, read in layers.items():
         try:
             for blob, array in zip(net.params[layer], read()):
+                if array.shape != blob.data.shape:  # NumPy would repeat what is too small
+                    raise WeightsError(f"has the shape {array.shape}, expected {blob.data.shape}")
                 blob.data[...] = array
         except WeightsError as error:
             raise WeightsError(f"{layer!r}: {error.args[0]}") from None

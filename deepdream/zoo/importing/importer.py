@@ -18,15 +18,12 @@ from ..new_folder import new_folder
 from ..registry import MAX_LABELS_BYTES, Model, find_model
 from .architectures import ARCHITECTURES, Architecture, recognise
 from .definition import INPUT, Definition
+from .files import read_tensors
 from .fold import Scaling, choose_scaling, layer_weights
 from .folder import WEIGHTS_SUFFIX, check_target, write_definition, write_model_toml, write_weights
-from .safetensors import read_safetensors
-from .tensors import Tensor
-from .torch_files import PICKLE_START, ZIP_START, read_pickles, read_zip
 
 log = logging.getLogger(__name__)
 
-MAX_FILE_BYTES = 2**32  # VGG-19, the largest of these networks, has 575 MB in float32
 # Bundled labels, by the number of classes.
 _LABELS = {
     1000: "imagenet_labels.txt",
@@ -48,19 +45,19 @@ def import_model(
     title: str = "",
     licence: str = "",
 ) -> Model:
-    """Import a network's weights from a file of PyTorch or of the safetensors format.
+    """Import a network's weights from a file of PyTorch, of the safetensors format, or of Keras.
 
-    Nothing in the file is run, and PyTorch is not needed. The batch normalisation and the scale of the image become
-    part of the weights. The folder is complete or does not exist.
+    Nothing in the file is run, and neither PyTorch nor Keras is needed. The batch normalisation and the scale of the
+    image become part of the weights. The folder is complete or does not exist.
 
     Args:
-        weights: a state dict (`.pth`, `.pt`) or a `.safetensors` file.
+        weights: a state dict (`.pth`, `.pt`), a `.safetensors` file, or weights of Keras (`.h5`).
         folder: the model's folder, which must be empty or not exist.
-        architecture: one of `ARCHITECTURES`; `None`: the one whose tensors the file has.
+        architecture: such as "vgg16"; the guide on importing lists them. `None`: the one whose tensors the file has.
         input: what the network was trained on. "torch": red, green, blue from 0 to 1; "caffe": blue, green, red from
             0 to 255. `None`: what is usual for the architecture.
         mean: what the training subtracted from each channel, in the order and on the scale of `input`. `None`:
-            ImageNet's, or for "caffe" that of the data set with this number of classes.
+            ImageNet's, or for "caffe" the architecture's own or that of the data set with this number of classes.
         std: what the training divided each channel by; `None`: ImageNet's for "torch", 1 for "caffe".
         labels: a file with one label in each line; `None`: ImageNet's for 1000 classes, those of Places for 205 and
             365, none for another number.
@@ -78,20 +75,28 @@ def import_model(
         WeightsError: the file is damaged, would run code, holds another network, or has values that are not finite.
 
     Example:
-        >>> model = import_model("googlenet.pth", "models/googlenet_torch")
-        >>> model.end
-        'inception_4c/output'
+        >>> import h5py
+        >>> with h5py.File("weights.h5", "w") as file:  # as Keras would write this network
+        ...     for layer, (kernel, bias) in net.params.items():
+        ...         file[f"{layer}/kernel:0"] = kernel.data.transpose(2, 3, 1, 0)
+        ...         file[f"{layer}/bias:0"] = bias.data
+        >>> model = dd.import_model("weights.h5", "mine")
+        >>> model.end, model.title, len(model.labels)
+        ('fire8/concat', "SqueezeNet 1.1 in Keras's form", 1000)
+        >>> dd.load("mine").end
+        'fire8/concat'
     """
     check_path("weights", weights)
     check_path("folder", folder)
     source, target = Path(weights), Path(folder)
     check_target(target)
     try:
-        name, net = recognise(_read_tensors(source), architecture)
+        name, net = recognise(read_tensors(source), architecture)
     except WeightsError as error:
         raise WeightsError(f"{source}: {error.args[0]}") from None
     known = ARCHITECTURES[name]
-    scaling = choose_scaling(input or known.input, mean, std, _class_count(net))
+    own_mean = known.mean if input in (None, known.input) else None
+    scaling = choose_scaling(input or known.input, mean, std, _class_count(net), own_mean)
     chosen_labels = _read_labels(labels, net.classes())
     chosen_end = EndNames(net.message).blob(end or known.end)
     with new_folder(target) as new:
@@ -109,28 +114,6 @@ def import_model(
         )
     _log_choices(name, known, net, scaling, given=mean is not None or std is not None)
     return find_model(target.resolve())
-
-
-def _read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a file, whose format its first bytes tell; the prefixes that training in parallel adds are cut."""
-    check_regular_file(path, MAX_FILE_BYTES, WeightsError)
-    try:
-        with open(path, "rb") as file:
-            start = file.read(9)
-        # First, because the length of its header comes first, and may be the bytes of another format.
-        if path.suffix == ".safetensors" or start[8:] == b"{":
-            tensors = read_safetensors(path)
-        elif start.startswith(ZIP_START):
-            tensors = read_zip(path)
-        elif start.startswith(PICKLE_START):
-            tensors = read_pickles(path)
-        else:
-            raise WeightsError("it is neither a file of torch.save nor of the safetensors format")
-    except OSError as error:
-        raise WeightsError(f"it cannot be read: {error.strerror or error}") from None
-    except ValueError as error:  # a null byte
-        raise WeightsError(f"it cannot be read: {error}") from None
-    return {name.replace("module.", ""): tensor for name, tensor in tensors.items()}
 
 
 def _class_count(net: Definition) -> int:
