@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import typer
+from PIL import Image as Pillow
 
 from .._types import Image
-from ..errors import VideoError
+from ..data.bundled import BUILT_IN
+from ..data.cache import file_sha256
+from ..errors import DreamError, VideoError
 from ..io.image import read_image
+from ..io.image_sequence import FrameSource, ImageFrames, open_frames
 from ..io.video_writer import DEFAULT_FPS, check_video_path, write_animation
 from .console import progress_line
 from .files import check_writable
@@ -37,6 +42,37 @@ class ImageFiles:
             yield read_image(path)
             if self._on_read is not None:
                 self._on_read()
+
+
+def guide_video(name: str | None) -> FrameSource | None:
+    """The guide of a video if it is a video itself; `None` if it is a single image, or if there is none.
+
+    Args:
+        name: the value of `--guide`.
+
+    Raises:
+        VideoError: it is neither an image nor a video.
+    """
+    if name is None or name in BUILT_IN or name.startswith("noise:"):
+        return None
+    try:
+        with Pillow.open(name) as image:
+            if getattr(image, "n_frames", 1) == 1:
+                return None
+    except Exception:  # Pillow raises many errors for what is not an image
+        pass
+    try:
+        return open_frames(name)
+    except DreamError:
+        return None  # the error of reading it as an image says more
+
+
+def source_sha256(source: FrameSource) -> str:
+    """The hash of the file of a video, or of the hashes of its images."""
+    files = source.files if isinstance(source, ImageFrames) else None
+    if files is None:
+        return file_sha256(source.path)
+    return hashlib.sha256("".join(map(file_sha256, files)).encode()).hexdigest()
 
 
 def check_videos(mp4: Path | None, gif: Path | None, fps: float) -> list[Path]:

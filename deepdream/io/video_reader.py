@@ -65,6 +65,7 @@ class Video:
         times: when each frame begins and finally when the last one ends, whole numbers in units of `time_base`.
         time_base: the unit of `times`, in seconds.
         rate: frames per second on average.
+        first_frame: of a `part`, the number of its first frame in the file; else `None`.
 
     Raises:
         DreamError: PyAV, of the extra `video`, is not installed.
@@ -85,6 +86,7 @@ class Video:
     times: array[int]
     time_base: Fraction
     rate: Fraction
+    first_frame: int | None = None
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         check_path("path", path)
@@ -96,7 +98,6 @@ class Video:
         if self.path.stat().st_size == 0:
             raise VideoError(f"{path} is empty (0 bytes)")
         self.times = array("q")
-        self._first = 0  # the number of the first frame, in the file
         self._end_time: Fraction | None = None  # when a part of the file ends, in its times, in seconds
         with self._open() as container:
             self._scan(container)
@@ -113,7 +114,7 @@ class Video:
             stream = container.streams[self._index]
             self._check_memory(stream)
             stream.thread_type = "AUTO"
-            frames = self._pixels.read(self._decode(container, [stream]), self._first + first)
+            frames = self._pixels.read(self._decode(container, [stream]), (self.first_frame or 0) + first)
             for pixels in itertools.islice(frames, len(self) - first):
                 yield np.float32(pixels)
 
@@ -121,7 +122,7 @@ class Video:
         """The frames from number `first` up to and without `stop`, with their sound, as a video of its own."""
         part = copy.copy(self)
         part.times = array("q", (time - self.times[first] for time in self.times[first : stop + 1]))
-        part._first = self._first + first
+        part.first_frame = (self.first_frame or 0) + first
         begin, end = (self._start + self.times[index] * self.time_base for index in (first, stop))
         part._start, part._end_time = begin, end
         return part

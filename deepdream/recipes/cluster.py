@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
+import numpy as np
+
 from .._types import Image
 from ..errors import DreamError, VideoError
 from ..io.source import ImageSource
@@ -40,7 +42,7 @@ SIGTERM_EXIT_CODE = 128 + signal.SIGTERM  # as a shell gives it
 _QUIET = {"DASK_LOGGING__DISTRIBUTED": "critical"}  # otherwise workers report each connection that ends before they do
 _MAX_GREETING_PARTS = 2**20
 # A worker may have several threads, but a network has one image in it.
-_net_lock = threading.Lock()
+net_lock = threading.Lock()
 _Key = TypeVar("_Key")
 
 
@@ -85,7 +87,7 @@ def make_on_cluster(
 def video_on_cluster(
     run: FrameFolder,
     images: Iterable[Image],
-    guide: Image | None = None,
+    guide: Image | Iterable[Image] | None = None,
     scheduler: str | None = None,
     workers: int | None = None,
     gpu: int | str | None = None,
@@ -94,8 +96,8 @@ def video_on_cluster(
 
     Args:
         run: a folder whose recipe has been begun.
-        images: the frames from the beginning, (H, W, 3) RGB.
-        guide: the guide of a guided dream, (H, W, 3) RGB.
+        images: the missing frames, (H, W, 3) RGB.
+        guide: the guide of a guided dream, (H, W, 3) RGB; or one for each of `images`.
         scheduler: see `render_on_cluster`.
         workers: see `render_on_cluster`.
         gpu: see `render_on_cluster`.
@@ -108,8 +110,9 @@ def video_on_cluster(
         VideoError: a frame cannot be dreamt on any of the workers.
     """
     assert run.recipe is not None
-    single = replace(run.recipe, kind="dream", more={}, input_sha256=None, max_size=None)
-    jobs = ((index, single, image, guide) for index, image in enumerate(images) if index >= run.done)
+    single = replace(run.recipe, kind="dream", more={}, input_sha256=None, guide_sha256=None, max_size=None)
+    guides = itertools.repeat(guide) if guide is None or isinstance(guide, np.ndarray) else guide
+    jobs = ((index, single, image, each) for index, image, each in zip(itertools.count(run.done), images, guides))
     early: dict[int, Image] = {}  # frames that were done before an earlier one
     for index, result in render_on_cluster(jobs, scheduler, workers, gpu):
         if isinstance(result, Exception):
@@ -142,9 +145,42 @@ def render_on_cluster(
     Raises:
         DreamError: `distributed` is missing or no scheduler answers.
     """
+    with connected_client(scheduler, workers) as client:
+        from distributed import as_completed
+
+        keys: dict[Any, _Key] = {}
+        remaining = iter(jobs)
+
+        def submit_next() -> Iterator[Any]:
+            """Submit the next job, if there is one."""
+            for key, recipe, image, guide in itertools.islice(remaining, 1):
+                future = client.submit(_render_on_worker, recipe, image, guide, gpu, pure=False)
+                keys[future] = key
+                yield future
+
+        ahead = TASKS_PER_WORKER * max(worker_count(client), 8)
+        futures = as_completed([future for _ in range(ahead) for future in submit_next()])
+        for future in futures:
+            yield keys.pop(future), future.exception() or future.result()  # either may be an exception
+            future.release()
+            for another in submit_next():
+                futures.add(another)
+
+
+@contextlib.contextmanager
+def connected_client(scheduler: str | None, workers: int | None) -> Iterator[Any]:
+    """A client of Dask, connected to a scheduler or to new worker processes, which end with the block.
+
+    Args:
+        scheduler: see `render_on_cluster`.
+        workers: see `render_on_cluster`.
+
+    Raises:
+        DreamError: `distributed` is missing or no scheduler answers.
+    """
     try:
         import dask
-        from distributed import Client, as_completed
+        from distributed import Client
     except ImportError:
         raise DreamError("dreaming on a cluster needs Dask: pip install 'deepdream-caffe[cluster]'") from None
     for name in ("distributed", "distributed.scheduler", "distributed.nanny", "distributed.core"):
@@ -162,26 +198,14 @@ def render_on_cluster(
             raise DreamError(
                 f"no Dask scheduler answers at {scheduler} ({reason}); start one with `dask scheduler`"
             ) from None
-        worker_count = len(client.scheduler_info()["workers"])
-        if not worker_count:
+        if not worker_count(client):
             log.info("the scheduler at %s has no workers yet; start some with `dask worker`", scheduler)
-        keys: dict[Any, _Key] = {}
-        remaining = iter(jobs)
+        yield client
 
-        def submit_next() -> Iterator[Any]:
-            """Submit the next job, if there is one."""
-            for key, recipe, image, guide in itertools.islice(remaining, 1):
-                future = client.submit(_render_on_worker, recipe, image, guide, gpu, pure=False)
-                keys[future] = key
-                yield future
 
-        ahead = TASKS_PER_WORKER * max(worker_count, 8)
-        futures = as_completed([future for _ in range(ahead) for future in submit_next()])
-        for future in futures:
-            yield keys.pop(future), future.exception() or future.result()  # either may be an exception
-            future.release()
-            for another in submit_next():
-                futures.add(another)
+def worker_count(client: Any) -> int:
+    """The number of workers that the scheduler of a client has now."""
+    return len(client.ncores())  # its `scheduler_info` names only the first five
 
 
 @contextlib.contextmanager
@@ -251,7 +275,7 @@ def _speaks_dask(address: str) -> bool:
 def _render_on_worker(
     recipe: Recipe, image: Image | ImageSource, guide: Image | ImageSource | None, gpu: int | str | None
 ) -> tuple[Image, Recipe] | DreamError:
-    with _net_lock:
+    with net_lock:
         try:
             return make_with_cached_net(recipe, image, guide, gpu=gpu)
         except DreamError as error:  # returned, because Dask would print the traceback

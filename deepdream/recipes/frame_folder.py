@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import math
 import os
 import re
 import shutil
@@ -21,7 +20,6 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image as Pillow
 
 from .._types import Image
@@ -30,6 +28,7 @@ from ..io.arrays import to_uint8
 from ..io.files import atomic_path, check_regular_file, why_not_a_folder
 from ..io.image import write_image
 from ..validation import short_repr
+from .frame_state import packed_state, read_state
 from .recipe import Recipe
 
 if sys.platform != "win32":  # Windows has no fcntl: there, two runs in one folder are not kept apart
@@ -81,7 +80,8 @@ class FrameFolder:
             raise DreamError(f"{folder} cannot be written ({reason}); choose another folder") from None
         try:
             self.recipe = self._read_recipe()
-            self.done, self.state = self._read_state()
+            if self.recipe is not None:
+                self.done, self.state = read_state(self._record_path("npz"))
         except DreamError:
             self.close()
             raise
@@ -95,11 +95,12 @@ class FrameFolder:
     def close(self) -> None:
         """Let another process use the folder; delete the folder if this object created it and it is empty.
 
-        A run without its first frame is deleted too, because there is nothing to continue from.
+        A run without any frame is deleted too, because there is nothing to continue from.
         """
-        if self._wrote_recipe and not self.done and not self.path(0).exists():
+        if self._wrote_recipe and not any(self.folder.glob("*.png")):
             with contextlib.suppress(OSError):
-                self._record_path("json").unlink()
+                for path in self.folder.glob("*.json"):
+                    path.unlink()
         if self._created_folder:
             with contextlib.suppress(OSError):  # it is not empty
                 self.folder.rmdir()
@@ -112,7 +113,8 @@ class FrameFolder:
 
         The state is removed first and the recipe last: if the process is killed, a run can begin again with the rest.
         """
-        self._record_path("npz").unlink(missing_ok=True)
+        for path in self.folder.glob("*.npz"):
+            path.unlink()
         for path in self.folder.glob("*.png"):
             path.unlink()
         self._record_path("json").unlink(missing_ok=True)
@@ -184,7 +186,7 @@ class FrameFolder:
         with self._writing(self.folder), tempfile.TemporaryFile(dir=self.folder):
             pass
         if self.recipe is None:
-            self._write(self._record_path("json"), lambda path: path.write_text(recipe.to_json(), encoding="utf-8"))
+            self.write(self._record_path("json"), lambda path: path.write_text(recipe.to_json(), encoding="utf-8"))
             self.recipe, self._wrote_recipe = recipe, True
             return
         for field in fields(Recipe):
@@ -212,20 +214,31 @@ class FrameFolder:
         Returns:
             The frame's path.
         """
-        write_image(self.path(index), image, recipe=recipe)
-
-        # In memory first: on a full disk, zipfile would print lines of its own.
-        packed = io.BytesIO()
-        np.savez(packed, index=index, **state)
-        self._write(self._record_path("npz"), lambda path: path.write_bytes(packed.getbuffer()))
+        self.save_image(index, image, recipe)
+        packed = packed_state(index, state)
+        self.write(self._record_path("npz"), lambda path: path.write_bytes(packed))
         self.done, self.state = index + 1, state
+        return self.path(index)
+
+    def save_image(self, index: int, image: Image, recipe: Recipe | None = None) -> Path:
+        """Write a frame without a state; see `save`."""
+        write_image(self.path(index), image, recipe=recipe)
         return self.path(index)
 
     def _record_path(self, suffix: str) -> Path:
         """The path of the recipe ("json") or the state ("npz")."""
         return self.folder / f"{self._kind}.{suffix}"
 
-    def _write(self, path: Path, write: Callable[[Path], Any]) -> None:
+    def write(self, path: Path, write: Callable[[Path], Any]) -> None:
+        """Write a file of the folder under a temporary name, and rename it.
+
+        Args:
+            path: its path.
+            write: a function that writes to a path.
+
+        Raises:
+            DreamError: it cannot be written.
+        """
         with self._writing(path), atomic_path(path) as temporary:
             write(temporary)
 
@@ -282,19 +295,6 @@ class FrameFolder:
                 f"{self.folder} holds {others[0]}, which does not belong to a {self._kind}; choose another folder"
             )
         return None
-
-    def _read_state(self) -> tuple[int, dict[str, Any]]:
-        """(number of frames, state)."""
-        path = self._record_path("npz")
-        if self.recipe is None or not path.exists():
-            return 0, {}
-        check_regular_file(path, math.inf, DreamError)
-        try:
-            with open(path, "rb") as file:  # np.load leaves it open when it is damaged
-                state = dict(np.load(file, allow_pickle=False))
-            return int(state.pop("index")) + 1, state
-        except Exception:  # zipfile and NumPy raise many errors, depending on the damage
-            raise DreamError(f"{path} is damaged; begin again in another folder") from None
 
 
 def _describe_difference(name: str, recorded: Any, wanted: Any, kind: str) -> str:

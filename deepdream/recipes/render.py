@@ -85,11 +85,12 @@ def make_with_cached_net(
     recipe: _Recipe, image: Any = None, guide: Any = None, progress: Progress | None = None, gpu: Any = None
 ) -> tuple[Image, _Recipe]:
     """As `make`; the network stays loaded for the next recipe of the same model."""
-    return make(recipe, image, guide, net=_cached_net(recipe.model, gpu), progress=progress)
+    return make(recipe, image, guide, net=cached_net(recipe.model, gpu), progress=progress)
 
 
 @functools.lru_cache(maxsize=1)
-def _cached_net(model: str, gpu: Any) -> Net:
+def cached_net(model: str, gpu: Any) -> Net:
+    """The network of a recipe's model; it stays loaded for the next call with the same arguments."""
     return load(expand_home(model), gpu=gpu)
 
 

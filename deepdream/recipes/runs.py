@@ -15,7 +15,14 @@ from ..zoom import zoom_frames
 from .frame_folder import FrameFolder
 
 
-def video_into(run: FrameFolder, net: Net, images: Iterable[Image], carry: float, **dream: Any) -> Iterator[Path]:
+def video_into(
+    run: FrameFolder,
+    net: Net,
+    images: Iterable[Image],
+    carry: float,
+    guides: Iterable[Image] | None = None,
+    **dream: Any,
+) -> Iterator[Path]:
     """Dream the frames of a video that do not exist in its folder yet.
 
     Args:
@@ -23,6 +30,7 @@ def video_into(run: FrameFolder, net: Net, images: Iterable[Image], carry: float
         net: the network.
         images: the frames from the beginning, (H, W, 3) RGB 0..255.
         carry: see `video_frames`.
+        guides: see `video_frames`.
         dream: other arguments of `video_frames`, among them the run's `seed`.
 
     Yields:
@@ -33,7 +41,7 @@ def video_into(run: FrameFolder, net: Net, images: Iterable[Image], carry: float
     """
     image: Any = run.state.get("image")  # without `carry` none was saved, and `video_frames` uses none
     after = Frame(run.done - 1, image, dream["seed"]) if run.done else None
-    for frame in video_frames(net, images, carry, after=after, **dream):
+    for frame in video_frames(net, images, carry, after=after, guides=guides, **dream):
         yield run.save(frame.index, frame.image, **({"image": frame.image} if carry else {}))
 
 

@@ -117,12 +117,15 @@ def _describe_failures(model: Model, failures: dict[str, str]) -> str:
     folder = f"models/{model.name} of a folder that DEEPDREAM_DATA names"
     after = f". Get {model.weights['file']} by hand and put it into {folder}"
     what = "; ".join(f"{source}: {reason}" for source, reason in failures.items()) or "model.toml names no source"
-    if len(before + what + after) > MAX_MESSAGE_CHARS and len(failures) > 1:
+    room = max(60, MAX_MESSAGE_CHARS - len(before + after))
+    if len(what) > room and len(failures) > 1:
         sites: dict[str, list[str]] = {}  # by reason
         for source, reason in failures.items():
             sites.setdefault(reason, []).append(_site(source))
-        what = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in sites.items())
-    return before + truncate(what, max(60, MAX_MESSAGE_CHARS - len(before + after))) + after
+        # If all have one reason, their names are cut rather than the reason; the command writes its own name before it.
+        space = max(20, room - len(f"deepdream: : {reason}")) if len(sites) == 1 else room
+        what = "; ".join(f"{truncate(', '.join(names), space)}: {reason}" for reason, names in sites.items())
+    return before + truncate(what, room) + after
 
 
 def _site(source: str) -> str:

