@@ -20,7 +20,11 @@ Blob& blob_of(nb::handle self) { return *nb::inst_ptr<BlobHolder>(self)->blob; }
 
 std::vector<int> shape_of(const nb::args& sizes) {
   std::vector<int> shape;
-  for (nb::handle size : sizes) shape.push_back(nb::cast<int>(size));
+  for (nb::handle size : sizes) {
+    int length;
+    if (!nb::try_cast(size, length)) throw nb::type_error("the sizes of a blob must be integers that fit in 32 bits");
+    shape.push_back(length);
+  }
   return shape;
 }
 

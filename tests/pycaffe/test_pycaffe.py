@@ -1,6 +1,8 @@
 """The Caffe that pycaffe/ builds: what differs from upstream on purpose, and upstream's own Python tests."""
 
 import os
+import platform
+import re
 import runpy
 import shutil
 import subprocess
@@ -138,15 +140,14 @@ def test_kernels_are_chosen_by_the_processor():
 class TestSource:
     """source.py, run as the build runs it; the commands it would fetch with are stand-ins on PATH."""
 
-    def run(self, tmp_path, commands=None, **environment):
+    def run(self, tmp_path, apt="", **environment):
         tools = tmp_path / "bin"
         tools.mkdir(exist_ok=True)
-        for name in ("apt-get", "debsnap"):
-            body = (commands or {}).get(name, "echo nothing here; exit 100")
-            (tools / name).write_text(f"#!/bin/sh\n{body}\n", encoding="utf-8")
-            (tools / name).chmod(0o755)
+        (tools / "apt-get").write_text(f"#!/bin/sh\n{apt}\necho nothing here; exit 100\n", encoding="utf-8")
+        (tools / "apt-get").chmod(0o755)
+        shutil.copy(PYCAFFE / "source.py", tmp_path)  # away from this checkout's dist/
         return subprocess.run(
-            [sys.executable, str(PYCAFFE / "source.py")],
+            [sys.executable, str(tmp_path / "source.py")],
             capture_output=True,
             text=True,
             env={
@@ -157,6 +158,15 @@ class TestSource:
             },
         )
 
+    def apt(self, tmp_path, tarball, mirror, carries="*"):
+        """An apt-get whose machine has this mirror, and that fetches from the addresses that match a pattern."""
+        return f"""sources="$(echo "$*" | sed 's/.*SourceList=\\([^ ]*\\).*/\\1/')"
+        case "$*" in
+          *indextargets*) echo http://mirror.test/security; echo {mirror}; exit 0 ;;
+          *update*) cat "$sources" >> {tmp_path}/asked; case "$(cat "$sources")" in {carries}) exit 0 ;; esac ;;
+          *source*) cp {tarball} . && exit 0 ;;
+        esac"""
+
     def test_a_copy_at_hand_is_taken_if_it_is_the_right_file(self, tmp_path, tarball):
         assert self.run(tmp_path, PYCAFFE_SOURCE=str(tarball)).stdout.strip() == str(tarball)
         other = tmp_path / "other.tar.gz"
@@ -166,31 +176,49 @@ class TestSource:
         assert str(other) in done.stderr and "expected e0eb3f06" in done.stderr
         assert "is not a file" in self.run(tmp_path, PYCAFFE_SOURCE="/nonexistent").stderr
 
+    def test_what_make_wheels_keeps_is_taken(self, tmp_path, tarball):
+        (tmp_path / "build").mkdir()
+        kept = tmp_path / "dist" / tarball.name
+        kept.parent.mkdir()
+        shutil.copy(tarball, kept)
+        folder = tmp_path / "pycaffe"
+        folder.mkdir()
+        assert self.run(folder).stdout.strip() == str(kept)
+
     def test_the_mirror_is_read_from_aptss_own_configuration(self, tmp_path, tarball):
-        apt = f"""case "$*" in
-          *indextargets*) echo http://mirror.test/debian-security; echo http://mirror.test/debian ;;
-          *update*) cp "$(echo "$*" | sed 's/.*SourceList=\\([^ ]*\\).*/\\1/')" {tmp_path}/sources ;;
-          *source*) cp {tarball} . ;;
-        esac"""
-        done = self.run(tmp_path, {"apt-get": apt})
+        done = self.run(tmp_path, self.apt(tmp_path, tarball, "http://mirror.test/debian/"))
         assert done.returncode == 0, done.stderr
         assert Path(done.stdout.strip()).read_bytes() == tarball.read_bytes()
-        assert "http://mirror.test/debian bullseye main" in (tmp_path / "sources").read_text(encoding="utf-8")
+        assert "http://mirror.test/debian bullseye main" in (tmp_path / "asked").read_text(encoding="utf-8")
 
-    def test_the_archive_of_old_packages_comes_next(self, tmp_path, tarball):
-        done = self.run(tmp_path, {"debsnap": f'mkdir -p "$2" && cp {tarball} "$2"'})
+    def test_the_archive_of_old_releases_comes_when_the_mirror_has_dropped_the_suite(self, tmp_path, tarball):
+        done = self.run(tmp_path, self.apt(tmp_path, tarball, "http://mirror.test/debian", "*//archive.*"))
         assert done.returncode == 0, done.stderr
         assert Path(done.stdout.strip()).read_bytes() == tarball.read_bytes()
+        asked = (tmp_path / "asked").read_text(encoding="utf-8").splitlines()
+        assert ["mirror.test" in line for line in asked] == [True, False]
+        assert all("signed-by=/usr/share/keyrings/debian-archive-" in line for line in asked)
 
-    def test_a_wrong_file_is_refused_and_nothing_is_kept(self, tmp_path, tarball):
-        done = self.run(tmp_path, {"debsnap": f'mkdir -p "$2" && echo wrong > "$2/{tarball.name}"'})
+    def test_ubuntus_mirror_has_the_same_file_in_its_pool(self, tmp_path, tarball, served):
+        address, content = served
+        path = f"/ubuntu/pool/universe/c/caffe/{tarball.name}"
+        apt = self.apt(tmp_path, tarball, f"{address}/ubuntu/", "nothing")
+        content[path] = tarball.read_bytes()
+        done = self.run(tmp_path, apt)
+        assert done.returncode == 0, done.stderr
+        kept = Path(done.stdout.strip())
+        assert kept.read_bytes() == tarball.read_bytes()
+        kept.unlink()
+        content[path] = b"wrong"
+        done = self.run(tmp_path, apt)
         assert done.returncode == 1
-        assert "nothing here" in done.stderr and "has sha256" in done.stderr
+        assert "names no Debian mirror" in done.stderr and "has sha256" in done.stderr
         assert "set PYCAFFE_SOURCE to its path" in done.stderr and "Traceback" not in done.stderr
-        assert not list((tmp_path / "cache" / "deepdream").iterdir())
+        assert not list(kept.parent.iterdir())
 
 
-def test_mends_must_fit(tmp_path):
+def test_mends_must_fit(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(PYCAFFE)
     mend = runpy.run_path(str(PYCAFFE / "mend.py"))["mend"]
     (tmp_path / "io.py").write_text("another upstream", encoding="utf-8")
     with pytest.raises(SystemExit, match="expected 1"):
@@ -215,6 +243,30 @@ def test_the_recipe_decides_which_wheel_is_used(tmp_path):
     with open(copy / "compat" / "glog" / "logging.h", "a", encoding="utf-8") as file:
         file.write("\n")
     assert recipe() != first
+
+
+COMPILERS = [name for name in ("g++", *(f"g++-{n}" for n in range(9, 17)), "clang++") if shutil.which(name)]
+ISA_OPTIONS = {"avx2": ["-mavx2", "-mfma"], "avx512": ["-mavx2", "-mfma", "-mavx512f", "-mprefer-vector-width=512"]}
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="looks into the code for x86-64")
+@pytest.mark.parametrize("isa", ISA_OPTIONS)
+@pytest.mark.parametrize("compiler", COMPILERS or [pytest.param("", marks=pytest.mark.skip(reason="no C++ compiler"))])
+def test_no_compiler_breaks_up_the_multiply_adds(compiler, isa, tmp_path):
+    """Every tile of the convolutions sums by vfmadd alone: a product rounded by itself would give other bits."""
+    options = re.findall(r'kernel_options "(.*?)"', (PYCAFFE / "CMakeLists.txt").read_text(encoding="utf-8"))[0].split(";")
+    code = tmp_path / "kernels.s"
+    source = PYCAFFE / "layers" / f"kernels_{isa}.cpp"
+    command = [compiler, "-std=c++17", "-O3", "-fPIC", *options, *ISA_OPTIONS[isa], "-S", str(source), "-o", str(code)]
+    subprocess.run(command, check=True)
+    text = code.read_text(encoding="utf-8")
+    # The parts between one function's label and its end.
+    functions = re.findall(r"^(\S*multiply\S*):\n(.*?)^\s*\.size\s+\1,", text, re.S | re.M)
+    tiles = {name: body for name, body in functions if "multiply_add" not in name and "multiply_for" not in name}
+    assert len(tiles) >= 12
+    for name, body in tiles.items():
+        assert "vfmadd" in body, name
+        assert not re.search(r"\bvmulps\b", body), name
 
 
 @pytest.mark.skipif(not shutil.which("g++"), reason="no C++ compiler")
