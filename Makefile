@@ -1,5 +1,5 @@
 # Each target sets up what it needs: Debian packages (as root), Caffe, the virtual environment .venv, the weights.
-.PHONY: dream test test-isa fuzz bench lint docs notebooks notebooks-run playground browser wheel wheels image lock conda-test has-python39 clean setup environment
+.PHONY: dream test test-isa fuzz bench lint docs notebooks notebooks-run playground browser wheel wheels image lock conda-test distro-test has-python39 clean setup environment
 .DEFAULT_GOAL := dream
 
 PYTHON := /usr/bin/python3
@@ -22,8 +22,10 @@ part = [ -f $(VENV)/.part-$(1) ] && [ ! $(LOCKS)/$(1).txt -nt $(VENV)/.part-$(1)
 dream: setup
 	@$(VENV)/bin/deepdream dream
 
+# TESTS="tests/network" runs only these.
+TESTS :=
 test: setup
-	@$(VENV)/bin/python -m pytest
+	@$(VENV)/bin/python -m pytest $(TESTS)
 
 # The tests as on other processors, as far as this one can imitate them: the vectors of our own layers and OpenBLAS's
 # kernels determine how sums round, and so which of nearly equal features wins. "ISA:OpenBLAS's name of the kernels".
@@ -112,8 +114,7 @@ lock: setup
 	@PATH=$(VENV)/bin:$$PATH sh docker/lock.sh
 
 # The tests on a stock Caffe: the packages of environment.yml, in a virtual environment of Python 3.9. The pip of that
-# Python tries versions for many minutes; conda installs a newer one. TESTS="tests/network" runs only these.
-TESTS :=
+# Python tries versions for many minutes; conda installs a newer one.
 PYTHON39 = $(shell for python in python3.9 "$$HOME"/.pyenv/versions/3.9.*/bin/python3.9; do \
 	  "$$python" -c "" 2>/dev/null && echo "$$python" && break; done)
 has-python39:
@@ -124,6 +125,11 @@ conda-test: has-python39 setup
 	@build/conda/bin/python -m pip install --quiet --disable-pip-version-check --upgrade pip
 	@build/conda/bin/python -m pip install --quiet --disable-pip-version-check -r build/conda/requirements.txt '.[test]'
 	@build/conda/bin/python -m pytest $(TESTS)
+
+# make dream, and a part of the tests, in a fresh system of another Debian release (as root): make distro-test DISTRO=bullseye
+DISTRO := trixie
+distro-test:
+	@sh tests/distro.sh $(DISTRO) $(if $(TESTS),"$(TESTS)")
 
 # Python itself may be missing, so the targets that need it are run by a second make, afterwards.
 setup:
