@@ -18,10 +18,13 @@ if TYPE_CHECKING:
 
 _APPLE = "com.apple.quicktime."  # before the keys of an iPhone; others do not use it
 _OTHER_NAMES = {"location.iso6709": "location", "creationdate": "date"}  # of Apple's keys
-# About the file that was read, and not about the video. Matroska's statistics begin with an underscore.
+# About the file that was read, and not about the video: an MXF has many. Matroska's statistics begin with "_".
 _TECHNICAL = re.compile(
-    r"major_brand|minor_version|compatible_brands|encoder|duration|handler_name|vendor_id|alpha_mode|timecode|_.*", re.I
+    r"major_brand|minor_version|compatible_brands|encoder|duration|handler_name|vendor_id|alpha_mode|timecode|software"
+    r"|application_platform|company_name|product_.*|toolkit_.*|.*_?(uid|umid|ul)|_.*",
+    re.I,
 )
+_MAX_NAMED_TAGS = 5
 _LOCATION = re.compile(r"location|gps|xyz", re.I)
 
 
@@ -83,8 +86,10 @@ def lost_metadata(av: ModuleType, kind: VideoContainer, metadata: VideoMetadata)
     with av.open(file) as container:
         there = {key.lower() for key in container.metadata}
         chapters = len(container.chapters()) if metadata.chapters else 0
-    lost = [f"the tag {key}" for key in metadata.tags if key not in there]
-    return lost + (["the chapters"] if chapters < len(metadata.chapters) else [])
+    lost = [key for key in metadata.tags if key not in there]
+    more = [f"{len(lost) - _MAX_NAMED_TAGS} more"] if len(lost) > _MAX_NAMED_TAGS else []
+    said = [f"the tags {' and '.join([*lost[:_MAX_NAMED_TAGS], *more])}"] if lost else []
+    return said + (["the chapters"] if chapters < len(metadata.chapters) else [])
 
 
 def _chapters(container: Any, start: Fraction, end: Fraction | None) -> list[Mapping[str, Any]]:

@@ -11,9 +11,9 @@ import errno
 import itertools
 import logging
 import math
-import mmap
 import os
 from array import array
+from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -30,6 +30,7 @@ from .files import check_path, check_regular_file
 from .packet_clock import PacketClock
 from .tracks import OtherTracks
 from .video_containers import CONTAINERS
+from .video_damage import check_length, check_nothing_follows
 from .video_metadata import VideoMetadata, read_metadata
 from .video_pixels import PixelReader, has_transparency
 
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _OUT_OF_HANDLES = (errno.EMFILE, errno.ENFILE)
-_BEGINNINGS = {"matroska": b"\x1aE\xdf\xa3", "mp4": b"ftyp", "flv": b"FLV\x01"}  # of a file, by FFmpeg's format
 _PIXEL_BYTES = 40  # a frame's memory per pixel: a few of FFmpeg's frames, and two of ours as float32. Measured.
 _FRAME_BYTES = 4  # for each pixel of one of FFmpeg's
 _MAX_PIXELS = 2**31 - 1  # FFmpeg's own limit
@@ -191,7 +191,9 @@ class Video:
         if not moving:
             what = "only sound" if container.streams.audio else "no frames"
             raise VideoError(f"{self.path} holds {what}; give a video")
-        self._index = moving[0]
+        frames = {index: container.streams[index].frames for index in moving}  # 0 if the file does not tell
+        # An animated AVIF begins with a still image.
+        self._index = max(moving, key=frames.__getitem__) if frames[moving[0]] == 1 else moving[0]
         stream = container.streams[self._index]
         self._check_memory(stream)
         stream.thread_type = "AUTO"
@@ -200,11 +202,12 @@ class Video:
         self._tracks = [track.index for track in (*tracks, *subtitles)]
         if len(tracks) < len(container.streams.audio):
             log.warning("%s: a sound track in an unknown format is left out", self.path)
-        self._left_out = [
-            f"a track of {_TRACK_NAMES.get(other.type, other.type)}"
+        kinds = Counter(
+            _TRACK_NAMES.get(other.type, other.type)
             for other in container.streams
             if other.index not in (self._index, *self._tracks) and other.type != "audio" and not _is_chapters(other)
-        ]
+        )
+        self._left_out = [f"a track of {kind}" if n == 1 else f"{n} tracks of {kind}" for kind, n in kinds.items()]
         self._start = Fraction(container.start_time or 0, _TICKS_PER_SECOND)
         self.time_base, last = stream.time_base, None
         transparent = stream.metadata.get("alpha_mode") == "1"  # of a WebM, whose transparency is not decoded
@@ -218,11 +221,17 @@ class Video:
             last = frame
         if last is None:
             raise VideoError(f"{self.path} does not hold any frame that can be read")
-        self.rate = stream.average_rate or stream.guessed_rate or Fraction(25)
-        length = last.duration or round(1 / (self.rate * self.time_base))
+        rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+        length = last.duration or round(1 / (rate * self.time_base))
         self.times.append(self.times[-1] + max(1, length))
-        self._check_whole(container, stream)
-        self._check_nothing_follows(container)
+        self.rate = self._plausible_rate(rate)
+        if self._clock.recordings == 1:  # else the length is the first one's, or counted from one clock to another
+            length = float((self.times[-1] - self.times[0]) * self.time_base)
+            check_length(self.path, container, stream, length, self._end - float(self._start))
+        elif subtitles:
+            self._tracks = [track.index for track in tracks]
+            self._left_out.append("the subtitles (the file consists of several recordings)")
+        check_nothing_follows(self.path, container, self._read_to)
         if transparent:
             log.warning("%s: its transparency is left out", self.path)
         transposed = self._pixels.turn.transposed
@@ -239,6 +248,11 @@ class Video:
         if pixels.colours.hdr:
             log.info("%s: HDR (%s) is read as SDR, with its white at 203 cd/m²", self.path, pixels.colours.hdr)
         return pixels
+
+    def _plausible_rate(self, rate: Fraction) -> Fraction:
+        """The average rate that a file states, or that of its frames if it is far off, as in a raw DV."""
+        counted = Fraction(len(self), self.times[-1] - self.times[0]) / self.time_base
+        return rate if counted / 4 < rate < 4 * counted else counted.limit_denominator(1001)
 
     def _check_memory(self, stream: Any) -> None:
         """Raise `VideoError` unless frames of the size in the header fit into memory."""
@@ -262,33 +276,6 @@ class Video:
         elif self.times:
             time = self.times[-1] + (frame.duration or 1)
         self.times.append(max(time or 0, self.times[-1] + 1 if self.times else 0))
-
-    def _check_whole(self, container: InputContainer, stream: Stream) -> None:
-        """Raise `VideoError` if the index promises much more than there is: the file was cut short on its way."""
-        if self._clock.recordings > 1:  # the promised length is the first one's, or counted from one clock to another
-            return
-        if stream.duration:
-            there = float((self.times[-1] - self.times[0]) * self.time_base)
-            promised = float(stream.duration * self.time_base)
-        else:  # Matroska states the length of the whole file, including sound and subtitles
-            there, promised = self._end - float(self._start), (container.duration or 0) / _TICKS_PER_SECOND
-        if promised > 1.05 * there + 0.5:
-            raise VideoError(
-                f"{self.path} is cut short: {there:.1f} of {promised:.1f} seconds are there; copy it again"
-            )
-
-    def _check_nothing_follows(self, container: InputContainer) -> None:
-        """Raise `VideoError` if another recording is glued to those that FFmpeg reads."""
-        for name, begins in _BEGINNINGS.items():
-            if name not in container.format.name or not self._read_to:  # not every format has the position of a packet
-                continue
-            with open(self.path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                place = data.find(begins, self._read_to)
-            if place >= 0:
-                raise VideoError(
-                    f"{self.path} continues with another recording at byte {place:,}, which would be left out; join "
-                    "them with ffmpeg's concat, or cut the file there"
-                )
 
 
 def _is_cover(stream: Any) -> bool:

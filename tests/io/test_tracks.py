@@ -6,7 +6,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
-from helpers import flashes_and_beeps, write_clip, write_recording
+from helpers import flashes_and_beeps, glue, write_clip, write_recording
 
 import deepdream as dd
 from deepdream.io.video_reader import Video
@@ -200,9 +200,21 @@ def test_what_cannot_be_kept_is_said(tmp_path):
                 container.mux(packet)
         container.mux(cover.encode(av.VideoFrame(32, 32, "yuvj420p")))
         container.mux(cover.encode(None))
-    assert rewrite(with_image, tmp_path / "out.mp4") == ["a track of images", "the tag camera"]
+    assert rewrite(with_image, tmp_path / "out.mp4") == ["a track of images", "the tags camera"]
     assert rewrite(with_image, tmp_path / "out.gif")[:2] == ["the sound", "the subtitles"]
     assert rewrite(source, tmp_path / "out.mkv") == []
+
+
+def test_subtitles_of_concatenated_recordings_are_left_out(tmp_path):
+    """Matroska's times begin anew in the second one, and nothing tells which packets of text follow."""
+    one = rich(tmp_path / "in.mkv", "aac", "stereo", channels=2, tags={})
+    glue(tmp_path / "both.mkv", one, one)
+    assert "the subtitles (the file consists of several recordings)" in rewrite(
+        tmp_path / "both.mkv", tmp_path / "out.mp4"
+    )
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert not container.streams.subtitles
+    assert len(Video(tmp_path / "out.mp4")) == 60
 
 
 def test_a_part_has_its_frames_and_its_sound(tmp_path):
