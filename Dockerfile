@@ -9,7 +9,8 @@
 #     --build-arg CUDA=0                     only for the CPU, 1.3 GB
 #     --build-arg CUDNN=0                    CUDA without cuDNN
 #     --build-arg ARCHITECTURES="75;90"      only for these GPU generations, a shorter build
-#     --build-arg PYCAFFE_WHEEL=NAME.whl     use this wheel from dist/, written by `make wheel`, instead of compiling
+#     --build-arg PYCAFFE_WHEEL=NAME.whl     use this wheel from dist/ instead of compiling
+# A wheel that fits in dist/, written by `make wheels` or `make wheel` from the same files, is used without being named.
 ARG BASE=docker.io/library/debian:bookworm-slim
 
 # --- The tools that install everything --------------------------------------------------------------------------------
@@ -22,8 +23,6 @@ WORKDIR /src
 # --- Our wheels: deepdream, and Caffe, which contains the Debian libraries that it needs ------------------------------
 FROM tools AS wheels
 ARG PYCAFFE_WHEEL=""
-COPY pycaffe/apt.sh pycaffe/apt-packages.txt pycaffe/
-RUN [ -n "$PYCAFFE_WHEEL" ] || sh pycaffe/apt.sh
 COPY pycaffe pycaffe
 # The pattern allows dist/ to be absent; COPY needs at least one file that exists.
 COPY pyproject.toml dis[t]/*.whl dist/
@@ -31,10 +30,13 @@ COPY locks locks
 ARG CUDA=1
 ARG CUDNN=1
 ARG ARCHITECTURES=""
-RUN mkdir /wheels; if [ -n "$PYCAFFE_WHEEL" ]; then cp "dist/$PYCAFFE_WHEEL" /wheels; else \
-      /opt/deepdream/bin/pip install --quiet --no-deps --require-hashes -r locks/py3.11/wheel.txt \
-      && PYCAFFE_CUDA=$CUDA PYCAFFE_CUDNN=$CUDNN PYCAFFE_CUDA_ARCHITECTURES=$ARCHITECTURES \
-         /opt/deepdream/bin/python pycaffe/wheel.py --portable /wheels; fi
+RUN mkdir /wheels \
+ && export PYCAFFE_CUDA=$CUDA PYCAFFE_CUDNN=$CUDNN PYCAFFE_CUDA_ARCHITECTURES=$ARCHITECTURES \
+ && if [ -n "$PYCAFFE_WHEEL" ]; then cp "dist/$PYCAFFE_WHEEL" /wheels; \
+    elif wheel=$(/opt/deepdream/bin/python pycaffe/wheel.py --ready); then cp "$wheel" /wheels; \
+    else sh pycaffe/apt.sh \
+      && /opt/deepdream/bin/pip install --quiet --no-deps --require-hashes -r locks/py3.11/wheel.txt \
+      && /opt/deepdream/bin/python pycaffe/wheel.py --portable /wheels; fi
 COPY . .
 RUN /opt/deepdream/bin/pip install --quiet --no-deps --require-hashes -r locks/py3.11/build.txt \
  && /opt/deepdream/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheels .
