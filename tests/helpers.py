@@ -462,25 +462,38 @@ def upload_requests(name, data, role, piece):
 # Images as files
 
 
-def gamma_profile(gamma, grey=False):
-    """An ICC profile of sRGB's primaries (or of grey) with a pure power as its curve, written from the ICC's text."""
+# The columns of sRGB, and of Display P3, to XYZ with the white D50, as published profiles have them.
+SRGB_COLORANTS = ((0.4361, 0.2225, 0.0139), (0.3851, 0.7169, 0.0971), (0.1431, 0.0606, 0.7141))
+P3_COLORANTS = ((0.51512, 0.2412, -0.00105), (0.29198, 0.69225, 0.04189), (0.1571, 0.06657, 0.78407))
 
-    def s15(value):
-        return struct.pack(">i", round(value * 65536))
 
-    curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, round(gamma * 256)) + b"\0\0"
+def gamma_profile(gamma, grey=False, **options):
+    """An ICC profile of sRGB's primaries (or of grey) with a pure power as its curve; `options` as `icc_profile`."""
+    return icc_profile(struct.pack(">4sIIH", b"curv", 0, 1, round(gamma * 256)) + b"\0\0", grey=grey, **options)
+
+
+def srgb_curve():
+    """sRGB's curve as ICC's parametric one of type 3."""
+    numbers = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
+    return b"para\0\0\0\0\0\3\0\0" + b"".join(s15(number) for number in numbers)
+
+
+def s15(value):
+    """A number of ICC's type s15Fixed16."""
+    return struct.pack(">i", round(value * 65536))
+
+
+def icc_profile(curve, grey=False, colorants=SRGB_COLORANTS, description="test"):
+    """An ICC profile with this curve for grey or for all of red, green and blue, written from the ICC's text."""
+    name = description.encode() + b"\0"
     tags = {
-        b"desc": b"desc\0\0\0\0" + struct.pack(">I", 5) + b"test\0" + bytes(78),
+        b"desc": b"desc\0\0\0\0" + struct.pack(">I", len(name)) + name + bytes(78),
         b"wtpt": b"XYZ \0\0\0\0" + s15(0.9642) + s15(1) + s15(0.8249),
     }
     if grey:
         tags[b"kTRC"] = curve
     else:
-        for tag, xyz in (
-            (b"r", (0.4361, 0.2225, 0.0139)),
-            (b"g", (0.3851, 0.7169, 0.0971)),
-            (b"b", (0.1431, 0.0606, 0.7141)),
-        ):
+        for tag, xyz in zip((b"r", b"g", b"b"), colorants):
             tags[tag + b"XYZ"] = b"XYZ \0\0\0\0" + b"".join(map(s15, xyz))
             tags[tag + b"TRC"] = curve
     table, content, at = struct.pack(">I", len(tags)), b"", 128 + 4 + 12 * len(tags)
@@ -500,8 +513,11 @@ def gamma_profile(gamma, grey=False):
     return header.ljust(128, b"\0") + table + content
 
 
-def png_file(width, height, depth, colour, rows):
-    """A PNG written by hand, for the kinds that Pillow does not write; `rows` are its bytes, row by row."""
+def png_file(width, height, depth, colour, rows, *chunks):
+    """A PNG written by hand, for the kinds that Pillow does not write.
+
+    `rows` are its bytes, row by row; `chunks` are (name, content) of those before the pixels.
+    """
 
     def chunk(kind, content):
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
@@ -509,6 +525,7 @@ def png_file(width, height, depth, colour, rows):
     return (
         b"\x89PNG\r\n\x1a\n"
         + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
+        + b"".join(chunk(*each) for each in chunks)
         + chunk(b"IDAT", zlib.compress(b"".join(b"\0" + row for row in rows)))
         + chunk(b"IEND", b"")
     )

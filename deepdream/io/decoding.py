@@ -1,28 +1,30 @@
 """An opened Pillow image -> RGB values, as a viewer shows them.
 
 The input is a `PIL.Image.Image` of any mode; the output is a `DecodedImage`, whose values are float32 (H, W, 3), red,
-green, blue, 0..255.
+green, blue, 0..255. Its pixels are kept as `deepdream.io.pixels` or `deep_pixels` has them.
 """
 
 from __future__ import annotations
 
 import contextlib
-import io
 import logging
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image as Pillow
-from PIL import ImageCms, UnidentifiedImageError
+from PIL import UnidentifiedImageError
 
 from .._types import Image
 from ..errors import DreamError, ImageError
-from .arrays import blocks
+from .colour import find_conversion
+from .colour_spaces import Floats
+from .deep_pixels import deep_bytes, deep_pixels, is_deep
+from .pixels import EightBitPixels, Pixels, opaque_mode
 from .source import ImageSource, check_memory, fitting_bytes
 
 log = logging.getLogger(__name__)
 
+WHITE = (255.0, 255.0, 255.0)
 ORIENTATION_TAG = 0x0112  # EXIF's tag: which sides of the image the first stored row and column are
 # The transposition that makes an image upright, by EXIF's orientation; 1 is upright already.
 _UPRIGHT = {
@@ -34,66 +36,78 @@ _UPRIGHT = {
     7: Pillow.Transpose.TRANSVERSE,
     8: Pillow.Transpose.ROTATE_90,
 }
-_SIXTEEN_BIT_MODES = {"I;16", "I;16L", "I;16B", "I;16N"}
-_ALPHA_MODES = {"RGBA", "LA", "PA", "La", "RGBa"}
-_BYTES_OF_MODES = {"1": 1, "L": 1, "P": 1, **dict.fromkeys(_SIXTEEN_BIT_MODES, 2)}  # per pixel in Pillow; others: 4
+_BYTES_OF_MODES = {"1": 1, "L": 1, "P": 1}  # per pixel in Pillow; others: 4
 _PLAIN_FORMATS = {"BMP", "GIF", "PNG", "PPM", "TGA"}  # are decoded row by row
 _DECODERS_THAT_STAY = {"AVIF", "WEBP"}  # with their own buffers, until the opened image is closed
 
 
-class DecodedImage(ImageSource):
-    """A decoded image: upright, on white, in sRGB.
+class PixelSource(ImageSource):
+    """Decoded pixels as an image; transparent parts lie on a background.
 
     Args:
-        opened: the image, of any mode. For an animation, the current frame is decoded.
+        pixels: the pixels.
+        name: for messages.
+        background: RGB, 0..255.
+    """
+
+    def __init__(self, pixels: Pixels, name: str, background: tuple[float, ...] = WHITE) -> None:
+        self._pixels, self.name = pixels, name
+        self.shape = (pixels.height, pixels.width, 3)
+        self._background = np.array(background, np.float32)
+
+    def block(self, rows: slice, columns: slice) -> Image:
+        """These rows and columns, float32 (h, w, 3)."""
+        with image_errors(self.name):
+            return self._to_rgb(rows, columns)
+
+    def alpha_block(self, rows: slice, columns: slice) -> Floats | None:
+        """See `ImageSource.alpha_block`."""
+        with image_errors(self.name):
+            return self._pixels.part(rows, columns)[1]
+
+    def _to_rgb(self, rows: slice, columns: slice) -> Image:
+        """These rows and columns, laid on the background."""
+        rgb, alpha = self._pixels.part(rows, columns)
+        return rgb if alpha is None else rgb * alpha + self._background * (1 - alpha)
+
+
+class DecodedImage(PixelSource):
+    """A decoded image: upright and in sRGB.
+
+    Args:
+        opened: the image, of any mode, not decoded yet. For an animation, the current frame is decoded.
         name: for messages.
         max_size: the longer side of the version that is used later, as in `fit`; `None`: the whole.
+        background: the RGB colour, 0..255, that its transparent parts are laid on.
 
     Raises:
         ImageError: there is not enough memory for it and for that version, according to the header.
         Exception: any error that Pillow raises for damaged files, or `ValueError` for values that are not numbers.
     """
 
-    def __init__(self, opened: Pillow.Image, name: str, max_size: int | None) -> None:
-        self.name = name
+    def __init__(
+        self, opened: Pillow.Image, name: str, max_size: int | None, background: tuple[float, ...] = WHITE
+    ) -> None:
         height, width = opened.height, opened.width
         other_fix = ", or use a smaller version (max_size)" if max_size is None else ""
         check_decoding_memory(opened, name, fitting_bytes(height, width, max_size), other_fix)
-        # A JPEG could be decoded at an eighth of its size (Pillow's `draft`), but with different values.
-        opened.load()
-        if opened.format in _DECODERS_THAT_STAY:
-            opened = opened.copy()
-        self._decoded = _upright(opened, name)
-        self.shape = (self._decoded.height, self._decoded.width, 3)
-        self._grey_factor = _grey_factor(self._decoded)
-        self._to_srgb = _srgb_transform(self._decoded)
-        self.block(slice(0, 1), slice(0, 1))  # raises if Pillow cannot convert the mode
+        super().__init__(_decode(opened, name), name, background)
 
-    def block(self, rows: slice, columns: slice) -> Image:
-        """These rows and columns, float32 (h, w, 3)."""
-        top, bottom, _ = rows.indices(self.shape[0])
-        left, right, _ = columns.indices(self.shape[1])
-        with image_errors(self.name):
-            return self._to_rgb(self._decoded.crop((left, top, right, bottom)))
 
-    def _to_rgb(self, decoded: Pillow.Image) -> Image:
-        """A part of the decoded image as float32 (H, W, 3)."""
-        if decoded.mode in _SIXTEEN_BIT_MODES:
-            return _from_grey(np.asarray(decoded).astype(np.float32) / np.float32(257))
-        if decoded.mode == "I":
-            return _from_grey((np.asarray(decoded).astype(np.float64) * self._grey_factor).astype(np.float32))
-        if decoded.mode == "F":
-            return _from_grey(np.asarray(decoded).astype(np.float32) * self._grey_factor)
-        alpha: Image | None = None
-        mode = _opaque_mode(decoded)
-        if _has_alpha(decoded):
-            decoded = decoded.convert("RGBA")
-            alpha = np.asarray(decoded.getchannel("A")).astype(np.float32)[:, :, None] / np.float32(255)
-        decoded = decoded.convert(mode)
-        if self._to_srgb is not None:
-            decoded = self._to_srgb.apply(decoded)
-        rgb = np.asarray(decoded.convert("RGB")).astype(np.float32)
-        return rgb if alpha is None else rgb * alpha + 255 * (1 - alpha)
+def _decode(opened: Pillow.Image, name: str) -> Pixels:
+    """The pixels of an opened image."""
+    file = getattr(opened, "fp", None)  # decoding may forget it
+    if is_deep(opened):
+        return deep_pixels(opened, lambda each: _load_upright(each, name), name)
+    upright = _load_upright(opened, name)
+    return EightBitPixels(upright, find_conversion(opened, opaque_mode(upright), file))
+
+
+def _load_upright(opened: Pillow.Image, name: str) -> Pillow.Image:
+    """Decode an image and turn it upright."""
+    # A JPEG could be decoded at an eighth of its size (Pillow's `draft`), but with different values.
+    opened.load()
+    return _upright(opened.copy() if opened.format in _DECODERS_THAT_STAY else opened, name)
 
 
 @contextlib.contextmanager
@@ -137,12 +151,14 @@ def check_decoding_memory(opened: Pillow.Image, name: str, then: int = 0, other_
 
 
 def _decoded_bytes(image: Pillow.Image) -> int:
-    """The memory that Pillow's image needs when it is decoded."""
-    return _BYTES_OF_MODES.get(image.mode, 4) * image.width * image.height
+    """The memory that an image needs when it is decoded."""
+    return deep_bytes(image) if is_deep(image) else _BYTES_OF_MODES.get(image.mode, 4) * image.width * image.height
 
 
 def _decoder_bytes(opened: Pillow.Image) -> int:
     """The additional memory per pixel that the decoder of an opened image needs while it decodes. Measured."""
+    if is_deep(opened):
+        return 8  # Pillow's own copy, and a TIFF's strip
     bands = len(opened.getbands())
     if opened.format in ("JPEG", "MPO"):  # a progressive one's coefficients
         return 2 * bands if opened.info.get("progressive") else 0
@@ -167,52 +183,3 @@ def _upright(decoded: Pillow.Image, name: str) -> Pillow.Image:
         return decoded
     check_memory(name, decoded.height, decoded.width, _decoded_bytes(decoded))
     return decoded.transpose(_UPRIGHT[orientation])
-
-
-def _has_alpha(decoded: Pillow.Image) -> bool:
-    return decoded.mode in _ALPHA_MODES or "transparency" in decoded.info
-
-
-def _opaque_mode(decoded: Pillow.Image) -> str:
-    """The mode of an image's colours, without its transparency and its palette."""
-    if _has_alpha(decoded):
-        return "L" if decoded.mode[0] == "L" else "RGB"
-    return "RGB" if decoded.mode == "P" else decoded.mode
-
-
-def _grey_factor(decoded: Pillow.Image) -> np.float32 | float:
-    """The factor for the values of a 32-bit image; it depends on the largest of them."""
-    if decoded.mode not in ("I", "F"):
-        return 1
-    width, height = decoded.size
-    parts = (np.asarray(decoded.crop((0, rows.start, width, rows.stop))) for rows in blocks(height, width))
-    if decoded.mode == "I":  # older Pillow's mode for 16-bit grey PNGs; or a genuine 32-bit image
-        return 255 / (65535 if max(part.max() for part in parts) <= 65535 else 2**31 - 1)
-    top = np.float32(-np.inf)
-    for part in parts:
-        if not np.isfinite(part).all():
-            raise ValueError("it has pixels that are not numbers")
-        top = max(top, part.max())
-    return 255 if top <= 1 else 1 if top <= 255 else 255 / top
-
-
-def _from_grey(grey: NDArray[np.float32]) -> Image:
-    """Grey values, (H, W), as an image."""
-    return np.repeat(np.clip(grey, 0, 255)[:, :, None], 3, axis=2)
-
-
-def _srgb_transform(decoded: Pillow.Image) -> ImageCms.ImageCmsTransform | None:
-    """The conversion of an image's colours to sRGB; `None` if it has no colour profile, or a useless one."""
-    embedded, mode = decoded.info.get("icc_profile"), _opaque_mode(decoded)
-    if not embedded or mode not in ("L", "RGB", "CMYK"):
-        return None
-    try:
-        profile = ImageCms.ImageCmsProfile(io.BytesIO(embedded))
-        if "sRGB" in ImageCms.getProfileDescription(profile):
-            return None  # converting would only round the values once more
-        transform = ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), mode, "RGB")
-        transform.apply(Pillow.new(mode, (1, 1)))
-        return transform
-    except (ImageCms.PyCMSError, OSError, TypeError, ValueError) as error:
-        log.warning("the image's colour profile cannot be used (%s): assuming sRGB colours", error)
-        return None

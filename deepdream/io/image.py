@@ -11,21 +11,23 @@ import io
 import math
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
 from numpy.typing import ArrayLike
 from PIL import Image as Pillow
+from PIL import UnidentifiedImageError
 
 from .._types import Image
 from ..errors import ImageError, ParameterError
 from ..validation import check_count, short_repr
 from .arrays import check_image, to_uint8
-from .decoding import DecodedImage, check_decoding_memory, image_errors
+from .decoding import WHITE, DecodedImage, check_decoding_memory, image_errors
 from .files import atomic_path, check_path, check_regular_file, why_not_a_folder
 from .metadata import embedded_text, needs_decoding, text_options
 from .source import ImageSource
+from .tiff_pixels import TiffSource, is_misread, is_tiff
 
 
 class OutputFormat(NamedTuple):
@@ -91,13 +93,16 @@ def read_image(path: str | os.PathLike[str] | BinaryIO, max_size: int | None = N
     return open_image(path, max_size).fit(max_size)
 
 
-def open_image(path: str | os.PathLike[str] | BinaryIO, max_size: int | None = None) -> ImageSource:
+def open_image(
+    path: str | os.PathLike[str] | BinaryIO, max_size: int | None = None, background: Sequence[float] = WHITE
+) -> ImageSource:
     """Decode an image file, as `read_image` does, without making a float32 array of it yet.
 
     Args:
         path: a path, or a binary file object.
         max_size: the longer side of the version that is used later, which must also fit into memory; `None`: the
             whole.
+        background: the RGB colour, 0..255, that transparent parts are laid on.
 
     Returns:
         The image in full size.
@@ -107,8 +112,18 @@ def open_image(path: str | os.PathLike[str] | BinaryIO, max_size: int | None = N
         ParameterError: as in `read_image`.
     """
     check_max_size(max_size)
-    with _open_image(path) as (opened, name):
-        return DecodedImage(opened, name, max_size)
+    colour = tuple(background)
+    with _open_file(path) as (file, name):
+        try:
+            opened = Pillow.open(file)
+        except UnidentifiedImageError:
+            if not is_tiff(file):
+                raise
+            return TiffSource(file, name, max_size, colour)
+        with opened:
+            if is_misread(opened):
+                return TiffSource(file, name, max_size, colour)
+            return DecodedImage(opened, name, max_size, colour)
 
 
 def read_embedded_text(path: str | os.PathLike[str] | BinaryIO) -> str | None:
@@ -124,7 +139,7 @@ def read_embedded_text(path: str | os.PathLike[str] | BinaryIO) -> str | None:
         ImageError: the file does not exist, or is not an image.
         ParameterError: `path` is neither a path nor a file object.
     """
-    with _open_image(path) as (opened, name):
+    with _open_file(path) as (file, name), Pillow.open(file) as opened:
         if needs_decoding(opened):
             check_decoding_memory(opened, name)
         return embedded_text(opened)
@@ -137,11 +152,11 @@ def check_max_size(max_size: int | None) -> None:
 
 
 @contextlib.contextmanager
-def _open_image(path: str | os.PathLike[str] | BinaryIO) -> Iterator[tuple[Pillow.Image, str]]:
-    """Open an image with Pillow; every error, here or while it is used, becomes an `ImageError`.
+def _open_file(path: str | os.PathLike[str] | BinaryIO) -> Iterator[tuple[BinaryIO, str]]:
+    """Open an image file; every error, here or while it is used, becomes an `ImageError`.
 
     Yields:
-        (image, name for messages).
+        (file, name for messages).
     """
     with contextlib.ExitStack() as stack:
         if isinstance(path, (str, os.PathLike)):
@@ -149,7 +164,7 @@ def _open_image(path: str | os.PathLike[str] | BinaryIO) -> Iterator[tuple[Pillo
             check_regular_file(path, math.inf, ImageError)
             stack.enter_context(image_errors(name))
             # Pillow would map a file of this name into memory, and the process would die if it were cut short later.
-            file: Any = stack.enter_context(open(path, "rb"))
+            file: BinaryIO = stack.enter_context(open(path, "rb"))
         elif hasattr(path, "read"):
             name = getattr(path, "name", "the image")
             stack.enter_context(image_errors(name))
@@ -159,7 +174,7 @@ def _open_image(path: str | os.PathLike[str] | BinaryIO) -> Iterator[tuple[Pillo
         # Pillow warns from 89 megapixels on and refuses twice as many; only the refusal is a limit here.
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
-        yield stack.enter_context(Pillow.open(file)), name
+        yield file, name
 
 
 def output_format(path: str | os.PathLike[str]) -> OutputFormat:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import abc
 import functools
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .._types import Image
 from ..errors import ImageError
@@ -47,6 +48,37 @@ class ImageSource(abc.ABC):
     @abc.abstractmethod
     def block(self, rows: slice, columns: slice) -> Image:
         """These rows and columns, float32 (h, w, 3)."""
+
+    def alpha_block(self, rows: slice, columns: slice) -> NDArray[np.float32] | None:
+        """The alpha of these rows and columns, float32 (h, w, 1), 0..1; `None` if the image has none."""
+        return None
+
+    def alpha(self, max_size: int | None = None) -> NDArray[np.float32] | None:
+        """The alpha of the version of `fit`.
+
+        Args:
+            max_size: as in `fit`.
+
+        Returns:
+            float32 (h, w), 0 transparent to 1 opaque; `None` if the whole image is opaque.
+
+        Raises:
+            ImageError: it does not fit into memory, or cannot be converted.
+        """
+        (height, width), size = self.shape[:2], fitted_size(*self.shape[:2], max_size)
+        if self.alpha_block(slice(0, 1), slice(0, 1)) is None:
+            return None
+        self._check_memory(fitting_bytes(height, width, max_size))
+        if size != (height, width):
+            alpha = resize_blocks(self._alpha_levels, (height, width), size)[:, :, 0].clip(0, 255) / np.float32(255)
+        else:
+            levels = [self._alpha_levels(rows, slice(None))[:, :, 0] for rows in blocks(height, width)]
+            alpha = np.concatenate(levels) / np.float32(255)
+        return None if (alpha >= 1).all() else alpha
+
+    def _alpha_levels(self, rows: slice, columns: slice) -> Image:
+        """The alpha of these rows and columns as grey, 0..255."""
+        return np.repeat(np.float32(255) * cast("NDArray[np.float32]", self.alpha_block(rows, columns)), 3, axis=2)
 
     def full(self) -> Image:
         """The whole image, float32 (H, W, 3).
