@@ -7,9 +7,11 @@ from other files is known.
 import hashlib
 from pathlib import Path
 
+import source
+
 HERE = Path(__file__).resolve().parent
 # What changes nothing in the wheel must not cause a build.
-LEFT_OUT = {"wheel.py", "README.md", "apt-packages.txt", "apt.sh"}
+LEFT_OUT = {"wheel.py", "README.md", "apt-packages.txt", "apt.sh", "source.py"}
 LEFT_OUT_FOLDERS = ("wheels/",)
 ONLY_WITH_CUDA = ("compat/cuda/", "cuda.cmake", "binding/gpu.cpp")
 
@@ -26,7 +28,7 @@ def files():
 
 def digest(cuda, prefix=""):
     """The first 16 digits of the hash, for a Caffe with or without CUDA; `prefix` is hashed as well."""
-    total = hashlib.sha256(prefix.encode())
+    total = hashlib.sha256(f"{prefix} {source.SHA256}".encode())
     for name, path in files().items():
         if cuda or not name.startswith(ONLY_WITH_CUDA):
             total.update(f"\0{name}\0".encode())

@@ -87,7 +87,7 @@ def run(command, folder):
 
 
 def mirrors(folder, system):
-    """The addresses of the machine's package mirrors of a system, "debian" or "ubuntu", as apt's own configuration has them."""
+    """The addresses of the machine's mirrors of a system, "debian" or "ubuntu", as apt's own configuration has them."""
     listing = run(["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"], folder)
     found = dict.fromkeys(line.strip().rstrip("/") for line in listing.splitlines() if line.strip())
     # Security and third-party repositories do not carry the package: the main archive's address ends in the name.

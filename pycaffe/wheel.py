@@ -1,12 +1,12 @@
 """Print the path of a wheel of Caffe for the Python that runs this, building it unless there is one.
 
     .venv/bin/python pycaffe/wheel.py
-    .venv/bin/python pycaffe/wheel.py --ready               # one that is there; exit code 1 if it would have to be built
+    .venv/bin/python pycaffe/wheel.py --ready               # one that is there; exit code 1 if there is none
     PYCAFFE_CUDA=1 .venv/bin/python pycaffe/wheel.py        # for GPUs; variant.py says what else may be chosen
     .venv/bin/python pycaffe/wheel.py --portable FOLDER     # a copy to hand on; needs auditwheel and patchelf
 
-A wheel that fits this Python is taken from PYCAFFE_WHEELS, a folder or the address of a package index, or from dist/, if
-it was built from the same files as would be built here. Otherwise it is built.
+A wheel that fits this Python is taken from PYCAFFE_WHEELS, a folder or the address of a package index, or from dist/,
+if it was built from the same files as would be built here. Otherwise it is built.
 
 A build takes minutes, so the wheel is kept in the user's cache under the hash of everything that decides what is
 built: the files of this folder, the variant, the Python ABI, the processor and the Debian release whose libraries it
@@ -83,7 +83,9 @@ def download(index):
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
     command = [*pip, "--index-url", index, "--dest", str(folder), f"deepdream-pycaffe=={variant.version()}"]
     if subprocess.run(command, stdout=sys.stderr).returncode:
-        sys.exit(f"wheel.py: PYCAFFE_WHEELS={index} has no wheel of deepdream-pycaffe {variant.version()} for this Python")
+        sys.exit(
+            f"wheel.py: PYCAFFE_WHEELS={index} has no wheel of deepdream-pycaffe {variant.version()} for this Python"
+        )
     return max(filter(fits, folder.glob("*.whl")), key=lambda path: path.stat().st_mtime)
 
 

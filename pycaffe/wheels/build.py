@@ -3,9 +3,9 @@
     .venv/bin/python pycaffe/wheels/build.py dist       # or: make wheels
 
 Caffe is compiled in a Debian 11, by docker, podman or buildah (wheels/Dockerfile), or in the folder of one that --root
-names. OpenBLAS is linked in; protobuf, HDF5 and libgomp lie beside the module. The wheels are made here, of the compiled modules: one for all Pythons
-from 3.12 on, and one each for 3.10 and 3.11, as far as this machine has these Pythons with their headers. Beside them go
-their sha256 sums and the source of Caffe that they were built from.
+names. OpenBLAS is linked in; protobuf, HDF5 and libgomp lie beside the module. The wheels are made here, of the
+compiled modules: one for all Pythons from 3.12 on, and one each for 3.10 and 3.11, as far as this machine has these
+Pythons with their headers. Beside them go their sha256 sums and the source of Caffe that they were built from.
 """
 
 import argparse
@@ -26,7 +26,8 @@ import variant  # noqa: E402
 
 PROCESSORS = ("x86_64", "aarch64")
 PLATFORM = "manylinux_2_31"
-PROBE = "import sys, sysconfig; print(*sys.version_info[:2], sysconfig.get_path('include'), sysconfig.get_config_var('MULTIARCH') or '')"
+PROBE = """import sys, sysconfig
+print(*sys.version_info[:2], sysconfig.get_path('include'), sysconfig.get_config_var('MULTIARCH') or '')"""
 
 
 class BuildError(Exception):
@@ -62,7 +63,9 @@ def headers(named=()):
         suffix = f".cpython-{major}{minor}.so" if version < (3, 12) else ".abi3.so"
         found.setdefault(suffix, (Path(folder), multiarch))
     if not found:
-        raise BuildError("no Python from 3.10 on with its headers (Python.h) is on this machine: name one with --python")
+        raise BuildError(
+            "no Python from 3.10 on with its headers (Python.h) is on this machine: name one with --python"
+        )
     return found
 
 
@@ -79,7 +82,7 @@ def gather(context, pythons):
     for suffix, (folder, multiarch) in headers(pythons).items():
         target = context / "headers" / suffix
         shutil.copytree(folder, target)
-        # Debian keeps pyconfig.h by processor. Both of ours are little-endian and of 64 bits, for which it says the same.
+        # Debian keeps pyconfig.h by processor. Both of ours are little-endian with 64 bits: it says the same for them.
         own = folder.parent / multiarch / folder.name
         if multiarch and own.is_dir():
             for processor in PROCESSORS:
@@ -154,7 +157,7 @@ def package(folder):
 
 
 def wheel(folder, module, processor, compiled):
-    """Pack a module and the package in `folder` into a wheel, with the libraries that it needs inside; returns its path."""
+    """Pack a module and the package in `folder` into a wheel, with the libraries that it needs; returns its path."""
     python, abi = ("cp312", "abi3") if "abi3" in module.name else 2 * (f"cp{module.name.split('-')[1]}",)
     tree = folder / f"{processor}-{python}"
     shutil.copytree(folder / "pure", tree)

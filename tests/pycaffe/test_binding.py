@@ -101,9 +101,9 @@ class TestNet:
         assert np.array_equal(old.params["conv"][0].data, net.params["conv"][0].data)
 
     def test_a_file_that_is_not_there_is_named(self, definition, tmp_path):
-        with pytest.raises(RuntimeError, match="Could not open file .*nothing"):
+        with pytest.raises(RuntimeError, match=r"Could not open file .*nothing"):
             caffe.Net(tmp_path / "nothing", caffe.TEST)
-        with pytest.raises(RuntimeError, match="Could not open file .*nothing"):
+        with pytest.raises(RuntimeError, match=r"Could not open file .*nothing"):
             caffe.Net(definition, caffe.TEST, weights=tmp_path / "nothing")
         with pytest.raises(TypeError):
             caffe.Net(3, caffe.TEST)
@@ -223,7 +223,9 @@ class TestSolvers:
         (tmp_path / "net.prototxt").write_text(TRAINED, encoding="utf-8")
         path = tmp_path / f"{kind}.prototxt"
         more = "momentum: 0.9" if kind in ("AdaDelta", "Adam", "Nesterov") else ""
-        text = SOLVER.format(net=tmp_path / "net.prototxt", kind=kind) + more + (" rms_decay: 0.9" * (kind == "RMSProp"))
+        text = (
+            SOLVER.format(net=tmp_path / "net.prototxt", kind=kind) + more + (" rms_decay: 0.9" * (kind == "RMSProp"))
+        )
         path.write_text(text, encoding="utf-8")
         return path
 
@@ -258,7 +260,9 @@ def test_other_threads_run_during_a_pass(tmp_path):
     """A thread that counts goes on while another computes: Python's lock is released."""
     path = tmp_path / "large.prototxt"
     large = DATA.replace("dim: 3 dim: 4", "dim: 700 dim: 700")
-    path.write_text(large + CONVOLUTION.replace("num_output: 5 kernel_size: 1", "num_output: 64 kernel_size: 7"), encoding="utf-8")
+    path.write_text(
+        large + CONVOLUTION.replace("num_output: 5 kernel_size: 1", "num_output: 64 kernel_size: 7"), encoding="utf-8"
+    )
     net = caffe.Net(path, caffe.TEST)
     times, over = [], threading.Event()
 

@@ -254,7 +254,9 @@ ISA_OPTIONS = {"avx2": ["-mavx2", "-mfma"], "avx512": ["-mavx2", "-mfma", "-mavx
 @pytest.mark.parametrize("compiler", COMPILERS or [pytest.param("", marks=pytest.mark.skip(reason="no C++ compiler"))])
 def test_no_compiler_breaks_up_the_multiply_adds(compiler, isa, tmp_path):
     """Every tile of the convolutions sums by vfmadd alone: a product rounded by itself would give other bits."""
-    options = re.findall(r'kernel_options "(.*?)"', (PYCAFFE / "CMakeLists.txt").read_text(encoding="utf-8"))[0].split(";")
+    options = re.findall(r'kernel_options "(.*?)"', (PYCAFFE / "CMakeLists.txt").read_text(encoding="utf-8"))[0].split(
+        ";"
+    )
     code = tmp_path / "kernels.s"
     source = PYCAFFE / "layers" / f"kernels_{isa}.cpp"
     command = [compiler, "-std=c++17", "-O3", "-fPIC", *options, *ISA_OPTIONS[isa], "-S", str(source), "-o", str(code)]

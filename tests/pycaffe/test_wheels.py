@@ -1,4 +1,4 @@
-"""Which wheel of Caffe is taken, and what the wheels for other systems are made of (pycaffe/wheel.py, wheels/build.py)."""
+"""Which wheel of Caffe is taken (pycaffe/wheel.py), and what the wheels for other systems are made of (wheels/)."""
 
 import functools
 import http.server
