@@ -6,7 +6,7 @@ list(REMOVE_AT architectures 0 1)
 
 run(
   COMMAND ${Python_EXECUTABLE} -c
-    "import importlib.util as u; print(';'.join(u.find_spec('nvidia').submodule_search_locations))"
+    "print(*__import__('importlib.util').util.find_spec('nvidia').submodule_search_locations, sep=chr(59))"
   OUTPUT_VARIABLE nvidia_folders OUTPUT_STRIP_TRAILING_WHITESPACE)
 find_program(NVCC nvcc REQUIRED PATHS ${nvidia_folders} PATH_SUFFIXES cu13/bin NO_DEFAULT_PATH)
 find_library(CUDART_LIBRARY NAMES libcudart.so.13 REQUIRED PATHS ${nvidia_folders} PATH_SUFFIXES cu13/lib NO_DEFAULT_PATH)
