@@ -253,7 +253,7 @@ def test_the_command_animates(tmp_path, tiny_model):
         assert film.n_frames == 6
         assert film.size == (64, 48)
     assert_refused(several, "--animate steps.gif", "give one image")
-    assert_refused(other, "end the name in .mp4 or .gif")
+    assert_refused(other, "end the name in .mp4, .mov, .mkv, .webm or .gif")
 
 
 @pytest.mark.parametrize(
