@@ -78,7 +78,7 @@ class OtherTracks:
                 self._outputs[index] = output
                 tags = {key: track.metadata[key] for key in _TRACK_TAGS if key in track.metadata}
                 output.stream.metadata.update(tags)
-                output.stream.disposition = track.disposition
+                output.stream.disposition = track.disposition.value
         packets = self._read_packets(self._input)
         self._packets: Iterator[Any] = (packet for packet in packets if packet.stream.index in self._outputs)
         self._waiting: Any = None  # a packet of the input whose time has not come

@@ -54,7 +54,7 @@ def bad_commands(name):
         ("dream", "noise:40x40", "--label", name, *net): "",
         ("dream", "noise:40x40", "--tile", name): "64 or more",
         ("dream", "noise:40x40", "--gpu", name): "from 0 to 2147483647",
-        ("dream", "noise:40x40", "--animate", f"{name}.avi"): ".mp4 or .gif",
+        ("dream", "noise:40x40", "--animate", f"{name}.avi"): ".webm or .gif",
         ("dream", f"noise:{name}"): "per side",
         ("dream", f"--{name}"): "",
         ("label", name, *net): "",

@@ -245,7 +245,7 @@ def test_the_command_animates(tmp_path, tiny_model):
         tmp_path,
         ["dream", "noise:64x48", "--animate", "steps.gif", *settings],
         ["dream", "noise:64x48", "cat", "-o", ".", "--animate", "steps.gif", *settings],
-        ["dream", "noise:64x48", "--animate", "steps.webm", *settings],
+        ["dream", "noise:64x48", "--animate", "steps.avi", *settings],
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [str(tmp_path / "dream.png"), str(tmp_path / "steps.gif")]
@@ -253,7 +253,7 @@ def test_the_command_animates(tmp_path, tiny_model):
         assert film.n_frames == 6
         assert film.size == (64, 48)
     assert_refused(several, "--animate steps.gif", "give one image")
-    assert_refused(other, "end the name in .mp4 or .gif")
+    assert_refused(other, "end the name in .mp4, .mov, .mkv, .webm or .gif")
 
 
 @pytest.mark.parametrize(

@@ -134,6 +134,17 @@ def test_hdr_is_as_ffmpeg_converts_it(tmp_path):
         np.testing.assert_allclose(shown(path), graph.pull().to_ndarray()[24, 32], atol=6)
 
 
+def test_hdr_in_the_gamut_of_hdtv(tmp_path):
+    """As the file declares: no matrix between gamuts, then."""
+    signal = np.array((0.62, 0.5, 0.43))
+    path = write_patch(
+        tmp_path / "in.mkv", signal, BT709, "libx264", "yuv420p10le",
+        colorspace=1, color_primaries=1, color_trc=16, color_range=1,
+    )  # fmt: skip
+    expected = 255 * np.clip(pq_light(signal) / 203, 0, 1) ** (1 / 2.4)
+    np.testing.assert_allclose(shown(path), expected, atol=1.5)
+
+
 def test_hdr_that_cannot_be_converted_is_refused(tmp_path):
     path = write_patch(tmp_path / "in.mp4", HLG[1], BT2020, "libx265", "yuv420p10le", colorspace=14, color_trc=16)
     with pytest.raises(dd.VideoError, match=r"in\.mp4: the colours are HDR in ICtCp, which cannot be converted"):
