@@ -2,6 +2,7 @@
 
 import functools
 import http.server
+import importlib
 import json
 import os
 import subprocess
@@ -31,11 +32,7 @@ def modules(monkeypatch):
     monkeypatch.delenv("PYCAFFE_CUDA", raising=False)
     for name in ("recipe", "wheel", "build", "source", "variant"):
         monkeypatch.delitem(sys.modules, name, raising=False)
-    import build
-    import recipe
-    import wheel
-
-    yield recipe, wheel, build
+    yield tuple(importlib.import_module(name) for name in ("recipe", "wheel", "build"))
     for name in ("recipe", "wheel", "build", "source", "variant"):
         sys.modules.pop(name, None)
 
