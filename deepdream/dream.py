@@ -29,7 +29,7 @@ import numpy as np
 
 from ._types import Image, Layers, ObjectiveOrMapping, Planes
 from .errors import LayerError, ParameterError
-from .io.arrays import check_image
+from .io.arrays import check_image, warn_if_unit_range
 from .network.layers import check_objective, format_layers, resolve_end, weights_of
 from .network.net import Net, check_net, deprocess, preprocess
 from .network.tiling import InputGradient, plan_tiles
@@ -172,6 +172,7 @@ def dream_steps(
     seed = fresh_seed() if seed is None else seed
     check_count("seed", seed, 0, "the seed", 2**32 - 1)
     tile_side = plan_tiles(net, end, shapes, tile)
+    warn_if_unit_range(base_img)
     step = partial(
         _gradient_ascent_step,
         gradient_of=InputGradient(net, end, objective, tile_side, seed, may_shrink=tile is not None),

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from ._types import Layers
 from .blas import map_products
 from .errors import LayerError
-from .io.arrays import check_image, image_sha256
+from .io.arrays import check_image, image_sha256, warn_if_unit_range
 from .network.activations import layer_activations
 from .network.net import Net, check_net
 from .objectives import DescribedObjective, Objectives, describe_objective
@@ -54,6 +54,7 @@ def guided(net: Net, guide: ArrayLike, end: Layers | None = None) -> DescribedOb
     """
     check_net(net)
     guide = check_image(guide)
+    warn_if_unit_range(guide)
     if isinstance(end, Mapping):
         return Objectives({layer: _guided_at(net, guide, layer) for layer in end}, end)
     return _guided_at(net, guide, net.end if end is None else end)

@@ -297,3 +297,17 @@ def test_what_overflows_is_an_error_and_no_warning(tiny, sky):
         dd.deepdream(tiny, sky, objective=overflowing, **QUICK)
     with pytest.raises(dd.LayerError, match="is not finite"):
         dd.deepdream(tiny, sky, end={"both": 3e38, "left": 3e38}, **QUICK)
+
+
+def test_values_within_0_and_1_are_said_to_be_nearly_black(tiny, caplog):
+    """`caffe.io.load_image` returns them; a black frame of whole numbers is what it is."""
+    unit = np.random.RandomState(0).rand(20, 30, 3).astype(np.float32)
+    dd.deepdream(tiny, unit, iter_n=1, octave_n=1)
+    assert "within 0..1" in caplog.text and "multiply it by 255" in caplog.text
+    caplog.clear()
+    dd.guided(tiny, unit)
+    assert "within 0..1" in caplog.text
+    caplog.clear()
+    for fine in (255 * unit, (unit > 0.5).astype(np.uint8), unit - 0.5):
+        dd.deepdream(tiny, fine, iter_n=1, octave_n=1)
+    assert "within 0..1" not in caplog.text

@@ -7,6 +7,8 @@ clips and rounds them.
 from __future__ import annotations
 
 import hashlib
+import logging
+import os
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
@@ -17,7 +19,9 @@ from PIL import Image as Pillow
 from .._types import Image
 from ..errors import ImageError, ParameterError
 from ..memory import describe_shortage
-from ..validation import check_count
+from ..validation import check_count, short_repr
+
+log = logging.getLogger(__name__)
 
 # Images are processed in blocks of about this many pixels, so that the additional memory stays small.
 BLOCK_PIXELS = 2**18
@@ -37,6 +41,10 @@ def check_image(img: ArrayLike) -> Image:
     Raises:
         ImageError: the shape is different, there are no pixels, or there are values that are not finite numbers.
     """
+    if isinstance(img, (str, os.PathLike)):
+        raise ImageError(
+            f"an image must be an array of numbers; got {short_repr(img)}: read the file with deepdream.read_image"
+        )
     try:
         array = np.asarray(img)
         if array.dtype.kind not in "uifb":
@@ -54,6 +62,15 @@ def check_image(img: ArrayLike) -> Image:
         bad = int(np.count_nonzero(~np.isfinite(image)))
         raise ImageError(f"the image has {bad} values that are NaN or infinite; replace them, as numpy.nan_to_num does")
     return image
+
+
+def warn_if_unit_range(img: Image) -> None:
+    """Say so if values are fractions within 0..1, as `caffe.io.load_image` returns them: nearly black."""
+    if 0 < img.max() <= 1 and img.min() >= 0 and (img != np.rint(img)).any():
+        log.warning(
+            "the values of the image are within 0..1, so it is nearly black; if it comes from caffe.io.load_image or "
+            "skimage, multiply it by 255"
+        )
 
 
 def blocks(length: int, across: int) -> Iterator[slice]:

@@ -1,6 +1,7 @@
 """Images as arrays: what is one, and how it is scaled."""
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,6 +24,8 @@ from deepdream.io.arrays import check_image, image_sha256, resize, to_uint8
         (np.full((4, 4, 3), 1e300), "infinite"),
         (np.zeros((4, 4, 3), complex), "an array of numbers"),
         ("picture", "an array of numbers"),
+        ("photo.png", "got 'photo.png': read the file with deepdream.read_image"),
+        (Path("photo.png"), "photo.png'): read the file"),
         (None, "an array of numbers"),
         ([[1], [1, 2]], "an array of numbers"),
     ],
