@@ -86,7 +86,9 @@ def test_nothing_else_is_fetched():
     allowed |= {each["pytorch"]["url"] for each in weights if "pytorch" in each}
     allowed |= {bundled._RELEASE}
     assert {address for file, address in every_address() if file.endswith(".toml")} <= allowed
-    assert {address for _, address in every_address() if address.endswith((".caffemodel", ".gz", ".pth", "/"))} >= allowed
+    assert {
+        address for _, address in every_address() if address.endswith((".caffemodel", ".gz", ".pth", "/"))
+    } >= allowed
     fetching = {
         path.relative_to(ROOT).as_posix()
         for folder in ("deepdream", "models", "pycaffe", "docker")
