@@ -16,6 +16,7 @@ from PIL import UnidentifiedImageError
 
 from .._types import Image
 from ..errors import DreamError, ImageError
+from .carried_metadata import read_metadata
 from .colour import find_conversion
 from .colour_spaces import Floats
 from .deep_pixels import deep_bytes, deep_pixels, is_deep
@@ -38,7 +39,7 @@ _UPRIGHT = {
 }
 _BYTES_OF_MODES = {"1": 1, "L": 1, "P": 1}  # per pixel in Pillow; others: 4
 _PLAIN_FORMATS = {"BMP", "GIF", "PNG", "PPM", "TGA"}  # are decoded row by row
-_DECODERS_THAT_STAY = {"AVIF", "WEBP"}  # with their own buffers, until the opened image is closed
+_DECODERS_THAT_STAY = {"AVIF", "HEIF", "WEBP"}  # with their own buffers, until the opened image is closed
 
 
 class PixelSource(ImageSource):
@@ -92,6 +93,7 @@ class DecodedImage(PixelSource):
         other_fix = ", or use a smaller version (max_size)" if max_size is None else ""
         check_decoding_memory(opened, name, fitting_bytes(height, width, max_size), other_fix)
         super().__init__(_decode(opened, name), name, background)
+        self.metadata = read_metadata(opened)
 
 
 def _decode(opened: Pillow.Image, name: str) -> Pixels:

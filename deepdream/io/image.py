@@ -7,7 +7,7 @@ read; PNG, JPEG, TIFF and WebP can be written.
 from __future__ import annotations
 
 import contextlib
-import io
+import logging
 import math
 import os
 import warnings
@@ -15,19 +15,26 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from PIL import Image as Pillow
 from PIL import UnidentifiedImageError
 
 from .._types import Image
 from ..errors import ImageError, ParameterError
 from ..validation import check_count, short_repr
-from .arrays import check_image, to_uint8
+from .arrays import check_image
+from .carried_metadata import Metadata
 from .decoding import WHITE, DecodedImage, check_decoding_memory, image_errors
+from .encoding import encode
 from .files import atomic_path, check_path, check_regular_file, why_not_a_folder
-from .metadata import embedded_text, needs_decoding, text_options
+from .gain_maps import has_gain_map
+from .heif import prepare_heif
+from .metadata import check_text, embedded_text, needs_decoding
 from .source import ImageSource
 from .tiff_pixels import TiffSource, is_misread, is_tiff
+
+log = logging.getLogger(__name__)
 
 
 class OutputFormat(NamedTuple):
@@ -51,6 +58,7 @@ class SupportsJson(Protocol):
         """The recipe as one line of ASCII."""
 
 
+NO_METADATA = Metadata()  # of an image that was not read from a file
 _JPEG = OutputFormat("JPEG", {"quality": 95, "subsampling": 0}, 65500)
 _TIFF = OutputFormat("TIFF", {"compression": "tiff_adobe_deflate"}, None)
 _OUTPUT_FORMATS = {
@@ -114,6 +122,7 @@ def open_image(
     check_max_size(max_size)
     colour = tuple(background)
     with _open_file(path) as (file, name):
+        prepare_heif(file, name)
         try:
             opened = Pillow.open(file)
         except UnidentifiedImageError:
@@ -123,6 +132,8 @@ def open_image(
         with opened:
             if is_misread(opened):
                 return TiffSource(file, name, max_size, colour)
+            if has_gain_map(opened):
+                log.info("%s has an HDR gain map, which is left out: the dream begins with its SDR image", name)
             return DecodedImage(opened, name, max_size, colour)
 
 
@@ -139,7 +150,14 @@ def read_embedded_text(path: str | os.PathLike[str] | BinaryIO) -> str | None:
         ImageError: the file does not exist, or is not an image.
         ParameterError: `path` is neither a path nor a file object.
     """
-    with _open_file(path) as (file, name), Pillow.open(file) as opened:
+    with _open_file(path) as (file, name):
+        prepare_heif(file, name)
+        return _embedded_text(file, name)
+
+
+def _embedded_text(file: BinaryIO, name: str) -> str | None:
+    """The text in an open file; see `read_embedded_text`."""
+    with Pillow.open(file) as opened:
         if needs_decoding(opened):
             check_decoding_memory(opened, name)
         return embedded_text(opened)
@@ -200,15 +218,26 @@ def output_format(path: str | os.PathLike[str]) -> OutputFormat:
 
 def check_output_size(path: str | os.PathLike[str], height: int, width: int) -> None:
     """Raise `ImageError` if the format that a path's suffix stands for cannot hold an image of this size."""
-    format_name, _, max_side = output_format(path)
-    if max_side and max(height, width) > max_side:
+    _check_size(os.fspath(path), output_format(path), height, width)
+
+
+def _check_size(name: str, output: OutputFormat, height: int, width: int) -> None:
+    if output.max_side and max(height, width) > output.max_side:
         raise ImageError(
-            f"{path}: {format_name} holds at most {max_side} pixels per side, the image has {max(height, width)}; "
-            "write a PNG"
+            f"{name}: {output.name} holds at most {output.max_side} pixels per side, the image has "
+            f"{max(height, width)}; write a PNG"
         )
 
 
-def write_image(path: str | os.PathLike[str], img: ArrayLike, recipe: SupportsJson | None = None) -> None:
+def write_image(
+    path: str | os.PathLike[str],
+    img: ArrayLike,
+    recipe: SupportsJson | None = None,
+    *,
+    metadata: Metadata | None = NO_METADATA,
+    alpha: NDArray[np.float32] | None = None,
+    quality: int | None = None,
+) -> None:
     """Write an image as PNG, TIFF (lossless), JPEG or WebP (quality 95), by the path's suffix.
 
     The file is written under a temporary name and then renamed, so an older file is replaced only by a complete one.
@@ -217,6 +246,9 @@ def write_image(path: str | os.PathLike[str], img: ArrayLike, recipe: SupportsJs
         path: the path to write to; its folder must exist.
         img: (H, W, 3), RGB; values are clipped to 0..255 and rounded.
         recipe: a `Recipe` to write into the file; `Recipe.from_image` reads it back.
+        metadata: that of an `ImageSource`, to write as well; `None`: none, not even that the colours are sRGB.
+        alpha: (H, W), 0..1: how opaque the image is, in PNG, TIFF and WebP; `None`: all of it is.
+        quality: of JPEG and WebP, 1..100; `None`: 95.
 
     Raises:
         ImageError: the suffix is unknown, the image is too large for the format, or the folder cannot be written.
@@ -227,21 +259,55 @@ def write_image(path: str | os.PathLike[str], img: ArrayLike, recipe: SupportsJs
         >>> dd.read_image("cat.jpg").shape
         (300, 451, 3)
     """
-    format_name, options, _ = output_format(path)
-    if recipe is not None:
-        if isinstance(recipe, type) or not callable(getattr(recipe, "to_json", None)):
-            raise ParameterError(f"recipe={short_repr(recipe)}: it must be a deepdream.Recipe, or None")
-        options = {**options, **text_options(format_name, recipe.to_json())}
-    image = check_image(img)
-    check_output_size(path, *image.shape[:2])
-    encoded = io.BytesIO()
+    output = output_format(path)
     try:
         # In memory first: on a full disk, an encoder that writes to a file may print lines of its own, or stay silent.
-        Pillow.fromarray(to_uint8(image)).save(encoded, format_name, **options)
+        encoded = encode_image(os.fspath(path), output, img, recipe, metadata, alpha, quality)
         with atomic_path(path) as temporary:
-            temporary.write_bytes(encoded.getbuffer())
+            temporary.write_bytes(encoded)
     except OSError as error:
         folder = Path(path).parent
         if not folder.exists():
             raise ImageError(f"{path}: the folder {folder} {why_not_a_folder(folder)}") from None
         raise ImageError(f"{path} cannot be written: {error.strerror or error}") from None
+
+
+def encode_image(
+    name: str,
+    output: OutputFormat,
+    img: ArrayLike,
+    recipe: SupportsJson | None = None,
+    metadata: Metadata | None = NO_METADATA,
+    alpha: NDArray[np.float32] | None = None,
+    quality: int | None = None,
+) -> bytes:
+    """The bytes of the file that `write_image` writes; what its format cannot hold is logged.
+
+    Args:
+        name: for messages.
+        output: its format.
+        img: see `write_image`.
+        recipe: see `write_image`.
+        metadata: see `write_image`.
+        alpha: see `write_image`.
+        quality: see `write_image`.
+
+    Raises:
+        ImageError, ParameterError: as in `write_image`.
+    """
+    text = None
+    if recipe is not None:
+        if isinstance(recipe, type) or not callable(getattr(recipe, "to_json", None)):
+            raise ParameterError(f"recipe={short_repr(recipe)}: it must be a deepdream.Recipe, or None")
+        text = recipe.to_json()
+        check_text(text)
+    image = check_image(img)
+    _check_size(name, output, *image.shape[:2])
+    options = output.options
+    if quality is not None:
+        check_count("quality", quality, 1, "the quality of a JPEG or WebP", 100)
+        options = {**options, "quality": quality} if "quality" in options else options
+    encoded, lost = encode(output.name, options, image, text, metadata, alpha)
+    if lost:
+        log.info("%s lacks %s", name, ", ".join(lost))
+    return encoded

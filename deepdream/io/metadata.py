@@ -5,10 +5,7 @@ The central type is an ASCII string: each of these places holds it without loss 
 
 from __future__ import annotations
 
-from typing import Any
-
 from PIL import Image as Pillow
-from PIL.PngImagePlugin import PngInfo
 
 from ..errors import ImageError
 
@@ -19,31 +16,15 @@ _DESCRIPTION_TAG, _EXIF_FOLDER_TAG, _COMMENT_TAG = 0x010E, 0x8769, 0x9286
 _ASCII_PREFIX = b"ASCII\0\0\0"  # how a user comment names its encoding
 
 
-def text_options(format_name: str, text: str) -> dict[str, Any]:
-    """Options for Pillow's `save` that put a text into a file.
-
-    Args:
-        format_name: Pillow's name of the file's format: "PNG", "JPEG", "TIFF" or "WEBP".
-        text: ASCII.
-
-    Returns:
-        The keyword arguments.
-
-    Raises:
-        ImageError: the text is too long for the file.
-    """
+def check_text(text: str) -> None:
+    """Raise `ImageError` if a text is too long for an image file."""
     if len(text) > MAX_TEXT_BYTES:
         raise ImageError(f"the recipe has {len(text):,} characters, an image file holds at most {MAX_TEXT_BYTES:,}")
-    if format_name == "PNG":
-        info = PngInfo()
-        info.add_text(KEY, text)
-        return {"pnginfo": info}
-    exif = Pillow.Exif()
-    if format_name == "TIFF":  # Pillow's writer does not write an EXIF folder with this compression
-        exif[_DESCRIPTION_TAG] = text
-    else:
-        exif[_EXIF_FOLDER_TAG] = {_COMMENT_TAG: _ASCII_PREFIX + text.encode("ascii")}
-    return {"exif": exif}
+
+
+def user_comment(text: str) -> bytes:
+    """The value of EXIF's user comment for a text of ASCII."""
+    return _ASCII_PREFIX + text.encode("ascii")
 
 
 def needs_decoding(opened: Pillow.Image) -> bool:

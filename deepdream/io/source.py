@@ -26,6 +26,7 @@ from .arrays import (
     resizing_bytes,
     sha256_of_rows,
 )
+from .carried_metadata import Metadata
 
 _PIXEL_BYTES = 3 * 4  # float32
 
@@ -40,10 +41,12 @@ class ImageSource(abc.ABC):
     Attributes:
         shape: (height, width, 3), as of an array.
         name: for messages.
+        metadata: what its file says besides the pixels; `None`: it is not from a file.
     """
 
     shape: tuple[int, int, int]
     name: str
+    metadata: Metadata | None = None
 
     @abc.abstractmethod
     def block(self, rows: slice, columns: slice) -> Image:

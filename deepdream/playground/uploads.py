@@ -19,10 +19,11 @@ from .._types import Image
 from ..data.bundled import BUILT_IN, open_picture
 from ..data.cache import cache_folder, user_folders
 from ..errors import ImageError
+from ..io.heif import prepare_heif
 from ..io.image import open_image
 from ..io.source import ImageSource
 
-FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "GIF", "BMP")
+FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "GIF", "BMP", "AVIF")
 _NOISE = re.compile(r"noise:([1-9]\d{0,4})x([1-9]\d{0,4})", re.ASCII)
 
 
@@ -126,16 +127,22 @@ def uploaded(name: Any, data: bytes | bytearray, limits: Limits) -> Picture:
     """
     name = clean_name(name)
     check_size(name, len(data), limits)
+    PIL.Image.init()
+    formats = [each for each in FORMATS if each in PIL.Image.OPEN]  # Pillow knows AVIF from version 11.3 on
+    if prepare_heif(io.BytesIO(data), name):
+        formats = ["HEIF"]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns about sizes that the limit below refuses
             # No other format is tried: to read some of them, Pillow starts other programs.
-            with PIL.Image.open(io.BytesIO(data), formats=FORMATS) as header:
+            with PIL.Image.open(io.BytesIO(data), formats=formats) as header:
                 width, height = header.size
     except PIL.Image.DecompressionBombError:
         raise ImageError(f"{name} has more than {limits.megapixels} megapixels; scale it down first") from None
     except Exception:  # Pillow's readers raise exceptions of any class for a damaged file
-        raise ImageError(f"{name} is not a picture that can be read; use a PNG, JPEG, TIFF, WebP, GIF or BMP") from None
+        raise ImageError(
+            f"{name} is not a picture that can be read; use a PNG, JPEG, TIFF, WebP, HEIC or GIF"
+        ) from None
     if width * height > limits.megapixels * 1_000_000:
         raise ImageError(
             f"{name} has {width}×{height} pixels, {width * height / 1e6:.0f} megapixels; the "
