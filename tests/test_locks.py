@@ -106,7 +106,9 @@ def test_the_lists_satisfy_what_is_required(lock, python):
 
 def test_the_parts_are_what_pyproject_names(lock):
     extras = lock.project(".")["project"]["optional-dependencies"]
-    assert extras.keys() - lock.PARTS.keys() == {"bench", "cluster", "heif", "test", "video"}, "an extra that nobody locks"
+    assert extras.keys() - lock.PARTS.keys() == {"bench", "cluster", "heif", "test", "video"}, (
+        "an extra that nobody locks"
+    )
     setup = lock.requirements("setup")
     assert {"deepdream-caffe"}.isdisjoint(Requirement(line).name for line in setup)
     for extra in ("cluster", "heif", "video"):
