@@ -117,6 +117,9 @@ def _read_exif(opened: Pillow.Image, dropped: list[str]) -> tuple[dict[int, Any]
 def _read_xmp(opened: Pillow.Image, dropped: list[str]) -> bytes | None:
     """The XMP packet, without what does not hold of a dream."""
     packet = opened.info.get("xmp") or opened.info.get("XML:com.adobe.xmp") or _tag(opened, 700)
+    if packet is None:  # older Pillows leave a JPEG's among its segments
+        segments = [content for marker, content in getattr(opened, "applist", ()) if content.startswith(XMP_HEADER)]
+        packet = segments[0][len(XMP_HEADER) :] if segments else None
     packet = packet.encode() if isinstance(packet, str) else packet
     if not isinstance(packet, bytes) or not packet:
         return None

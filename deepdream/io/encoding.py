@@ -14,12 +14,11 @@ from PIL.PngImagePlugin import PngInfo
 from .._types import Image
 from . import iptc
 from .arrays import to_uint8
-from .carried_metadata import COMMENT_TAG, DESCRIPTION_TAG, EXIF_FOLDER_TAG, Metadata
+from .carried_metadata import COMMENT_TAG, DESCRIPTION_TAG, EXIF_FOLDER_TAG, XMP_HEADER, Metadata
 from .metadata import KEY, user_comment
 from .tiff_tags import add_tags
 
 _XMP_TAG, _IPTC_TAG, _BYTE, _UNDEFINED = 700, 33723, 1, 7  # TIFF's tags and types
-_XMP_HEADER = b"http://ns.adobe.com/xap/1.0/\0"
 _MAX_EXIF_BYTES = 65_000  # of a JPEG's segment
 
 
@@ -110,7 +109,7 @@ def _exif_options(
     if format_name == "JPEG":
         options["extra"] = b""
         if metadata.xmp is not None:
-            content = _XMP_HEADER + metadata.xmp
+            content = XMP_HEADER + metadata.xmp
             options["extra"] += b"\xff\xe1" + (len(content) + 2).to_bytes(2, "big") + content
         if metadata.iptc is not None:
             options["extra"] += iptc.jpeg_segment(metadata.iptc)
