@@ -22,6 +22,8 @@ _MAKER_NOTE_TAG, _INTEROPERABILITY_TAG = 0x927C, 0xA005
 # title, comment, author, keywords and subject. The others say how a TIFF is stored.
 _KEPT_TAGS = {0x010D, 0x010E, 0x010F, 0x0110, 0x011D, 0x0131, 0x0132, 0x013B, 0x013C}
 _KEPT_TAGS |= {0x4746, 0x4749, 0x8298, 0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F}
+XMP_HEADER = b"http://ns.adobe.com/xap/1.0/\0"  # of a JPEG's segment
+_THUMBNAIL_FOLDER = -1  # Pillow's number of the second directory
 _SRGB = 1
 _DPI_TAGS, _UNIT_TAG, _INCH = (0x011A, 0x011B), 0x0128, 2
 _MAX_DPI = 100_000
@@ -98,7 +100,7 @@ def _read_exif(opened: Pillow.Image, dropped: list[str]) -> tuple[dict[int, Any]
         whole = opened.getexif()
         tags = {number: value for number, value in whole.items() if number in _KEPT_TAGS}
         exif, gps = dict(whole.get_ifd(EXIF_FOLDER_TAG)), dict(whole.get_ifd(GPS_FOLDER_TAG))
-        if whole.get_ifd(1):
+        if whole.get_ifd(_THUMBNAIL_FOLDER):
             dropped.append("the thumbnail")
         if exif.pop(_MAKER_NOTE_TAG, None):
             dropped.append("the maker notes")
