@@ -9,7 +9,8 @@ python and cmake folders are those of upstream's last commit. It comes from
 2. the user's cache, where an earlier run put it, or dist/, where `make wheels` keeps it;
 3. the machine's own Debian mirror, with `apt-get source` and private lists, so that apt's own set-up stays as it is;
 4. the machine's own Ubuntu mirror, whose pool has the same file;
-5. Debian's archive of old releases, with apt-get again, for the day the mirrors drop bullseye.
+5. Debian's archive of old releases, with apt-get again, for the day the mirrors drop bullseye: the one whose address
+   PYCAFFE_ARCHIVE has, or the one that many mirrors keep beside the releases of today.
 
 Needs nothing but Python's standard library, because it runs before anything else is installed.
 """
@@ -36,7 +37,6 @@ KEYRINGS = [
     for part in ("keyring", "removed-keys")
     for ending in ("gpg", "pgp")
 ]
-ARCHIVE = "http://archive.debian.org/debian"
 DIST = Path(__file__).resolve().parent.parent / "dist"
 
 
@@ -97,6 +97,12 @@ def mirrors(folder, system):
     return matching
 
 
+def archives(folder):
+    """The addresses where Debian's archive of old releases may be."""
+    named = os.environ.get("PYCAFFE_ARCHIVE")
+    return [named] if named else [f"{mirror}-archive/debian" for mirror in mirrors(folder, "debian")]
+
+
 def with_apt(folder, mirror):
     """The file from a Debian mirror; its lists are verified by Debian's keys."""
     keys = [str(path) for path in KEYRINGS if path.is_file()]
@@ -151,7 +157,7 @@ def from_each(folder, addresses, fetch):
 PLACES = (
     ("the Debian mirror", lambda folder: from_each(folder, mirrors(folder, "debian"), with_apt)),
     ("the Ubuntu mirror", lambda folder: from_each(folder, mirrors(folder, "ubuntu"), download)),
-    ("Debian's archive of old releases", lambda folder: from_each(folder, [ARCHIVE], with_apt)),
+    ("Debian's archive of old releases", lambda folder: from_each(folder, archives(folder), with_apt)),
 )
 
 
@@ -174,7 +180,8 @@ def tarball():
     raise SourceError(
         "could not get Caffe's source:\n"
         + "\n".join(failures)
-        + f"\nBring {FILE_NAME} (sha256 {SHA256}) yourself and set PYCAFFE_SOURCE to its path."
+        + "\nSet PYCAFFE_ARCHIVE to the address of Debian's archive of old releases, or"
+        + f"\nbring {FILE_NAME} (sha256 {SHA256}) yourself and set PYCAFFE_SOURCE to its path."
     )
 
 

@@ -191,12 +191,16 @@ class TestSource:
         assert Path(done.stdout.strip()).read_bytes() == tarball.read_bytes()
         assert "http://mirror.test/debian bullseye main" in (tmp_path / "asked").read_text(encoding="utf-8")
 
-    def test_the_archive_of_old_releases_comes_when_the_mirror_has_dropped_the_suite(self, tmp_path, tarball):
-        done = self.run(tmp_path, self.apt(tmp_path, tarball, "http://mirror.test/debian", "*//archive.*"))
+    @pytest.mark.parametrize("named", ["http://archive.test/old/debian", None])
+    def test_the_archive_of_old_releases_comes_when_the_mirror_has_dropped_the_suite(self, named, tmp_path, tarball):
+        """The archive that is named, or else the one beside the mirror."""
+        archive = named or "http://mirror.test/debian-archive/debian"
+        apt = self.apt(tmp_path, tarball, "http://mirror.test/debian", f"*{archive}*")
+        done = self.run(tmp_path, apt, **({"PYCAFFE_ARCHIVE": named} if named else {}))
         assert done.returncode == 0, done.stderr
         assert Path(done.stdout.strip()).read_bytes() == tarball.read_bytes()
         asked = (tmp_path / "asked").read_text(encoding="utf-8").splitlines()
-        assert ["mirror.test" in line for line in asked] == [True, False]
+        assert [f" {archive} bullseye" in line for line in asked] == [False, True]
         assert all("signed-by=/usr/share/keyrings/debian-archive-" in line for line in asked)
 
     def test_ubuntus_mirror_has_the_same_file_in_its_pool(self, tmp_path, tarball, served):
