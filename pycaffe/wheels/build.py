@@ -23,9 +23,9 @@ PYCAFFE = HERE.parent
 sys.path.insert(0, str(PYCAFFE))
 import source  # noqa: E402
 import variant  # noqa: E402
+from wheel import portable  # noqa: E402
 
 PROCESSORS = ("x86_64", "aarch64")
-PLATFORM = "manylinux_2_31"
 PROBE = """import sys, sysconfig
 print(*sys.version_info[:2], sysconfig.get_path('include'), sysconfig.get_config_var('MULTIARCH') or '')"""
 
@@ -156,7 +156,7 @@ def package(folder):
         raise BuildError("this machine's protoc is too old: protobuf-compiler 3.21 or later is needed")
 
 
-def wheel(folder, module, processor, compiled):
+def pack(folder, module, processor, compiled):
     """Pack a module and the package in `folder` into a wheel, with the libraries that it needs; returns its path."""
     python, abi = ("cp312", "abi3") if "abi3" in module.name else 2 * (f"cp{module.name.split('-')[1]}",)
     tree = folder / f"{processor}-{python}"
@@ -172,12 +172,7 @@ def wheel(folder, module, processor, compiled):
     )
     run([sys.executable, "-m", "wheel", "pack", "--dest-dir", folder, tree])
     packed = next(folder.glob(f"*-{python}-{abi}-linux_{processor}.whl"))
-    tools = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    run(
-        [sys.executable, "-m", "auditwheel", "repair", "--plat", "auto", "--wheel-dir", folder / "repaired", packed],
-        env={**os.environ, "PATH": tools, "LD_LIBRARY_PATH": str(compiled)},
-    )
-    return next((folder / "repaired").glob(f"*-{python}-{abi}-*{processor}.whl"))
+    return portable(packed, folder / "repaired", "auto", compiled)
 
 
 def build(target, processors, pythons, root, options):
@@ -197,9 +192,11 @@ def build(target, processors, pythons, root, options):
         for processor in processors:
             compiled = out / processor
             for module in sorted(compiled.glob("_caffe*.so")):
-                wheels.append(wheel(folder, module, processor, compiled))
+                wheels.append(pack(folder, module, processor, compiled))
         paths = [Path(shutil.move(made_wheel, target / made_wheel.name)) for made_wheel in wheels]
-    shutil.copy(source.tarball(), target)
+    kept = source.tarball()
+    if not (target / source.FILE_NAME).exists() or not kept.samefile(target / source.FILE_NAME):
+        shutil.copy(kept, target)
     sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in sorted(target.glob("*.whl"))]
     (target / "SHA256SUMS").write_text("".join(sums), encoding="utf-8")
     return paths
