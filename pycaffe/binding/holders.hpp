@@ -74,6 +74,9 @@ inline nb::list list_of_blobs(const std::vector<Blob*>& blobs) {
   return list_of(blobs, [](Blob* blob) { return BlobHolder{boost::shared_ptr<Blob>(blob, [](Blob*) {})}; });
 }
 
+// The Python object of a layer: its own, if Python code defines it.
+nb::object object_of(const boost::shared_ptr<Layer>& layer);
+
 // The name of a file: a str, bytes, or anything with __fspath__.
 std::string path_of(nb::handle path);
 

@@ -89,7 +89,6 @@ boost::shared_ptr<Layer> with_method(const LayerHolder& self, const char* method
 
 }  // namespace
 
-// The Python object of a layer: its own, if Python code defines it.
 nb::object object_of(const boost::shared_ptr<Layer>& layer) {
   if (auto* python = dynamic_cast<PythonLayer*>(layer.get())) return nb::borrow(python->self());
   return nb::cast(LayerHolder{layer, {}});

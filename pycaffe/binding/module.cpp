@@ -5,28 +5,12 @@
 #include <google/protobuf/stubs/common.h>
 #include <nanobind/stl/string.h>
 
-#include <fstream>
-
 #include "holders.hpp"
 
 #define PYCAFFE_TEXT_OF(value) #value
 #define PYCAFFE_TEXT(value) PYCAFFE_TEXT_OF(value)
 
 namespace binding {
-
-std::string path_of(nb::handle path) {
-  nb::object bytes = nb::steal(PyUnicode_Check(path.ptr()) ? PyUnicode_EncodeFSDefault(path.ptr()) : PyOS_FSPath(path.ptr()));
-  if (bytes.is_valid() && PyUnicode_Check(bytes.ptr())) bytes = nb::steal(PyUnicode_EncodeFSDefault(bytes.ptr()));
-  if (!bytes.is_valid()) throw nb::python_error();
-  return std::string(PyBytes_AsString(bytes.ptr()), PyBytes_Size(bytes.ptr()));
-}
-
-std::string readable_path(nb::handle path) {
-  const std::string name = path_of(path);
-  if (!std::ifstream(name).good()) throw std::runtime_error("Could not open file " + name);
-  return name;
-}
-
 namespace {
 
 #if GOOGLE_PROTOBUF_VERSION < 4000000

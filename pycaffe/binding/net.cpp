@@ -12,8 +12,6 @@
 
 namespace binding {
 
-nb::object object_of(const boost::shared_ptr<Layer>& layer);
-
 namespace {
 
 using Stages = std::optional<std::vector<std::string>>;
