@@ -97,10 +97,10 @@ class FrameFolder:
 
         A run without any frame is deleted too, because there is nothing to continue from.
         """
-        if self._wrote_recipe and not any(self.folder.glob("*.png")):
+        if self._wrote_recipe and not any(self.folder.glob("[0-9]*.png")):
             with contextlib.suppress(OSError):
-                for path in self.folder.glob("*.json"):
-                    path.unlink()
+                for path in (self.shots_path, self._record_path("json")):  # and nothing that is not the run's
+                    path.unlink(missing_ok=True)
         if self._created_folder:
             with contextlib.suppress(OSError):  # it is not empty
                 self.folder.rmdir()
@@ -224,6 +224,11 @@ class FrameFolder:
         """Write a frame without a state; see `save`."""
         write_image(self.path(index), image, recipe=recipe)
         return self.path(index)
+
+    @property
+    def shots_path(self) -> Path:
+        """The path of the file that says where shots begin, in a run that is divided into shots."""
+        return self.folder / "shots.json"
 
     def _record_path(self, suffix: str) -> Path:
         """The path of the recipe ("json") or the state ("npz")."""

@@ -26,7 +26,6 @@ from .frame_state import packed_state, read_state
 from .recipe import Recipe
 from .render import cached_net
 
-_SHOTS_FILE = "shots.json"
 Reader = Callable[[int], Iterator[Image]]  # the frames from a number on
 
 
@@ -61,7 +60,7 @@ class ShotRun:
 
     def __init__(self, run: FrameFolder, starts: Sequence[int], total: int) -> None:
         self._run = run
-        path = run.folder / _SHOTS_FILE
+        path = run.shots_path
         if not path.exists():
             run.write(path, lambda temporary: temporary.write_text(json.dumps(list(starts)), encoding="utf-8"))
         self._shots = [self._resumed(first, stop) for first, stop in zip(starts, [*starts[1:], total])]
@@ -193,7 +192,7 @@ def recorded_shots(run: FrameFolder) -> list[int] | None:
     Raises:
         DreamError: the file is damaged.
     """
-    path = run.folder / _SHOTS_FILE
+    path = run.shots_path
     if run.recipe is None or not path.exists():
         return None
     check_regular_file(path, math.inf, DreamError)

@@ -80,6 +80,16 @@ def test_a_folder_that_two_processes_create_at_once_stays(tmp_path, img, recipe,
         assert run.save(0, img).exists()
 
 
+def test_a_run_without_a_frame_leaves_nothing_and_takes_nothing(tmp_path, recipe):
+    """What else lies in the folder stays there."""
+    for name in ("mine.json", "photo.png"):
+        (tmp_path / name).write_text("mine", encoding="utf-8")
+    with FrameFolder(tmp_path, "zoom") as run:
+        run.begin(recipe)
+        assert (tmp_path / "zoom.json").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.json", "photo.png"]
+
+
 def test_a_folder_that_another_process_removes_meanwhile_is_made_again(tmp_path, img, recipe, monkeypatch):
     other, opened = FrameFolder(tmp_path / "run", "zoom"), os.open
 
