@@ -183,9 +183,8 @@ def _new_frames(
     reader = None if guides is None else guide_images
     if guides is not None:
         settings = {name: value for name, value in settings.items() if name != "objective"}
-    where: dict[str, Any] = {
-        "scheduler": cluster.scheduler, "workers": cluster.workers, "gpu": parse_gpu(options.gpu)
-    }  # fmt: skip
+    gpu = parse_gpu(options.gpu)
+    where: dict[str, Any] = {"scheduler": cluster.scheduler, "workers": cluster.workers, "gpu": gpu}
     if cluster and not carry:
         guide: Any = options.guide_image if reader is None else reader(run.done)
         return run.done, video_on_cluster(run, images(run.done), guide, **where)
