@@ -20,7 +20,7 @@ from caffe.proto import caffe_pb2
 from google.protobuf import text_format
 from PIL import Image
 
-from deepdream.io.metadata import text_options
+from deepdream.io.encoding import encode
 from fuzz import files, layout, mutate, one_wrong, sandbox, seeds, whole_films, whole_pictures
 
 if sys.version_info >= (3, 11):
@@ -155,10 +155,8 @@ def _recipe(rng, whole, _):
         fault, table = one_wrong.in_values(rng, table)
         text = json.dumps(table)
     text = one_wrong.in_time(text).encode("ascii", "replace").decode().replace("\0", "0")[:50_000]
-    buffer = io.BytesIO()
-    photo = Image.open(io.BytesIO(whole.photo["photo.png"]))
-    photo.save(buffer, _CARRIERS[kind], **text_options(_CARRIERS[kind], text))
-    content = buffer.getvalue()
+    photo = np.float32(Image.open(io.BytesIO(whole.photo["photo.png"])))
+    content, _ = encode(_CARRIERS[kind], {}, photo, text, None)
     if in_carrier:
         found = layout.PICTURES[kind](content)
         carriers = ("tEXt", "tag ", "EXIF", "eXIf", "E1", "byte order", "version", "first", "entries", "next", "VP8X")
