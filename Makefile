@@ -1,12 +1,16 @@
 # Each target sets up what it needs: Debian packages (as root), Caffe, the virtual environment .venv, the weights.
-.PHONY: dream test test-isa fuzz bench lint docs notebooks notebooks-run playground browser wheel wheels image lock conda-test distro-test has-python39 clean setup environment
+.PHONY: dream test test-isa test-gpu test-upstream gpu-check fuzz bench lint docs notebooks notebooks-run playground browser wheel wheels image lock conda-test distro-test has-python39 clean setup environment
 .DEFAULT_GOAL := dream
 
 PYTHON := /usr/bin/python3
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
-# With PYCAFFE_CUDA=1, another Caffe is built, which replaces the first one in the same environment.
-VARIANT := $(shell $(PYTHON) pycaffe/variant.py 2>/dev/null)
+# With PYCAFFE_CUDA=1, another Caffe is built, which replaces the first one in the same environment: for this machine's
+# GPUs, except where it is to be handed on.
+ifeq ($(filter wheel,$(MAKECMDGOALS)),)
+export PYCAFFE_CUDA_ARCHITECTURES ?= native
+endif
+VARIANT := $(shell PYCAFFE_CUDA_ARCHITECTURES='$(PYCAFFE_CUDA_ARCHITECTURES)' $(PYTHON) pycaffe/variant.py 2>/dev/null)
 READY := $(VENV)/.ready-$(shell echo '$(VARIANT)' | tr ';' '-')
 RECIPE := $(shell find pycaffe -type f -not -path '*/__pycache__/*')
 # The packages from the package index: one list for each part, with versions and hashes; make lock writes the lists.
@@ -49,6 +53,21 @@ fuzz: setup
 bench: setup
 	@$(VENV)/bin/python -c "import matplotlib, torch" 2>/dev/null || $(PIP) install --quiet --editable '.[bench]'
 	@$(VENV)/bin/python -m benchmarks
+
+# Check and measure this machine's GPU, within ten minutes: benchmarks/gpu.md. PYCAFFE_CUDA=1 make gpu-check
+gpu-check: setup
+	@$(VENV)/bin/python -m benchmarks.gpu
+
+# What needs a GPU, on emulated ones (pycaffe/emulate): nothing but time is needed.
+GPU_TESTS := tests/network/test_gpu.py tests/network/test_device.py tests/pycaffe/test_emulated.py
+test-gpu: setup
+	@wheel=$$(PYCAFFE_CUDA=emulated $(VENV)/bin/python pycaffe/wheel.py) && \
+	  $(PIP) install --quiet --no-deps --upgrade --target build/emulated "$$wheel"
+	@PYTHONPATH=build/emulated $(VENV)/bin/python -m pytest $(GPU_TESTS)
+
+# Upstream's own C++ tests on emulated GPUs; compiling them takes half an hour on 2 cores.
+test-upstream: setup
+	@sh tests/pycaffe/upstream_tests.sh
 
 # Style, format, the import contract and types; .pre-commit-config.yaml runs the same checks.
 lint: setup
@@ -140,7 +159,7 @@ setup:
 environment: $(READY)
 
 # Only the image has the libraries for GPUs. Once the lists are installed, our wheel needs nothing else from the index.
-CUDA_LISTS := $(if $(VARIANT:cpu=),docker/cuda.txt $(if $(filter cuda;1;%,$(VARIANT)),docker/cudnn.txt))
+CUDA_LISTS := $(if $(filter cuda;%,$(VARIANT)),docker/cuda.txt $(if $(filter cuda;1;%,$(VARIANT)),docker/cudnn.txt))
 SETUP_LISTS := $(wildcard $(LOCKS)/build.txt $(LOCKS)/setup.txt)
 $(READY): pyproject.toml $(RECIPE) $(wildcard $(LOCKS)/pip.txt) $(SETUP_LISTS) $(CUDA_LISTS)
 	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)

@@ -30,7 +30,9 @@ import numpy as np
 from ._types import Image, Layers, ObjectiveOrMapping, Planes
 from .errors import LayerError, ParameterError
 from .io.arrays import check_image, warn_if_unit_range
+from .network.gpu_ascent import GpuInputGradient, ascent_step, to_gpu, to_host
 from .network.layers import check_objective, format_layers, resolve_end, weights_of
+from .network.memory import keeps_image_on_gpu
 from .network.net import Net, check_net, deprocess, preprocess
 from .network.tiling import InputGradient, plan_tiles
 from .objectives import objective_L2
@@ -111,10 +113,9 @@ def deepdream(
         >>> dream.shape, dream.dtype
         ((90, 120, 3), dtype('float32'))
     """
-    steps = dream_steps(
-        net, base_img, iter_n, octave_n, octave_scale, end, clip, objective, step_size, jitter, seed, tile
-    )
-    return deque(steps, maxlen=1)[0].image
+    ascent = _begin(net, base_img, iter_n, octave_n, octave_scale, end, clip, objective, step_size, jitter, seed, tile)
+    _, _, planes, _ = deque(ascent, maxlen=1)[0]
+    return deprocess(net, to_host(planes))
 
 
 def dream_steps(
@@ -159,6 +160,27 @@ def dream_steps(
         >>> [(step.octave, step.iteration, step.image.shape) for step in steps]
         [(0, 0, (64, 86, 3)), (0, 1, (64, 86, 3)), (1, 0, (90, 120, 3)), (1, 1, (90, 120, 3))]
     """
+    ascent = _begin(net, base_img, iter_n, octave_n, octave_scale, end, clip, objective, step_size, jitter, seed, tile)
+    return (
+        Step(octave, iteration, deprocess(net, to_host(planes)), value) for octave, iteration, planes, value in ascent
+    )
+
+
+def _begin(
+    net: Net,
+    base_img: Image,
+    iter_n: int,
+    octave_n: int,
+    octave_scale: float,
+    end: Layers | None,
+    clip: bool,
+    objective: ObjectiveOrMapping,
+    step_size: float,
+    jitter: int,
+    seed: int | None,
+    tile: int | str | None,
+) -> Iterator[tuple[int, int, Any, float]]:
+    """Check the arguments of `dream_steps`; returns the steps of `_octaves`."""
     check_net(net)
     base_img = check_image(base_img)
     check_count("iter_n", iter_n, 1, "the number of iterations")
@@ -173,33 +195,39 @@ def dream_steps(
     check_count("seed", seed, 0, "the seed", 2**32 - 1)
     tile_side = plan_tiles(net, end, shapes, tile)
     warn_if_unit_range(base_img)
-    step = partial(
-        _gradient_ascent_step,
-        gradient_of=InputGradient(net, end, objective, tile_side, seed, may_shrink=tile is not None),
+    common: dict[str, Any] = {
         # NumPy's frozen generator, in the state that np.random.seed(seed) gave the release's global one.
-        rng=np.random.RandomState(seed),
-        step_size=step_size,
-        jitter=jitter,
-        limits=(-net.mean, 255 - net.mean) if clip else None,
-        layers=format_layers(end),
-    )
-    return _octaves(net, preprocess(net, base_img), shapes, iter_n, step)
+        "rng": np.random.RandomState(seed),
+        "step_size": step_size,
+        "jitter": jitter,
+        "limits": (-net.mean, 255 - net.mean) if clip else None,
+        "layers": format_layers(end),
+    }
+    planes, tiles = preprocess(net, base_img), (net, end, objective, tile_side, seed, tile is not None)
+    if net.gpu is not None and keeps_image_on_gpu(net.gpu, height, width):
+        on_gpu = partial(ascent_step, gradient_of=GpuInputGradient(*tiles), **common)
+        return _octaves(to_gpu(planes, net.gpu), shapes, iter_n, on_gpu)
+    return _octaves(planes, shapes, iter_n, partial(_gradient_ascent_step, gradient_of=InputGradient(*tiles), **common))
 
 
 def _octaves(
-    net: Net, planes: Planes, shapes: Sequence[tuple[int, int]], iter_n: int, step: Callable[[Planes], float]
-) -> Iterator[Step]:
-    """Dream at each of `shapes`, the smallest first, and carry the detail from one to the next."""
+    planes: Any, shapes: Sequence[tuple[int, int]], iter_n: int, step: Callable[[Any], float]
+) -> Iterator[tuple[int, int, Any, float]]:
+    """Dream at each of `shapes`, the smallest first, and carry the detail from one to the next.
+
+    Yields octave, iteration, the planes, which the next step changes, and the objective's value. The planes are
+    an array, or on a GPU.
+    """
     bases = [planes]  # the largest first, so that each can be dropped when its octave begins
     for shape in shapes[-2::-1]:
         bases.append(zoom_linear(bases[-1], shape))
-    detail = np.zeros_like(bases[-1])
+    detail = bases[-1] - bases[-1]
     for octave in range(len(shapes)):
         base = bases.pop()
         image = base + zoom_linear(detail, base.shape[1:])
         for iteration in range(iter_n):
             value = step(image)
-            yield Step(octave, iteration, deprocess(net, image), value)
+            yield octave, iteration, image, value
         detail = image - base
 
 

@@ -10,6 +10,8 @@ attributes, each of them `None` or missing where it does not apply:
 
 - `end`: the layer that its data belongs to.
 - `check(net, layer)`: called before a dream begins; raises an error if the objective cannot be used at that layer.
+- `on_gpu(dst, gpu)`: computes the same on that GPU, where the blob is; without it, the blob is copied to the host and
+  back.
 - `spec`: its description, as a dict that JSON can hold: `{"objective": name, …}`. From it,
   `deepdream.recipes.objective_spec` makes the objective again.
 
@@ -23,6 +25,7 @@ import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, cast
 
+import caffe
 import numpy as np
 
 from ._types import Objective
@@ -91,6 +94,7 @@ def describe_objective(
     spec: Mapping[str, Any] | None,
     end: str | None = None,
     check: Callable[[Any, str], None] | None = None,
+    on_gpu: Callable[[Any, int], float] | None = None,
 ) -> DescribedObjective:
     """Give an objective its attributes.
 
@@ -99,11 +103,12 @@ def describe_objective(
         spec: see the module's description, as for the others.
         end: the layer.
         check: a function of the network and the layer.
+        on_gpu: a function of the blob and the GPU's number.
 
     Returns:
         `objective` itself.
     """
-    vars(objective).update(spec=spec, end=end, check=check)
+    vars(objective).update(spec=spec, end=end, check=check, on_gpu=on_gpu)
     return cast(DescribedObjective, objective)
 
 
@@ -132,7 +137,11 @@ def objective_L2(dst: Any) -> float:
     return 0.5 * float(np.einsum("i,i->", x, x, dtype=np.float64))
 
 
-describe_objective(objective_L2, spec={"objective": "L2"})
+def _objective_L2_on_gpu(dst: Any, gpu: int) -> float:
+    return caffe._caffe.gpu_half_sum_of_squares(dst, gpu)
+
+
+describe_objective(objective_L2, spec={"objective": "L2"}, on_gpu=_objective_L2_on_gpu)
 
 
 def channels(indices: int | Iterable[int]) -> DescribedObjective:

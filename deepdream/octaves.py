@@ -41,9 +41,9 @@ def octave_shapes(height: int, width: int, octave_n: int, octave_scale: float) -
 
 def check_sizes(net: Net, end: Layers, shapes: Sequence[tuple[int, int]], octave_scale: float) -> None:
     """Raise `ImageError` for octaves that are too small for the network; the message names settings that would fit."""
-    fit = sum(_large_enough(net, end, *shape) for shape in shapes)
-    if fit == len(shapes):
+    if _large_enough(net, end, *shapes[0]):  # then the larger ones are, too
         return
+    fit = sum(_large_enough(net, end, *shape) for shape in shapes)
     height, width = shapes[0]
     needed = next(n for n in itertools.count(MIN_SIDE) if _large_enough(net, end, n, n))
     refusal = f"{width}×{height} pixels are too few to dream {format_layers(end)}; each side needs at least {needed}"

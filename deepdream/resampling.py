@@ -23,6 +23,8 @@ def zoom_linear(planes: NDArray[np.float32], shape: Sequence[int]) -> NDArray[np
     """
     if planes.shape[1:] == tuple(shape):
         return planes
+    if not isinstance(planes, np.ndarray):  # on a GPU
+        return planes.zoom(*shape)
     factors = [n / old for n, old in zip(shape, planes.shape[1:])]
     return nd.zoom(planes, (1, *factors), order=1)
 

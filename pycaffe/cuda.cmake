@@ -1,6 +1,5 @@
-# The part for NVIDIA GPUs: upstream's .cu files, compiled by the nvcc of NVIDIA's Python packages, which are in the
-# environment that builds. Their folders are not laid out as CMake's own CUDA support expects them.
-list(GET VARIANT 1 with_cudnn)
+# For NVIDIA's GPUs: the .cu files, compiled by the nvcc of NVIDIA's Python packages, which are in the environment that
+# builds. Their folders are not laid out as CMake's own CUDA support expects them.
 set(architectures ${VARIANT})
 list(REMOVE_AT architectures 0 1)
 
@@ -23,19 +22,8 @@ if(with_cudnn)
   find_path(CUDNN_INCLUDE cudnn.h REQUIRED PATHS ${nvidia_folders} PATH_SUFFIXES cudnn/include NO_DEFAULT_PATH)
   list(APPEND CUDA_LIBRARIES ${CUDNN_LIBRARY})
   list(APPEND CUDA_RPATH "$ORIGIN/../nvidia/cudnn/lib")
-  list(APPEND DEFINITIONS USE_CUDNN)
 endif()
-
-# compat/cuda comes before everything, NVIDIA's headers after it.
-list(PREPEND INCLUDES ${CMAKE_CURRENT_SOURCE_DIR}/compat/cuda)
 list(APPEND INCLUDES ${CUDA_INCLUDE} ${CUDA_INCLUDE}/cccl ${CUDNN_INCLUDE})
-set(force_include "-w;-include;${CMAKE_CURRENT_SOURCE_DIR}/compat/cuda")
-set_source_files_properties(${UPSTREAM}/src/caffe/common.cpp PROPERTIES
-  COMPILE_OPTIONS "${force_include}/device_properties.hpp")
-foreach(layer cudnn_conv_layer cudnn_deconv_layer)
-  set_source_files_properties(${UPSTREAM}/src/caffe/layers/${layer}.cpp PROPERTIES
-    COMPILE_OPTIONS "${force_include}/workspace.hpp")
-endforeach()
 
 foreach(architecture ${architectures})
   list(APPEND generate -gencode=arch=compute_${architecture},code=sm_${architecture})
@@ -46,19 +34,21 @@ list(TRANSFORM INCLUDES PREPEND -I OUTPUT_VARIABLE include_options)
 list(TRANSFORM DEFINITIONS PREPEND -D OUTPUT_VARIABLE definition_options)
 list(JOIN PREFIX_MAPS "," host_options)
 
-file(GLOB_RECURSE kernel_sources CONFIGURE_DEPENDS ${UPSTREAM}/src/caffe/*.cu)
-list(FILTER kernel_sources EXCLUDE REGEX "/src/caffe/test/")
 file(GLOB_RECURSE headers CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/compat/*)
+file(GLOB own_headers CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/gpu/*.hpp)
 foreach(source ${kernel_sources})
   get_filename_component(name ${source} NAME_WE)
   set(object ${CMAKE_CURRENT_BINARY_DIR}/kernels/${name}.o)
+  set(extra "")
+  if(source IN_LIST own_kernel_sources)
+    set(extra ${own_headers})
+  endif()
   add_custom_command(
     OUTPUT ${object}
     COMMAND ${CMAKE_COMMAND} -E make_directory ${CMAKE_CURRENT_BINARY_DIR}/kernels
     COMMAND ${NVCC} -c ${source} -o ${object} -std=c++17 -O3 -w ${generate}
             -ccbin ${CMAKE_CXX_COMPILER} -Xcompiler -fPIC,-w,${host_options} ${definition_options} ${include_options}
-    DEPENDS ${source} ${headers} ${GENERATED}/caffe/proto/caffe.pb.h
+    DEPENDS ${source} ${headers} ${extra} ${GENERATED}/caffe/proto/caffe.pb.h
     COMMENT "Compiling ${name}.cu" VERBATIM)
   list(APPEND kernel_objects ${object})
 endforeach()
-list(APPEND binding_sources ${CMAKE_CURRENT_SOURCE_DIR}/binding/gpu.cpp)

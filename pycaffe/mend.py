@@ -58,7 +58,7 @@ def main():
         dirs_exist_ok=True,
         ignore=shutil.ignore_patterns("__pycache__"),
     )
-    (target / "RECIPE").write_text(recipe.digest(variant.cuda()) + "\n", encoding="utf-8")
+    (target / "RECIPE").write_text(recipe.digest(variant.kind()) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

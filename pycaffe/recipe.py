@@ -13,7 +13,13 @@ HERE = Path(__file__).resolve().parent
 # What changes nothing in the wheel must not cause a build.
 LEFT_OUT = {"wheel.py", "README.md", "apt-packages.txt", "apt.sh", "source.py"}
 LEFT_OUT_FOLDERS = ("wheels/",)
-ONLY_WITH_CUDA = ("compat/cuda/", "cuda.cmake", "binding/gpu.cpp")
+# What counts for some kinds of Caffe only: for GPUs, for NVIDIA's, for emulated ones.
+FOR_GPUS = ("compat/cuda/", "gpu/", "gpu.cmake", "binding/gpu.cpp")
+NOT_FOR = {
+    "cpu": (*FOR_GPUS, "cuda.cmake", "emulate/", "emulate.cmake"),
+    "cuda": ("emulate/", "emulate.cmake"),
+    "emulated": ("cuda.cmake",),
+}
 
 
 def files():
@@ -26,11 +32,11 @@ def files():
     }
 
 
-def digest(cuda, prefix=""):
-    """The first 16 digits of the hash, for a Caffe with or without CUDA; `prefix` is hashed as well."""
+def digest(kind, prefix=""):
+    """The first 16 digits of the hash, for a kind of Caffe (variant.py); `prefix` is hashed as well."""
     total = hashlib.sha256(f"{prefix} {source.SHA256}".encode())
     for name, path in files().items():
-        if cuda or not name.startswith(ONLY_WITH_CUDA):
+        if not name.startswith(NOT_FOR[kind]):
             total.update(f"\0{name}\0".encode())
             total.update(path.read_bytes())
     return total.hexdigest()[:16]

@@ -3,16 +3,18 @@
 | variable | meaning |
 |---|---|
 | `PYCAFFE_CUDA=1` | with CUDA 13; the same wheel computes on the CPU where there is no GPU |
+| `PYCAFFE_CUDA=emulated` | for tests: the same code for GPUs, computed by the CPU (`emulate/`) |
 | `PYCAFFE_CUDNN=0` | CUDA without cuDNN: convolutions by Caffe's own kernels and cuBLAS |
-| `PYCAFFE_CUDA_ARCHITECTURES="75;90"` | the GPU generations to compile for, instead of all |
+| `PYCAFFE_CUDA_ARCHITECTURES="75;90"` | the GPU generations to compile for, instead of all; `native`: this machine's |
 
-    python3 variant.py            # for CMake: "cpu", or "cuda;CUDNN;ARCHITECTURE;..." with CUDNN 0 or 1
+    python3 variant.py            # for CMake: "cpu", "emulated;CUDNN" or "cuda;CUDNN;ARCHITECTURE;..."; CUDNN is 0 or 1
 
 Everything of CUDA comes from the package index: the compiler and the headers into pip's build environment, the
 libraries as what the wheel depends on. A wheel for GPUs has a version of its own, so that pip tells the two apart.
 """
 
 import os
+import subprocess
 import sys
 
 VERSION = "1.0.0"
@@ -40,37 +42,74 @@ class VariantError(ValueError):
     """An environment variable says something that is no variant."""
 
 
-def _flag(name, default):
+def _choice(name, default, choices):
     value = os.environ.get(name, default)
-    if value not in ("0", "1"):
-        raise VariantError(f"{name}={value!r}: it must be 0 or 1")
-    return value == "1"
+    if value not in choices:
+        raise VariantError(f"{name}={value!r}: it must be {', '.join(choices[:-1])} or {choices[-1]}")
+    return value
+
+
+def _chosen():
+    return _choice("PYCAFFE_CUDA", "0", ("0", "1", "emulated"))
 
 
 def cuda():
     """Whether to build for GPUs."""
-    return _flag("PYCAFFE_CUDA", "0")
+    return _chosen() == "1"
+
+
+def emulated():
+    """Whether to build for emulated GPUs."""
+    return _chosen() == "emulated"
+
+
+def kind():
+    """ "cpu", "cuda" or "emulated"."""
+    return describe().partition(";")[0]
 
 
 def cudnn():
     """Whether to build with cuDNN."""
-    return cuda() and _flag("PYCAFFE_CUDNN", "1")
+    return _chosen() != "0" and _choice("PYCAFFE_CUDNN", "1", ("0", "1")) == "1"
 
 
 def architectures():
     """The GPU architectures to compile for, as nvcc numbers them, the oldest first."""
     named = os.environ.get("PYCAFFE_CUDA_ARCHITECTURES", "").replace(";", " ").replace(",", " ").split()
+    if named == ["native"]:
+        return _native() or ARCHITECTURES
     if not all(name.isdigit() for name in named):
         raise VariantError(f"PYCAFFE_CUDA_ARCHITECTURES={' '.join(named)!r}: it must be numbers, as in '75;90'")
     return tuple(sorted(named, key=int)) or ARCHITECTURES
 
 
+def _native():
+    """The architectures of this machine's GPUs; none without a GPU, or with one that is not known here."""
+    try:
+        query = ["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"]
+        lines = subprocess.run(query, capture_output=True, text=True, timeout=60).stdout.split()
+    except (OSError, subprocess.TimeoutExpired):
+        return ()
+    found = set()
+    for line in lines:
+        capability = line.replace(".", "")
+        older = [each for each in ARCHITECTURES if capability.isdigit() and int(each) <= int(capability)]
+        if not older or older[-1][:-1] != capability[:-1]:  # code runs on later GPUs of the same generation only
+            return ()
+        found.add(older[-1])
+    return tuple(sorted(found, key=int))
+
+
 def describe():
     """The variant in one line, which is also its part of the key that wheels are kept under."""
+    if emulated():
+        return f"emulated;{int(cudnn())}"
     return ";".join(["cuda", str(int(cudnn())), *architectures()]) if cuda() else "cpu"
 
 
 def version():
+    if emulated():
+        return f"{VERSION}+emulated"
     if not cuda():
         return VERSION
     return f"{VERSION}+cuda13" if cudnn() else f"{VERSION}+cuda13.nocudnn"

@@ -49,7 +49,7 @@ def release():
 
 
 def recipe_hash():
-    return recipe.digest(variant.cuda(), f"{sysconfig.get_config_var('SOABI')} {release()} {variant.describe()}")
+    return recipe.digest(variant.kind(), f"{sysconfig.get_config_var('SOABI')} {release()} {variant.describe()}")
 
 
 def fits(path):
@@ -68,7 +68,7 @@ def built_from_these_files(path):
     """Whether a wheel was built from what is in this folder now."""
     try:
         with zipfile.ZipFile(path) as archive:
-            same = archive.read("caffe/RECIPE").decode().strip() == recipe.digest(variant.cuda())
+            same = archive.read("caffe/RECIPE").decode().strip() == recipe.digest(variant.kind())
     except (KeyError, OSError, ValueError, zipfile.BadZipFile):
         same = False
     if not same:

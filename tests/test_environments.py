@@ -136,9 +136,37 @@ class TestVariant:
         assert self.run(PYCAFFE_CUDA="1", PYCAFFE_CUDA_ARCHITECTURES="90; 75").stdout == "cuda;1;75;90\n"
 
     @pytest.mark.parametrize(
+        "capabilities, architectures",
+        [
+            (["9.0"], "90"),
+            (["8.9", "8.9"], "80"),
+            (["12.1", "7.5"], "75;120"),
+            ([], "75;80;90;100;120"),
+            (["7.0"], "75;80;90;100;120"),
+            (["13.0"], "75;80;90;100;120"),
+            (["N/A"], "75;80;90;100;120"),
+        ],
+    )
+    def test_this_machines_gpus_can_be_asked_for(self, tmp_path, capabilities, architectures):
+        program = tmp_path / "nvidia-smi"
+        program.write_text("#!/bin/sh\n" + "".join(f"echo {each}\n" for each in capabilities), encoding="utf-8")
+        program.chmod(0o755)
+        done = self.run(PYCAFFE_CUDA="1", PYCAFFE_CUDA_ARCHITECTURES="native", PATH=f"{tmp_path}{os.pathsep}/bin")
+        assert done.stdout == f"cuda;1;{architectures}\n"
+
+    def test_without_a_driver_native_is_all(self, tmp_path):
+        done = self.run(PYCAFFE_CUDA="1", PYCAFFE_CUDA_ARCHITECTURES="native", PATH=str(tmp_path))
+        assert done.stdout == "cuda;1;75;80;90;100;120\n"
+
+    def test_emulated_gpus_are_a_variant_without_nvidias_libraries(self):
+        done = self.run("print(variant.describe(), variant.version(), variant.libraries())", PYCAFFE_CUDA="emulated")
+        assert done.stdout == "emulated;1 1.0.0+emulated []\n"
+        assert self.run(PYCAFFE_CUDA="emulated", PYCAFFE_CUDNN="0").stdout == "emulated;0\n"
+
+    @pytest.mark.parametrize(
         "environment, said",
         [
-            ({"PYCAFFE_CUDA": "yes"}, "PYCAFFE_CUDA='yes': it must be 0 or 1"),
+            ({"PYCAFFE_CUDA": "yes"}, "PYCAFFE_CUDA='yes': it must be 0, 1 or emulated"),
             ({"PYCAFFE_CUDA": "1", "PYCAFFE_CUDA_ARCHITECTURES": "hopper"}, "it must be numbers, as in '75;90'"),
         ],
     )
@@ -167,15 +195,16 @@ class TestVariant:
                     {"PYCAFFE_CUDA": "1"},
                     {"PYCAFFE_CUDA": "1", "PYCAFFE_CUDNN": "0"},
                     {"PYCAFFE_CUDA": "1", "PYCAFFE_CUDA_ARCHITECTURES": "90"},
+                    {"PYCAFFE_CUDA": "emulated"},
                 )
             ]
 
         before = keys()
-        assert len(set(before)) == 4
+        assert len(set(before)) == 5
         with open(copy / "compat" / "cuda" / "cudnn.h", "a", encoding="utf-8") as file:
             file.write("\n")
         after = keys()
-        assert [a == b for a, b in zip(before, after)] == [True, False, False, False]
+        assert [a == b for a, b in zip(before, after)] == [True, False, False, False, False]
 
 
 @pytest.mark.skipif(not shutil.which("make"), reason="there is no make")

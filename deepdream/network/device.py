@@ -26,6 +26,11 @@ def has_cudnn() -> bool:
     return getattr(caffe._caffe, "has_cudnn", False)
 
 
+def has_gpu_planes() -> bool:
+    """Whether this Caffe can keep an image on a GPU from one step to the next; only ours can."""
+    return hasattr(caffe._caffe, "GpuPlanes")
+
+
 def choose_device(gpu: int | str | None) -> int | None:
     """Choose a device and test it.
 

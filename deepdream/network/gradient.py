@@ -27,6 +27,12 @@ def input_gradient(net: NetInterface, end: Layers, objective: ObjectiveOrMapping
         (gradient, value): the input blob's diff, a live view (3, H, W), and the weighted sum of the values that the
         objectives returned; `None` if one returned nothing.
     """
+    value = run_passes(net, end, objective)
+    return net.input.diff[0], value
+
+
+def run_passes(net: NetInterface, end: Layers, objective: ObjectiveOrMapping) -> float | None:
+    """As `input_gradient`, without reading the gradient, which may be on a GPU; returns the value."""
     weights, objectives = weights_of(end), objectives_at(net, end, objective)
     names = list(net._layer_names)
     stops: dict[int, list[str]] = {}  # the number of a layer -> the blobs of `end` that it makes
@@ -50,7 +56,7 @@ def input_gradient(net: NetInterface, end: Layers, objective: ObjectiveOrMapping
             if blob in kept:
                 net.blobs[blob].diff[...] += kept.pop(blob)
         net._backward(stop, start)
-    return net.input.diff[0], sum_values(values)
+    return sum_values(values)
 
 
 def _clear_unwritten(net: NetInterface, last: int, written: Sequence[str]) -> None:
@@ -59,8 +65,5 @@ def _clear_unwritten(net: NetInterface, last: int, written: Sequence[str]) -> No
     Caffe's backward also runs side branches below `last` that do not lead to it, starting from the diffs that an
     earlier dream left at their tops.
     """
-    names = list(net._layer_names)[: last + 1]
-    made = {top for name in names for top in net.top_names[name]}
-    read = {bottom for name in names for bottom in net.bottom_names[name] if bottom not in net.top_names[name]}
-    for blob in made - read - set(written):
+    for blob in net.loose_ends(last) - set(written):
         net.blobs[blob].diff[...] = 0

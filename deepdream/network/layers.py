@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import numpy as np
 
 from .._types import Layers, Objective, ObjectiveOrMapping
 from ..errors import LayerError, ParameterError
 from ..validation import short_repr
+from .device import has_gpu_planes
 from .interface import NetInterface
 
 MAX_WEIGHT = float(np.finfo(np.float32).max)  # gradients are weighted in float32
@@ -79,7 +81,10 @@ def objectives_at(net: NetInterface, end: Layers, objective: ObjectiveOrMapping)
         {blob: its objective}. Such an objective returns a float or `None`, or raises a `LayerError` if the original
         returned anything else.
     """
-    return {blob: _with_checked_value(blob, each) for blob, each in _objective_of_each(net, end, objective).items()}
+    return {
+        blob: _with_checked_value(blob, _for_device(net, each))
+        for blob, each in _objective_of_each(net, end, objective).items()
+    }
 
 
 def check_objective(layer: str, objective: Any) -> None:
@@ -95,6 +100,14 @@ def _objective_of_each(net: NetInterface, end: Layers, objective: Any) -> Mappin
     if isinstance(objective, Mapping):
         return {net.check_layer(layer): each for layer, each in objective.items()}
     return dict.fromkeys(map(net.check_layer, _layer_names(end)), objective)
+
+
+def _for_device(net: NetInterface, objective: Any) -> Objective:
+    """The objective; on a GPU its own way to compute there, if it has one."""
+    on_gpu = getattr(objective, "on_gpu", None)
+    if net.gpu is None or on_gpu is None or not has_gpu_planes():
+        return cast(Objective, objective)
+    return partial(on_gpu, gpu=net.gpu)
 
 
 def _with_checked_value(layer: str, objective: Objective) -> Objective:

@@ -10,15 +10,16 @@ from caffe.proto import caffe_pb2
 
 from .. import memory
 from .._types import Layers
-from .device import free_gpu_bytes, has_cudnn
+from .device import free_gpu_bytes, has_cudnn, has_gpu_planes
 from .interface import NetInterface
 from .layers import weights_of
 from .shapes import Pair, convolution_pairs
 
 # The memory that does not grow with the image: BLAS buffers, packed weights, Python itself. Measured.
 FIXED_BYTES = 60 * 2**20
-# The same on a GPU: for CUDA, cuBLAS and cuDNN. Not measured; if there is less, a dream continues in smaller tiles.
-FIXED_GPU_BYTES = 512 * 2**20
+# The same on a GPU: cuBLAS, and the matrix that the convolutions share. If there is less, a dream continues in smaller
+# tiles.
+FIXED_GPU_BYTES = 256 * 2**20
 CUDNN_WORKSPACE_BYTES = 3 * 8 * 2**20  # a convolution's: Caffe allows 8 MiB, in each of three streams
 
 
@@ -52,12 +53,12 @@ def gradient_bytes(net: NetInterface, end: Layers, height: int, width: int, back
                 data, diff = 0 if layer.type == "FastSplit" else 4, 4 * backward  # a split's data is its bottom's
                 total += counts[top] * (data + diff)
                 total += counts[top] * (diff * readers[top] if readers[top] > 1 else 0)  # the splits Caffe inserts
-        total += _extra_bytes(layer, counts, sizes, cudnn=net.gpu is not None and has_cudnn())
+        total += _extra_bytes(layer, counts, sizes, net.gpu is not None)
     return total + sum(4 * counts[blob] for blob in weights_of(end) if blob not in layers[-1].top)
 
 
 def _extra_bytes(
-    layer: caffe_pb2.LayerParameter, counts: Mapping[str, int], sizes: Mapping[str, Pair | None], cudnn: bool
+    layer: caffe_pb2.LayerParameter, counts: Mapping[str, int], sizes: Mapping[str, Pair | None], on_gpu: bool
 ) -> int:
     """The memory that a layer keeps in addition to its output's data and diff.
 
@@ -65,21 +66,23 @@ def _extra_bytes(
         layer: the layer in the definition.
         counts: {blob: number of its values}.
         sizes: {blob: (height, width)}.
-        cudnn: whether cuDNN computes the convolutions.
+        on_gpu: whether a GPU computes.
 
     Returns:
         Bytes.
     """
     if layer.type in ("Convolution", "FastConvolution", "Deconvolution"):
-        return CUDNN_WORKSPACE_BYTES if cudnn else _column_bytes(layer, counts, sizes)
-    return int(_kept_bytes(layer) * counts[layer.top[0]])
+        if on_gpu and layer.type == "FastConvolution":
+            return 0  # they share one matrix of a limited size
+        return CUDNN_WORKSPACE_BYTES if on_gpu and has_cudnn() else _column_bytes(layer, counts, sizes)
+    return int(_kept_bytes(layer, on_gpu) * counts[layer.top[0]])
 
 
-def _kept_bytes(layer: caffe_pb2.LayerParameter) -> int:
+def _kept_bytes(layer: caffe_pb2.LayerParameter, on_gpu: bool) -> int:
     """What a layer keeps for the backward pass, in bytes for each value of its output."""
     kind, in_place = layer.type, layer.top[0] in layer.bottom
     if kind == "FastPooling":
-        return 1
+        return 4 if on_gpu else 1
     if kind == "BatchNorm":  # the deviations, the normalised values, and in place a copy of the diffs
         return 4 * (2 + in_place)
     if kind in ("Scale", "PReLU"):  # what they overwrite
@@ -108,6 +111,12 @@ def _column_bytes(layer: caffe_pb2.LayerParameter, counts: Mapping[str, int], si
 def image_bytes(height: int, width: int) -> int:
     """The memory of the loop itself for an image of this size, in float32: the image, its octaves, the gradient."""
     return 7 * 4 * 3 * height * width
+
+
+def keeps_image_on_gpu(gpu: int, height: int, width: int) -> bool:
+    """Whether the loop's images stay on the GPU between the steps: with our Caffe, if they leave most of its memory."""
+    free = free_bytes(gpu)
+    return has_gpu_planes() and (free is None or image_bytes(height, width) <= free / 4)
 
 
 def free_bytes(gpu: int | None = None) -> int | None:

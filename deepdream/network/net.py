@@ -31,7 +31,7 @@ from .caffemodel import check_fit, check_outputs, weight_shapes
 from .device import AUTO, choose_device, describe_choice, use_device
 from .end_names import EndNames
 from .fast_layers import fast_layers_wanted, use_fast_layers
-from .gradient import input_gradient
+from .gradient import input_gradient, run_passes
 from .isolated_build import build_error
 from .layers import weights_of
 from .luminance import luminance
@@ -129,7 +129,7 @@ class Net(caffe.Net):
             found = weight_shapes(weights)
             check_outputs(weights, found, parsed)
         self.definition = prepare(parsed)
-        if use_fast and self.gpu is None:
+        if use_fast:
             self.definition = use_fast_layers(self.definition)
         self._use_device()
         with self._prepared() as prepared:
@@ -147,6 +147,7 @@ class Net(caffe.Net):
         if weights is not None:
             self._load(weights, found, [layer.name for layer in parsed.layer])
         self.input_size = native_size(parsed)
+        self._loose_ends: dict[int, frozenset[str]] = {}
         self.end = self.check_layer(end)
         self._pending_message = describe_choice(self.gpu) if gpu == AUTO else ""
 
@@ -210,6 +211,15 @@ class Net(caffe.Net):
         """
         names = [layer.name for layer in self.definition.layer]
         return self.definition.layer[: max(names.index(self.end_names.makers[blob]) for blob in weights_of(end)) + 1]
+
+    def loose_ends(self, last: int) -> frozenset[str]:
+        """The blobs that the layers up to number `last` make and none of them reads."""
+        if last not in self._loose_ends:  # a dream asks at every step
+            names = list(self._layer_names)[: last + 1]
+            made = {top for name in names for top in self.top_names[name]}
+            read = {blob for name in names for blob in self.bottom_names[name] if blob not in self.top_names[name]}
+            self._loose_ends[last] = frozenset(made - read)
+        return self._loose_ends[last]
 
     def check_size(self, height: int, width: int, end: Layers) -> None:
         """Raise `ImageError` if an inner product before or at `end` cannot read an image of this size.
@@ -276,6 +286,10 @@ class Net(caffe.Net):
             ModelError: Caffe cannot compute the network at this size.
         """
         return input_gradient(self, end, objective)
+
+    def run_passes(self, end: Layers, objective: ObjectiveOrMapping) -> float | None:
+        """As `input_gradient`, without reading the gradient from the input blob, which may be on a GPU."""
+        return run_passes(self, end, objective)
 
     def release(self) -> None:
         """Release the memory of every blob; the next pass allocates only as much as it needs.

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -21,12 +22,14 @@ from ..io.arrays import format_size
 from ..memory import format_gib
 from ..validation import short_repr
 from .layers import format_layers, sum_values
-from .memory import free_bytes, gradient_bytes, image_bytes, is_out_of_memory
+from .memory import free_bytes, gradient_bytes, image_bytes, is_out_of_memory, keeps_image_on_gpu
 
 if TYPE_CHECKING:
     from .net import Net
 
 log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 MIN_TILE = 64
 MEMORY_FRACTION = 0.85  # the share of the free memory that a dream may use
@@ -73,18 +76,30 @@ class InputGradient:
         Raises:
             ImageError: memory ran out, and no smaller tile can help.
         """
+        return self._in_tiles_that_fit(image.shape[1:], partial(self._whole, image), partial(self._tiled, image))
+
+    def _in_tiles_that_fit(
+        self,
+        shape: tuple[int, ...],
+        whole: Callable[[], Result],
+        tiled: Callable[[int], Result],
+    ) -> Result:
+        """What `whole` or `tiled` returns for an image of this (height, width), in smaller tiles if memory runs out."""
         while True:
             try:
                 with self._net.lock:
-                    if self.tile is None or max(image.shape[1:]) <= self.tile:
-                        set_input(self._net, image)
-                        gradient, value = self._net.input_gradient(self._end, self._objective)
-                        return gradient.copy(), value
-                    return self._tiled(image, self.tile)
+                    if self.tile is None or max(shape) <= self.tile:
+                        return whole()
+                    return tiled(self.tile)
             except (RuntimeError, MemoryError) as error:  # a stock Caffe has no caffe.Error, which is a RuntimeError
                 if not is_out_of_memory(error):
                     raise
-                self._shrink(image.shape[1:])
+                self._shrink(shape)
+
+    def _whole(self, image: Planes) -> tuple[Planes, float | None]:
+        set_input(self._net, image)
+        gradient, value = self._net.input_gradient(self._end, self._objective)
+        return gradient.copy(), value
 
     def _tiled(self, image: Planes, tile: int) -> tuple[Planes, float | None]:
         _, height, width = image.shape
@@ -160,7 +175,7 @@ def _pass_sizes(shape: tuple[int, int], tile: int | None) -> set[tuple[int, int]
 def _choose_tile(net: Net, end: Layers, shapes: Sequence[tuple[int, int]], tile: int | str | None) -> int | None:
     height, width = shapes[-1]
     free = free_bytes(net.gpu)
-    held = image_bytes(height, width) if net.gpu is None else 0  # a GPU's memory does not hold the loop's images
+    held = image_bytes(height, width) if net.gpu is None or keeps_image_on_gpu(net.gpu, height, width) else 0
     whole = gradient_bytes(net, end, height, width) + held
     if tile is None:
         if free is not None and whole > free:

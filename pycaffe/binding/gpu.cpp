@@ -1,14 +1,19 @@
 // What Python must know of the GPUs, as functions of the extension module; only in a Caffe with CUDA.
 
+#include <nanobind/ndarray.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
 
 #include <map>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "caffe/common.hpp"
 #include "caffe/layer_factory.hpp"
 #include "caffe/util/math_functions.hpp"
 #include "holders.hpp"
+#include "../gpu/planes.hpp"
 
 namespace binding {
 namespace {
@@ -73,6 +78,125 @@ nb::tuple gpu_memory(int device) {
   return nb::make_tuple(free, total);
 }
 
+// Caffe's functions compute on this GPU as long as this lives.
+class On {
+ public:
+  explicit On(int device) {
+    CUDA_CHECK(cudaSetDevice(device));
+    caffe::Caffe::set_mode(caffe::Caffe::GPU);
+  }
+
+ private:
+  Restore restore_;
+};
+
+// An image that stays on a GPU from one step of a dream to the next.
+class Planes {
+ public:
+  using Array = nb::ndarray<const float, nb::ndim<3>, nb::c_contig, nb::device::cpu>;
+
+  Planes(const Array& values, int device)
+      : Planes(std::vector<int>{static_cast<int>(values.shape(0)), static_cast<int>(values.shape(1)),
+                                static_cast<int>(values.shape(2))},
+               device) {
+    On on(device);
+    caffe::caffe_gpu_memcpy(values.size() * sizeof(float), values.data(), blob_->mutable_gpu_data());
+  }
+  Planes(Planes&&) = default;
+  ~Planes() {
+    if (!blob_) return;
+    try {
+      On on(device_);
+      blob_.reset();
+    } catch (const caffe_compat::Error&) {  // a GPU that cannot be used any more has nothing to free
+    }
+  }
+
+  const std::vector<int>& shape() const { return blob_->shape(); }
+
+  nb::ndarray<nb::numpy, float> numpy() const {
+    On on(device_);
+    float* copy = new float[blob_->count()];
+    nb::capsule owner(copy, [](void* memory) noexcept { delete[] static_cast<float*>(memory); });
+    caffe::caffe_gpu_memcpy(blob_->count() * sizeof(float), blob_->gpu_data(), copy);
+    return nb::ndarray<nb::numpy, float>(
+        copy, {static_cast<size_t>(blob_->shape(0)), static_cast<size_t>(blob_->shape(1)),
+               static_cast<size_t>(blob_->shape(2))}, owner);
+  }
+
+  Planes empty_like() const { return Planes(blob_->shape(), device_); }
+
+  Planes plus(const Planes& other, float factor) const {
+    check_shape(other);
+    On on(device_);
+    Planes sum = empty_like();
+    caffe::caffe_copy(blob_->count(), blob_->gpu_data(), sum.blob_->mutable_gpu_data());
+    gpu::add_scaled(*other.blob_, factor, sum.blob_.get());
+    return sum;
+  }
+
+  Planes zoom(int height, int width) const {
+    CHECK(height > 0 && width > 0) << "a size of " << height << "×" << width;
+    On on(device_);
+    Planes resized({blob_->shape(0), height, width}, device_);
+    gpu::zoom(*blob_, resized.blob_.get());
+    return resized;
+  }
+
+  void read_window(int top, int left, const BlobHolder& window) const {
+    check_window(*window.blob);
+    On on(device_);
+    gpu::read_window(*blob_, top, left, window.blob.get());
+  }
+
+  void write_window(int top, int left, const BlobHolder& window) {
+    check_window(*window.blob);
+    On on(device_);
+    gpu::write_window(*window.blob, top, left, blob_.get());
+  }
+
+  float mean_magnitude() const {
+    On on(device_);
+    return gpu::mean_magnitude(*blob_);
+  }
+
+  void add_scaled(const Planes& gradient, float factor) {
+    check_shape(gradient);
+    On on(device_);
+    gpu::add_scaled(*gradient.blob_, factor, blob_.get());
+  }
+
+  void ascend(const Planes& gradient, float factor, const std::vector<float>& lower, const std::vector<float>& upper) {
+    check_shape(gradient);
+    CHECK_EQ(lower.size(), blob_->shape(0)) << "one limit for each plane";
+    CHECK_EQ(upper.size(), blob_->shape(0)) << "one limit for each plane";
+    On on(device_);
+    gpu::ascend(*gradient.blob_, factor, lower, upper, blob_.get());
+  }
+
+ private:
+  Planes(const std::vector<int>& shape, int device) : blob_(new Blob(shape)), device_(device) {}
+
+  void check_shape(const Planes& other) const {
+    CHECK(other.device_ == device_ && other.shape() == shape()) << "planes of another shape, or on another GPU";
+  }
+
+  void check_window(const Blob& window) const {
+    CHECK(window.num_axes() == 4 && window.shape(0) == 1 && window.shape(1) == blob_->shape(0) &&
+          window.shape(2) <= blob_->shape(1) && window.shape(3) <= blob_->shape(2))
+        << "a window of " << window.shape_string() << " in " << blob_->shape_string();
+  }
+
+  std::unique_ptr<Blob> blob_;
+  int device_;
+};
+
+// What objective_L2 does, on the GPU: half the sum of the squares, whose gradient becomes the diff.
+float half_sum_of_squares(BlobHolder& holder, int device) {
+  On on(device);
+  return gpu::half_sum_of_squares(holder.blob.get());
+}
+
 #ifdef USE_CUDNN
 // Upstream makes cuDNN's layers whatever the mode, and those cannot be made without a driver. Here a net that is made
 // in CPU mode gets Caffe's own, also where its definition asks for cuDNN's: on the CPU both compute the same.
@@ -121,10 +245,28 @@ class Engines {
 }  // namespace
 
 void bind_gpu(nb::module_& module) {
+  using namespace nb::literals;
   module.def("gpu_count", &gpu_count);
   module.def("gpu_name", &gpu_name);
   module.def("gpu_try", &gpu_try);
   module.def("gpu_memory", &gpu_memory);
+#ifdef PYCAFFE_EMULATED
+  bind_emulator(module);
+#endif
+  module.def("gpu_half_sum_of_squares", &half_sum_of_squares, "blob"_a, "gpu"_a);
+  nb::class_<Planes>(module, "GpuPlanes")
+      .def(nb::init<const Planes::Array&, int>(), "values"_a, "gpu"_a)
+      .def_prop_ro("shape", [](const Planes& self) { return nb::tuple(list_of(self.shape())); })
+      .def("numpy", &Planes::numpy)
+      .def("empty_like", &Planes::empty_like)
+      .def("__add__", [](const Planes& self, const Planes& other) { return self.plus(other, 1); })
+      .def("__sub__", [](const Planes& self, const Planes& other) { return self.plus(other, -1); })
+      .def("zoom", &Planes::zoom, "height"_a, "width"_a)
+      .def("read_window", &Planes::read_window, "top"_a, "left"_a, "window"_a)
+      .def("write_window", &Planes::write_window, "top"_a, "left"_a, "window"_a)
+      .def("mean_magnitude", &Planes::mean_magnitude)
+      .def("add_scaled", &Planes::add_scaled, "gradient"_a, "factor"_a)
+      .def("ascend", &Planes::ascend, "gradient"_a, "factor"_a, "lower"_a, "upper"_a);
 #ifdef USE_CUDNN
   Engines<float>::choose_by_mode();
   Engines<double>::choose_by_mode();

@@ -88,6 +88,7 @@ void bind_layer(nb::module_& module);
 void bind_net(nb::module_& module);
 void bind_solver(nb::module_& module);
 void bind_gpu(nb::module_& module);
+void bind_emulator(nb::module_& module);
 
 }  // namespace binding
 

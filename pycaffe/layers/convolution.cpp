@@ -1,9 +1,10 @@
 // FastConvolution: two-dimensional convolution without a column buffer.
 //
 // Upstream writes every patch of the picture into a matrix, nine times the picture for a 3x3 kernel, and multiplies
-// that; the gradient goes the same way back. Here both are correlations (correlation.hpp). The gradient of the weights
-// is upstream's.
+// that; the gradient goes the same way back. Here both are correlations (correlation.hpp). On a GPU it is a matrix after
+// all, but a small one that all layers share (gpu/convolution.hpp). The gradient of the weights is upstream's.
 
+#include <memory>
 #include <vector>
 
 #include "caffe/layers/conv_layer.hpp"
@@ -11,6 +12,9 @@
 #include "kernels.hpp"
 #include "register.hpp"
 #include "threads.hpp"
+#ifndef CPU_ONLY
+#include "../gpu/convolution.hpp"
+#endif
 
 namespace caffe {
 
@@ -23,6 +27,15 @@ class FastConvolutionLayer : public ConvolutionLayer<float> {
     ConvolutionLayer::LayerSetUp(bottom, top);
     forward_.assign(group_, fast::Pass(fast::Pass::kForward));
     backward_.assign(group_, fast::Pass(fast::Pass::kBackward));
+  }
+
+  void Reshape(const vector<Blob<float>*>& bottom, const vector<Blob<float>*>& top) override {
+    // Caffe reshapes before every pass, and then upstream's layer fills the vector that it multiplies the bias with.
+    if (bottom.size() > 1 || bottom[0]->shape() != reshaped_ || top[0]->shape() != reshaped_top_) {
+      ConvolutionLayer::Reshape(bottom, top);
+      reshaped_ = bottom[0]->shape();
+      reshaped_top_ = top[0]->shape();
+    }
   }
 
  protected:
@@ -59,9 +72,60 @@ class FastConvolutionLayer : public ConvolutionLayer<float> {
     }
   }
 
+#ifndef CPU_ONLY
+  void Forward_gpu(const vector<Blob<float>*>& bottom, const vector<Blob<float>*>& top) override {
+    if (!has_two_axes()) return ConvolutionLayer::Forward_gpu(bottom, top);
+    const float* bias = bias_term_ ? blobs_[1]->gpu_data() : nullptr;
+    for (size_t i = 0; i < bottom.size(); ++i) {
+      const gpu::Convolution shape = gpu_convolution(*bottom[i], *top[i]);
+      const float* from = bottom[i]->gpu_data();
+      float* to = top[i]->mutable_gpu_data();
+      for (int n = 0; n < num_; ++n) {
+        gpu::convolve(shape, columns(), blobs_[0]->gpu_data(), bias, from + size_t(n) * bottom_dim_,
+                      to + size_t(n) * top_dim_);
+      }
+    }
+  }
+
+  void Backward_gpu(const vector<Blob<float>*>& top, const vector<bool>& propagate_down,
+                    const vector<Blob<float>*>& bottom) override {
+    if (!has_two_axes() || param_propagate_down_[0] || (bias_term_ && param_propagate_down_[1])) {
+      return ConvolutionLayer::Backward_gpu(top, propagate_down, bottom);
+    }
+    for (size_t i = 0; i < top.size(); ++i) {
+      if (!propagate_down[i]) continue;
+      const gpu::Convolution shape = gpu_convolution(*bottom[i], *top[i]);
+      const float* from = top[i]->gpu_diff();
+      float* to = bottom[i]->mutable_gpu_diff();
+      for (int n = 0; n < num_; ++n) {
+        gpu::convolve_back(shape, columns(), blobs_[0]->gpu_data(), from + size_t(n) * top_dim_,
+                           to + size_t(n) * bottom_dim_);
+      }
+    }
+  }
+#endif
+
  private:
+#ifndef CPU_ONLY
+  gpu::Convolution gpu_convolution(const Blob<float>& bottom, const Blob<float>& top) {
+    const fast::ConvolutionShape s = convolution_shape(bottom, top);
+    const int* dilation = dilation_.cpu_data();
+    return {group_,        s.channels,   s.outputs,  s.height,   s.width,     s.out_height,  s.out_width,  s.kernel_h,
+            s.kernel_w,    s.stride_h,   s.stride_w, s.pad_h,    s.pad_w,     dilation[0],   dilation[1]};
+  }
+
+  gpu::Columns* columns() {
+    if (!columns_) columns_ = gpu::shared_columns();
+    return columns_.get();
+  }
+
+  std::shared_ptr<gpu::Columns> columns_;
+#endif
+
+  bool has_two_axes() const { return num_spatial_axes_ == 2 && channel_axis_ == 1; }
+
   bool is_fast() {
-    if (num_spatial_axes_ != 2 || channel_axis_ != 1) return false;
+    if (!has_two_axes()) return false;
     const int* dilation = dilation_.cpu_data();
     return dilation[0] == 1 && dilation[1] == 1;
   }
@@ -99,6 +163,7 @@ class FastConvolutionLayer : public ConvolutionLayer<float> {
   static size_t out_group(const fast::ConvolutionShape& s) { return size_t(s.outputs) * s.out_height * s.out_width; }
 
   std::vector<fast::Pass> forward_, backward_;  // one for each group
+  vector<int> reshaped_, reshaped_top_;         // the shapes of the last Reshape
 };
 
 REGISTER_FAST_LAYER(Convolution);

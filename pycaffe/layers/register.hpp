@@ -18,8 +18,6 @@ caffe::shared_ptr<caffe::Layer<Number>> create_upstream(const caffe::LayerParame
 template <class Layer>
 caffe::shared_ptr<caffe::Layer<float>> create(const caffe::LayerParameter& parameter) {
   kernels();  // a PYCAFFE_ISA that cannot be had is an error now, not in the middle of a pass
-  // On a GPU, Caffe's own choice between its code and cuDNN's.
-  if (caffe::Caffe::mode() == caffe::Caffe::GPU) return create_upstream<float>(parameter);
   return caffe::shared_ptr<caffe::Layer<float>>(new Layer(parameter));
 }
 

@@ -7,6 +7,9 @@
 #include "kernels.hpp"
 #include "register.hpp"
 #include "threads.hpp"
+#ifndef CPU_ONLY
+#include "../gpu/planes.hpp"
+#endif
 
 namespace caffe {
 
@@ -29,6 +32,16 @@ class FastSplitLayer : public SplitLayer<float> {
       for (size_t i = 2; i < from.size(); ++i) kernels.add(to + begin, from[i] + begin, to + begin, count);
     });
   }
+
+#ifndef CPU_ONLY
+  void Backward_gpu(const vector<Blob<float>*>& top, const vector<bool>& propagate_down,
+                    const vector<Blob<float>*>& bottom) override {
+    if (top.size() < 3 || top.size() > 4) return SplitLayer::Backward_gpu(top, propagate_down, bottom);
+    if (!propagate_down[0]) return;
+    gpu::add_up(count_, top[0]->gpu_diff(), top[1]->gpu_diff(), top[2]->gpu_diff(),
+                top.size() == 4 ? top[3]->gpu_diff() : nullptr, bottom[0]->mutable_gpu_diff());
+  }
+#endif
 };
 
 REGISTER_FAST_LAYER(Split);

@@ -1,0 +1,185 @@
+#include "convolution.hpp"
+
+#include <algorithm>
+#include <map>
+#include <mutex>
+
+#include "caffe/common.hpp"
+#include "caffe/util/device_alternate.hpp"
+#include "caffe/util/math_functions.hpp"
+
+namespace gpu {
+
+// Kernels of all threads run one after the other in CUDA's default stream, so that one matrix serves all nets; what uses
+// it holds the lock until all its kernels are launched.
+class Columns {
+ public:
+  ~Columns() { cudaFree(memory_); }
+
+  std::mutex mutex;
+
+  float* of_size(size_t count) {
+    if (count > count_) {
+      cudaFree(memory_);
+      memory_ = nullptr;
+      count_ = 0;
+      CUDA_CHECK(cudaMalloc(&memory_, count * sizeof(float)));
+      count_ = count;
+    }
+    return memory_;
+  }
+
+ private:
+  float* memory_ = nullptr;
+  size_t count_ = 0;
+};
+
+std::shared_ptr<Columns> shared_columns() {
+  static std::mutex mutex;
+  static std::map<int, std::weak_ptr<Columns>>* of_devices = new std::map<int, std::weak_ptr<Columns>>;
+  int device = 0;
+  CUDA_CHECK(cudaGetDevice(&device));
+  std::lock_guard<std::mutex> lock(mutex);
+  std::shared_ptr<Columns> columns = (*of_devices)[device].lock();
+  if (!columns) (*of_devices)[device] = columns = std::make_shared<Columns>();
+  return columns;
+}
+
+namespace {
+
+const size_t MOST = size_t(32) << 20;  // values in the matrix: 128 MiB
+
+// Rows of the output, `count` of them; the matrix has a column for each of their places.
+struct Band {
+  int first, count;
+};
+
+template <class Use>
+void each_band(const Convolution& shape, Columns* columns, Use use) {
+  const size_t row = size_t(shape.channels) * shape.kernel_h * shape.kernel_w * shape.out_width;
+  const int rows = static_cast<int>(std::min<size_t>(std::max<size_t>(MOST / row, 1), shape.out_height));
+  std::lock_guard<std::mutex> lock(columns->mutex);
+  float* matrix = columns->of_size(row * rows);
+  for (int first = 0; first < shape.out_height; first += rows) {
+    use(Band{first, std::min(rows, shape.out_height - first)}, matrix);
+  }
+}
+
+// Each thread writes the patch of one channel at one place of the output.
+__global__ void patches_kernel(const int count, const float* picture, const Convolution s, const Band band,
+                               float* matrix) {
+  const int places = band.count * s.out_width;
+  CUDA_KERNEL_LOOP(i, count) {
+    const int place = i % places, channel = i / places;
+    const int top = (band.first + place / s.out_width) * s.stride_h - s.pad_h;
+    const int left = place % s.out_width * s.stride_w - s.pad_w;
+    const float* plane = picture + static_cast<size_t>(channel) * s.height * s.width;
+    float* to = matrix + static_cast<size_t>(channel) * s.kernel_h * s.kernel_w * places + place;
+    for (int r = 0; r < s.kernel_h; ++r) {
+      const int y = top + r * s.dilation_h;
+      for (int c = 0; c < s.kernel_w; ++c, to += places) {
+        const int x = left + c * s.dilation_w;
+        *to = y >= 0 && y < s.height && x >= 0 && x < s.width ? plane[y * s.width + x] : 0.f;
+      }
+    }
+  }
+}
+
+// Each thread collects for one value of the picture what the patches that contain it have for it.
+__global__ void collect_kernel(const int count, const float* matrix, const Convolution s, const Band band, const int first_y,
+                               const int rows, const bool add, float* picture) {
+  const int places = band.count * s.out_width;
+  CUDA_KERNEL_LOOP(i, count) {
+    const int x = i % s.width, y = first_y + i / s.width % rows, channel = i / s.width / rows;
+    float sum = 0;
+    for (int r = 0; r < s.kernel_h; ++r) {
+      const int from_top = y + s.pad_h - r * s.dilation_h;
+      const int row = from_top / s.stride_h - band.first;
+      if (from_top < 0 || from_top % s.stride_h || row < 0 || row >= band.count) continue;
+      for (int c = 0; c < s.kernel_w; ++c) {
+        const int from_left = x + s.pad_w - c * s.dilation_w;
+        const int column = from_left / s.stride_w;
+        if (from_left < 0 || from_left % s.stride_w || column >= s.out_width) continue;
+        const size_t patch = (static_cast<size_t>(channel) * s.kernel_h + r) * s.kernel_w + c;
+        sum += matrix[patch * places + row * s.out_width + column];
+      }
+    }
+    float* to = picture + (static_cast<size_t>(channel) * s.height + y) * s.width + x;
+    *to = add ? *to + sum : sum;
+  }
+}
+
+__global__ void bias_kernel(const int count, const float* bias, const int plane, float* output) {
+  CUDA_KERNEL_LOOP(i, count) { output[i] += bias[i / plane]; }
+}
+
+// C = A B, or with the transpose of A; all in rows. C and B may be parts of longer rows.
+void multiply(bool transpose, int rows, int columns, int inner, const float* a, const float* b, int b_row, float* c,
+              int c_row) {
+  const float one = 1, zero = 0;
+  // cuBLAS has everything in columns: there, it is the product of the transposes.
+  CUBLAS_CHECK(cublasSgemm(caffe::Caffe::cublas_handle(), CUBLAS_OP_N, transpose ? CUBLAS_OP_T : CUBLAS_OP_N, columns, rows,
+                           inner, &one, b, b_row, a, transpose ? rows : inner, &zero, c, c_row));
+}
+
+}  // namespace
+
+void convolve(const Convolution& shape, Columns* columns, const float* weights, const float* bias, const float* from,
+              float* to) {
+  const int plane = shape.out_height * shape.out_width;
+  const int inner = shape.channels * shape.kernel_h * shape.kernel_w;
+  for (int group = 0; group < shape.groups; ++group) {
+    const float* of_group = weights + static_cast<size_t>(group) * shape.outputs * inner;
+    const float* picture = from + static_cast<size_t>(group) * shape.channels * shape.height * shape.width;
+    float* output = to + static_cast<size_t>(group) * shape.outputs * plane;
+    if (shape.is_pointwise()) {
+      multiply(false, shape.outputs, plane, inner, of_group, picture, plane, output, plane);
+      continue;
+    }
+    each_band(shape, columns, [&](const Band& band, float* matrix) {
+      const int places = band.count * shape.out_width, count = shape.channels * places;
+      patches_kernel<<<caffe::CAFFE_GET_BLOCKS(count), caffe::CAFFE_CUDA_NUM_THREADS>>>(count, picture, shape, band, matrix);
+      CUDA_POST_KERNEL_CHECK;
+      multiply(false, shape.outputs, places, inner, of_group, matrix, places, output + band.first * shape.out_width, plane);
+    });
+  }
+  if (bias) {
+    const int count = shape.groups * shape.outputs * plane;
+    bias_kernel<<<caffe::CAFFE_GET_BLOCKS(count), caffe::CAFFE_CUDA_NUM_THREADS>>>(count, bias, plane, to);
+    CUDA_POST_KERNEL_CHECK;
+  }
+}
+
+void convolve_back(const Convolution& shape, Columns* columns, const float* weights, const float* from, float* to) {
+  const int plane = shape.out_height * shape.out_width;
+  const int inner = shape.channels * shape.kernel_h * shape.kernel_w;
+  for (int group = 0; group < shape.groups; ++group) {
+    const float* of_group = weights + static_cast<size_t>(group) * shape.outputs * inner;
+    const float* output = from + static_cast<size_t>(group) * shape.outputs * plane;
+    float* picture = to + static_cast<size_t>(group) * shape.channels * shape.height * shape.width;
+    if (shape.is_pointwise()) {
+      multiply(true, inner, plane, shape.outputs, of_group, output, plane, picture, plane);
+      continue;
+    }
+    each_band(shape, columns, [&](const Band& band, float* matrix) {
+      const bool whole = band.count == shape.out_height;
+      if (!whole && !band.first) {
+        caffe::caffe_gpu_memset(sizeof(float) * shape.channels * shape.height * shape.width, 0, picture);
+      }
+      const int places = band.count * shape.out_width;
+      multiply(true, inner, places, shape.outputs, of_group, output + band.first * shape.out_width, plane, matrix, places);
+      // The rows of the picture that these patches touch.
+      const int first_y = whole ? 0 : std::max(0, band.first * shape.stride_h - shape.pad_h);
+      const int reach = (band.first + band.count - 1) * shape.stride_h - shape.pad_h;
+      const int last_y = whole ? shape.height - 1
+                               : std::min(shape.height - 1, reach + (shape.kernel_h - 1) * shape.dilation_h);
+      const int rows = last_y - first_y + 1, count = shape.channels * rows * shape.width;
+      if (rows < 1) return;
+      collect_kernel<<<caffe::CAFFE_GET_BLOCKS(count), caffe::CAFFE_CUDA_NUM_THREADS>>>(
+          count, matrix, shape, band, first_y, rows, !whole, picture);
+      CUDA_POST_KERNEL_CHECK;
+    });
+  }
+}
+
+}  // namespace gpu

@@ -1,0 +1,223 @@
+"""What a GPU computes, against the same on the CPU. These tests run where there is a GPU, or an imitation of one."""
+
+import caffe
+import numpy as np
+import pytest
+import scipy.ndimage as nd
+from helpers import correlation, set_image, write_tiny_model
+
+import deepdream as dd
+from deepdream.network import device, tiling
+
+try:
+    device.choose_device(0)
+    NO_GPU = None
+except dd.DreamError as refusal:
+    NO_GPU = str(refusal)
+
+pytestmark = pytest.mark.skipif(NO_GPU is not None, reason=NO_GPU or "")
+STEP = {"iter_n": 1, "octave_n": 1, "jitter": 5, "seed": 1}
+
+
+@pytest.fixture(scope="module")
+def tiny_folder(tmp_path_factory):
+    return write_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture
+def on_cpu(tiny_folder):
+    return dd.load(tiny_folder, fast=False)
+
+
+@pytest.fixture
+def on_gpu(tiny_folder):
+    return dd.load(tiny_folder, gpu=0)
+
+
+@pytest.fixture
+def grained(sky):
+    """A picture without equal pixels: where they tie in a max-pool, the last bits decide who wins."""
+    return (sky + np.random.RandomState(0).uniform(-8, 8, sky.shape)).astype(np.float32)
+
+
+@pytest.fixture
+def planes():
+    return np.random.RandomState(1).uniform(-150, 150, (3, 50, 71)).astype(np.float32)
+
+
+def on(planes):
+    return caffe._caffe.GpuPlanes(planes, 0)
+
+
+# Images that stay on the GPU
+
+
+def test_an_image_comes_back_as_it_was(planes):
+    held = on(planes)
+    assert held.shape == planes.shape and np.array_equal(held.numpy(), planes)
+
+
+def test_what_comes_back_is_a_copy(planes):
+    held = on(planes)
+    held.numpy()[...] = 0
+    assert np.array_equal(held.numpy(), planes)
+
+
+def test_sums_and_differences_have_numpys_bits(planes):
+    other = np.random.RandomState(2).uniform(-9, 9, planes.shape).astype(np.float32)
+    assert np.array_equal((on(planes) + on(other)).numpy(), planes + other)
+    assert np.array_equal((on(planes) - on(other)).numpy(), planes - other)
+
+
+def test_a_scaled_gradient_is_rounded_before_it_is_added(planes):
+    gradient = np.random.RandomState(2).uniform(-1e-3, 1e-3, planes.shape).astype(np.float32)
+    held, factor = on(planes), np.float32(1 / 3)
+    held.add_scaled(on(gradient), float(factor))
+    assert np.array_equal(held.numpy(), planes + gradient * factor)
+
+
+def test_each_plane_is_clipped_to_its_own_limits(planes):
+    held, lower, upper = on(planes), [-100, -50, -1], [100, 0.5, 77]
+    gradient, factor = planes[:, ::-1].copy(), np.float32(1 / 3)
+    held.ascend(on(gradient), float(factor), lower, upper)
+    limits = (np.float32(limit).reshape(3, 1, 1) for limit in (lower, upper))
+    assert np.array_equal(held.numpy(), np.clip(planes + gradient * factor, *limits))
+
+
+def test_the_mean_magnitude(planes):
+    assert on(planes).mean_magnitude() == pytest.approx(np.abs(planes).mean(), rel=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(70, 99), (50, 71), (36, 51), (1, 1), (1, 90), (49, 72), (501, 13)])
+def test_a_zoom_is_scipys(planes, shape):
+    expected = nd.zoom(planes, (1, shape[0] / 50, shape[1] / 71), order=1)
+    assert np.allclose(on(planes).zoom(*shape).numpy(), expected, rtol=1e-6, atol=1e-5)
+
+
+@pytest.mark.parametrize("top, left", [(0, 0), (7, -9), (-50, 71), (-49, 70), (123, -456)])
+@pytest.mark.parametrize("shape", [(50, 71), (20, 71), (50, 1), (13, 29)])
+def test_windows_wrap_around(planes, on_gpu, top, left, shape):
+    held = on(planes)
+    on_gpu.input.reshape(1, 3, *shape)
+    held.read_window(top, left, on_gpu.input)
+    rows, columns = (np.arange(top, top + shape[0]) % 50)[:, None], np.arange(left, left + shape[1]) % 71
+    assert np.array_equal(on_gpu.input.data[0], planes[:, rows, columns])
+    on_gpu.input.diff[...] = 1 - on_gpu.input.data
+    held.write_window(top, left, on_gpu.input)
+    planes[:, rows, columns] = 1 - planes[:, rows, columns]
+    assert np.array_equal(held.numpy(), planes)
+
+
+def test_what_does_not_fit_is_refused(planes, on_gpu):
+    held, small = on(planes), on(planes[:, :9].copy())
+    on_gpu.input.reshape(1, 3, 51, 71)
+    for wrong in (
+        lambda: held + small,
+        lambda: held.add_scaled(small, 1.0),
+        lambda: held.read_window(0, 0, on_gpu.input),
+        lambda: held.write_window(0, 0, on_gpu.input),
+        lambda: held.zoom(0, 5),
+        lambda: held.ascend(held, 1.0, [0], [1]),
+        lambda: held.ascend(small, 1.0, [0] * 3, [1] * 3),
+    ):
+        with pytest.raises(caffe.Error):
+            wrong()
+    assert np.array_equal(held.numpy(), planes)
+
+
+# Gradients and dreams
+
+
+def gradient(net, image, objective=dd.objective_L2):
+    set_image(net, dd.preprocess(net, image))
+    found, value = net.input_gradient(net.end, objective)
+    return found.copy(), value
+
+
+@pytest.mark.parametrize("size", [(32, 32), (90, 160), (61, 47)])
+def test_the_gradient_is_the_cpus(on_cpu, on_gpu, grained, size):
+    image = dd.resize(grained, *size)
+    (expected, value), (got, on_gpus) = gradient(on_cpu, image), gradient(on_gpu, image)
+    assert np.abs(got - expected).max() <= 1e-5 * np.abs(expected).max() > 0
+    assert on_gpus == pytest.approx(value, rel=1e-5)
+
+
+def test_the_gradient_of_a_large_network_is_the_cpus(googlenet_weights, grained):
+    (expected, _), (got, _) = (gradient(dd.load("bvlc_googlenet", gpu=gpu), grained) for gpu in (None, 0))
+    assert np.abs(got - expected).max() <= 1e-4 * np.abs(expected).max() > 0
+
+
+def test_an_objective_on_the_host_gives_the_same_gradient(on_gpu, grained):
+    def on_the_host(dst):
+        return dd.objective_L2(dst)
+
+    (expected, value), (got, on_host) = gradient(on_gpu, grained), gradient(on_gpu, grained, on_the_host)
+    assert np.array_equal(got, expected) and on_host == pytest.approx(value, rel=1e-5)
+
+
+@pytest.mark.parametrize("make", [lambda net, _: dd.channels([1, 5]), lambda net, guide: dd.guided(net, guide, "both")])
+def test_other_objectives_give_the_cpus_gradient(on_cpu, on_gpu, grained, make):
+    guide = dd.resize(grained, 40, 56)[:, ::-1]
+    (expected, _), (got, _) = (gradient(net, grained, make(net, guide)) for net in (on_cpu, on_gpu))
+    assert np.abs(got - expected).max() <= 1e-4 * np.abs(expected).max() > 0
+
+
+def test_several_layers_give_the_cpus_dream(on_cpu, on_gpu, grained):
+    end = {"conv1": 1, "both": 0.5}
+    expected, got = (dd.deepdream(net, grained, **STEP, end=end) for net in (on_cpu, on_gpu))
+    assert np.abs(got - expected).max() <= 1e-2
+
+
+@pytest.mark.parametrize("more", [{}, {"clip": False}, {"tile": 64}, {"tile": "auto"}, {"iter_n": 3, "octave_n": 3}])
+def test_a_dream_is_the_cpus(on_cpu, on_gpu, grained, more):
+    expected, got = (dd.deepdream(net, grained, **{**STEP, **more}) for net in (on_cpu, on_gpu))
+    assert correlation(got - grained, expected - grained) > 0.999
+    assert np.abs(got - grained).mean() > 0.5
+
+
+def test_a_dream_is_the_same_again_and_step_by_step(on_gpu, grained):
+    settings = {**STEP, "iter_n": 3, "octave_n": 2}
+    dream = dd.deepdream(on_gpu, grained, **settings)
+    steps = list(dd.dream_steps(on_gpu, grained, **settings))
+    assert np.array_equal(dream, steps[-1].image) and not np.array_equal(steps[-2].image, dream)
+    assert np.array_equal(dream, dd.deepdream(on_gpu, grained, **settings))
+    assert [step.image.shape[:2] for step in steps] == [(64, 114)] * 3 + [(90, 160)] * 3
+
+
+def test_an_image_within_a_tile_is_dreamt_whole(on_gpu, grained):
+    assert np.array_equal(dd.deepdream(on_gpu, grained, **STEP, tile=160), dd.deepdream(on_gpu, grained, **STEP))
+
+
+def test_memory_that_runs_out_is_answered_by_tiles(on_gpu, grained, monkeypatch, caplog):
+    passes = on_gpu.run_passes
+
+    def run_passes(*arguments):
+        if max(on_gpu.input.shape) > 80:
+            raise caffe.Error("cudaMalloc(&gpu_ptr_, size_): out of memory")
+        return passes(*arguments)
+
+    monkeypatch.setattr(on_gpu, "run_passes", run_passes)
+    dream = dd.deepdream(on_gpu, grained, **STEP, tile=160)
+    assert "continuing with tiles of 80 pixels" in caplog.text
+    assert np.isfinite(dream).all() and np.abs(dream - grained).mean() > 0.5
+
+
+def test_a_gradient_that_is_not_finite_is_an_error(on_gpu, grained):
+    def overflow(dst):
+        dst.diff[...] = np.inf
+
+    with pytest.raises(dd.LayerError, match="not finite"):
+        dd.deepdream(on_gpu, grained, **STEP, objective=overflow)
+
+
+def test_a_silent_layer_leaves_the_image(on_gpu, grained, caplog):
+    def silent(dst):
+        dst.diff[...] = 0
+
+    dream = dd.deepdream(on_gpu, grained.clip(0, 255), **STEP, objective=silent)
+    assert "zero gradient" in caplog.text and np.allclose(dream, grained.clip(0, 255), atol=1e-4)
+
+
+def test_the_plan_of_tiles_reads_the_gpus_memory(on_gpu, monkeypatch):
+    monkeypatch.setattr("deepdream.network.memory.free_gpu_bytes", lambda gpu: 600 * 2**20)
+    assert tiling.plan_tiles(on_gpu, "both", [(4000, 6000)], "auto") < 6000
