@@ -73,6 +73,7 @@ COPY --chown=dreamer README.md notebook[s] /home/dreamer/notebooks/
 ENV PATH=/opt/deepdream/bin:/usr/local/bin:/usr/bin:/bin \
     HOME=/home/dreamer \
     XDG_CACHE_HOME=/weights \
+    JUPYTER_PATH=/home/dreamer/notebooks/jupyter \
     NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
 USER dreamer

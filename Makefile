@@ -112,9 +112,11 @@ wheel: setup
 
 # Wheels for other systems: x86-64 and arm64, every Python from 3.10 on that is here with its headers, compiled in a Debian
 # 11 by docker, podman or buildah, or as root in the folder of one: make wheels WHEELS_OPTIONS="--root /srv/bullseye"
+# And deepdream's own wheel, which is for all systems.
 WHEELS_OPTIONS :=
 wheels: setup
 	@$(call part,wheel,--requirement locks/wheel.in)
+	@$(PIP) wheel --quiet --no-deps $(if $(SETUP_LISTS),--no-build-isolation) --wheel-dir dist .
 	@$(VENV)/bin/python pycaffe/wheels/build.py dist $(WHEELS_OPTIONS)
 
 # The image, built with docker, podman or buildah. IMAGE_OPTIONS: see Dockerfile, as in --build-arg CUDA=0

@@ -8,7 +8,7 @@ lock() {
 }
 requirements() { python3 -c "import sys; sys.path.insert(0, 'pycaffe'); import variant; print('\n'.join(variant.$1))"; }
 
-lock --extra cluster --extra heif --extra notebooks --extra video pyproject.toml pycaffe/pyproject.toml docker/jupyter.in -o docker/requirements.txt
+lock --extra cluster --extra heif --extra notebooks --extra playground --extra video pyproject.toml pycaffe/pyproject.toml docker/jupyter.in -o docker/requirements.txt
 # CUDA 13.0's libraries, for every driver that runs CUDA 13.
 requirements RUNTIME | lock --constraint docker/cuda.in - -o docker/cuda.txt
 requirements 'CUDNN + variant.CUDNN_RUNTIME' | lock --constraint docker/cuda.in --no-emit-package nvidia-cublas - \

@@ -2,6 +2,7 @@
 
 import ast
 import importlib.util
+import os
 import re
 import shlex
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import nbformat
 import pytest
 import typer
+from IPython.core.inputtransformer2 import TransformerManager
 
 import deepdream as dd
 from deepdream.cli.commands import app
@@ -44,6 +46,16 @@ def code_cells(notebook):
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
+def installation(notebook):
+    """The cell that installs deepdream where it is missing, as plain Python."""
+    return TransformerManager().transform_cell(code_cells(notebook)[0].source)
+
+
+def settings(notebook):
+    """The cell with the parameters."""
+    return code_cells(notebook)[1]
+
+
 def test_there_are_seven():
     assert [path.name[:2] for path in PATHS] == ["01", "02", "03", "04", "05", "06", "07"]
 
@@ -55,7 +67,9 @@ def exercises(notebook):
     """(the place of its cell, its number, the name of the answer, the line of the dots, the solution) of each."""
     found = []
     for place, cell in enumerate(notebook.cells):
-        statements = ast.parse(cell.source).body if cell.cell_type == "code" else [None]
+        if cell.cell_type != "code" or cell is code_cells(notebook)[0]:
+            continue
+        statements = ast.parse(cell.source).body
         last = getattr(statements[-1], "value", None)
         if isinstance(last, ast.Call) and ast.unparse(last.func) == "check":
             (dots,) = [each for each in statements if isinstance(each, ast.Assign) and ast.unparse(each.value) == "..."]
@@ -208,8 +222,8 @@ def test_what_a_reader_is_invited_to_try_ends_in_no_error(
     """A claim that does not hold is said in a sentence."""
     path = next(path for path in PATHS if path.name.startswith(name))
     notebook = read(path)
-    settings = code_cells(notebook)[0]
-    settings.source = settings.source.replace(SQUEEZENET, network, 1)  # the one that the smoke size chooses
+    cell = settings(notebook)
+    cell.source = cell.source.replace(SQUEEZENET, network, 1)  # the one that the smoke size chooses
     for old, new in changes.items():
         cells = [cell for cell in code_cells(notebook) if old in cell.source]
         assert cells, old
@@ -245,7 +259,7 @@ def test_commands_have_the_options_that_they_are_shown_with(path):
 
 def test_a_wrong_name_of_a_layer_is_answered_with_the_closest(monkeypatch, squeezenet_file):
     monkeypatch.setenv("DEEPDREAM_SMOKE", "1")
-    source = code_cells(read(PATHS[0]))[0].source.replace('GUIDED = "fire8/concat"', 'GUIDED = "fire8/conca"')
+    source = settings(read(PATHS[0])).source.replace('GUIDED = "fire8/concat"', 'GUIDED = "fire8/conca"')
     with pytest.raises(dd.LayerError, match="fire8/concat"):
         exec(source, {})
 
@@ -254,7 +268,7 @@ def test_every_claim_is_a_sentence_that_is_checked():
     """No bare assert: it would answer a reader's experiment with an AssertionError."""
     claims = 0
     for path in PATHS:
-        for cell in code_cells(read(path)):
+        for cell in code_cells(read(path))[1:]:
             tree = ast.parse(cell.source)
             inside = set()
             for node in ast.walk(tree):
@@ -354,6 +368,49 @@ def test_all_of_them_are_small():
     assert sum(path.stat().st_size for path in PATHS) < 8_000_000
 
 
+class TestOnColab:
+    """The first cell installs what is missing."""
+
+    @pytest.fixture
+    def missing(self, monkeypatch, tmp_path):
+        """A folder without wheels, a Python without deepdream, and the list of what %pip is called with."""
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+        called = []
+
+        class Shell:
+            def run_line_magic(self, name, line):
+                called.append((name, line))
+
+        return tmp_path, {"get_ipython": Shell}, called
+
+    @each_notebook
+    def test_it_is_the_same_in_every_notebook_and_does_nothing_here(self, path, monkeypatch, tmp_path):
+        first, second = read(PATHS[0]), read(path)
+        assert code_cells(second)[0].source == code_cells(first)[0].source and code_cells(second)[0].outputs == []
+        assert [cell.source for cell in second.cells[1:3]] == [cell.source for cell in first.cells[1:3]]
+        assert second.cells[3].source.startswith("## Settings") and second.cells[4] is settings(second)
+        monkeypatch.chdir(tmp_path)
+        exec(installation(second), {})
+
+    def test_without_wheels_it_says_which_to_upload(self, missing):
+        with pytest.raises(ImportError, match=r"deepdream_caffe-….whl and deepdream_pycaffe-….whl") as raised:
+            exec(installation(read(PATHS[0])), missing[1])
+        assert len(str(raised.value)) <= 300 and not missing[2]
+
+    def test_it_installs_the_wheels_in_its_folder_and_nothing_else_of_that_name(self, missing):
+        folder, names, called = missing
+        for name in ("deepdream_caffe-1.0-py3-none-any.whl", "deepdream_pycaffe-1.0.0-cp312-abi3-linux_x86_64.whl"):
+            (folder / name).touch()
+        exec(installation(read(PATHS[0])), names)
+        ((magic, line),) = called
+        assert magic == "pip"
+        command = line.replace('{" ".join(WHEELS)}', " ".join(sorted(names["WHEELS"])))  # as %pip does
+        words = command.split()
+        assert words[:2] == ["install", "--quiet"] and sorted(words[2:4]) == sorted(os.listdir(folder))
+        assert "deepdream" not in " ".join(words[4:]), "the package index has no deepdream of ours"
+
+
 @each_notebook
 def test_without_the_weights_of_2015(path, squeezenet, monkeypatch, capsys):
     """The parameters cell alone decides: it says so, and names layers that the other network has."""
@@ -370,7 +427,7 @@ def test_without_the_weights_of_2015(path, squeezenet, monkeypatch, capsys):
     monkeypatch.setattr(dd, "load", load)
     monkeypatch.setattr(bundled, "release_file", release_file)
     names = {}
-    exec(code_cells(read(path))[0].source, names)
+    exec(settings(read(path)).source, names)
     assert "SqueezeNet instead of GoogLeNet: no weights today" in capsys.readouterr().out
     assert names["net"] is squeezenet
     layers = [value for value in names.values() if isinstance(value, str) and value.startswith("fire")]

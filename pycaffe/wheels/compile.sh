@@ -22,10 +22,12 @@ cmake --build "$work" --parallel "$(nproc)"
 mkdir -p "$out"
 cp "$work"/_caffe*.so "$out"
 # The libraries that the module needs, for auditwheel to put beside it.
-tools=$processor-linux-gnu
 folder=/usr/lib/$processor-linux-gnu
-cp -L "$($tools-g++ -print-file-name=libgomp.so.1)" "$folder"/libprotobuf.so.23 "$folder"/libhdf5_serial.so.103 \
+cp -L "$folder"/libgomp.so.1 "$folder"/libprotobuf.so.23 "$folder"/libhdf5_serial.so.103 \
   "$folder"/libhdf5_serial_hl.so.100 "$folder"/libsz.so.2 "$folder"/libaec.so.0 "$out"
-$tools-strip --strip-unneeded "$out"/*.so*
-dpkg-query --show --showformat='${Package} ${Version} ${Architecture}\n' libprotobuf-dev libhdf5-dev \
-  libopenblas-openmp-dev libboost-dev zlib1g-dev libaec-dev libgomp1 > "$out/packages.txt"
+"$processor-linux-gnu-strip" --strip-unneeded "$out"/*.so*
+# Boost is headers only; HDF5's headers are not installed as a package (packages.sh).
+case $processor in x86_64) debian=amd64 ;; aarch64) debian=arm64 ;; esac
+dpkg-query --show --showformat='${Package} ${Version} ${Architecture}\n' libboost-dev "libprotobuf-dev:$debian" \
+  "libhdf5-103-1:$debian" "libhdf5-hl-100:$debian" "libopenblas-openmp-dev:$debian" "zlib1g-dev:$debian" \
+  "libaec-dev:$debian" "libgomp1:$debian" > "$out/packages.txt"

@@ -5,6 +5,7 @@ import http.server
 import importlib
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -131,6 +132,16 @@ class TestBuild:
         assert [each["name"] for each in bill["components"]] == ["caffe", "libopenblas-openmp-dev", "libgomp1"]
         assert bill["components"][1]["purl"] == "pkg:deb/debian/libopenblas-openmp-dev@0.3.13?arch=arm64"
         assert bill["components"][0]["hashes"][0]["content"].startswith("e0eb3f06")
+
+
+def test_the_packages_that_a_bill_lists_are_installed():
+    """compile.sh asks dpkg for their versions; one that packages.sh only unpacks is unknown to it."""
+    text = (PYCAFFE / "wheels" / "packages.sh").read_text(encoding="utf-8").replace("\\\n", " ")
+    install = " ".join(re.findall(r"apt-get install (.*)", text))
+    query = (PYCAFFE / "wheels" / "compile.sh").read_text(encoding="utf-8").partition("dpkg-query")[2]
+    listed = set(re.findall(r"\b(?:lib[\w.-]+|zlib1g-dev)", query))
+    assert len(listed) == 8
+    assert listed - set(re.findall(r"[\w.-]+", install)) == {"libgomp1"}, "which the compiler brings"
 
 
 def test_the_recipe_leaves_out_what_changes_no_wheel(modules):
