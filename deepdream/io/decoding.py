@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import warnings
 from collections.abc import Iterator
 
 import numpy as np
@@ -116,7 +117,10 @@ def _load_upright(opened: Pillow.Image, name: str) -> Pillow.Image:
 def image_errors(name: str) -> Iterator[None]:
     """A context in which every error of Pillow becomes an `ImageError` about the image of this name."""
     try:
-        yield
+        # Pillow warns from 89 megapixels on and refuses twice as many; only the refusal is a limit here.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)
+            yield
     except DreamError:
         raise
     except FileNotFoundError:

@@ -189,7 +189,6 @@ def _open_file(path: str | os.PathLike[str] | BinaryIO) -> Iterator[tuple[Binary
             file = path
         else:
             raise ParameterError(f"path={short_repr(path)}: it must be a path or a binary file object")
-        # Pillow warns from 89 megapixels on and refuses twice as many; only the refusal is a limit here.
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
         yield file, name
