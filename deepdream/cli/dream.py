@@ -1,78 +1,269 @@
 """`deepdream dream`: dreams on images."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
+import numpy as np
 import typer
+from numpy.typing import NDArray
 
 from .._types import Image
-from ..data.bundled import BUILT_IN, open_picture
+from ..data.bundled import BUILT_IN
 from ..dream import Step, dream_steps
-from ..errors import ParameterError
-from ..io.arrays import format_size
-from ..io.image import check_output_size, write_image
+from ..errors import DreamError, ParameterError
+from ..io.arrays import fitted_size, format_size
+from ..io.background import format_background, parse_background
+from ..io.carried_metadata import Metadata
+from ..io.image import check_format_size
+from ..io.source import ImageSource
 from ..io.step_film import StepFilm
 from ..io.video_writer import rehearse_animation, write_animation
 from ..network.net import Net
 from ..octaves import octave_shapes
 from ..preview import FullSizePreview
+from ..recipes.cluster import render_on_cluster
+from ..recipes.recipe import Recipe
+from ..seeds import fresh_seed
+from . import INCOMPLETE
+from .cluster_options import SCHEDULER, WORKERS, check_cluster
 from .console import progress_line, say
-from .files import IMAGE_HELP, check_image_exists, check_not_read, output_paths
+from .files import check_not_read
+from .image_output import (
+    FORMAT,
+    KEEP_LOCATION,
+    NO_METADATA_OPTION,
+    OUTPUT_HELP,
+    QUALITY,
+    ImageTarget,
+    WriteOptions,
+    image_targets,
+)
+from .inputs import IMAGES_HELP, expand_images, open_input
 from .options import DreamOptions, takes_dream_options
+from .parsing import parse_gpu
 from .video_options import check_video
+
+_Report = Callable[[float, str], None]  # is told the share of a dream that is done, and the state in words
 
 
 @takes_dream_options
 def dream(
     options: DreamOptions,
-    images: Optional[list[str]] = typer.Argument(None, metavar="[IMAGE]...", show_default="sky", help=IMAGE_HELP),
-    output: Path = typer.Option(
-        Path("dream.png"),
+    images: Optional[list[str]] = typer.Argument(None, metavar="[IMAGE]...", show_default="sky", help=IMAGES_HELP),
+    output: str = typer.Option(
+        "dream.png",
         "-o",
         "--output",
         metavar="OUT",
-        help="Image to write (png, jpg, tif, webp). For several images: a folder.",
+        help=f"{OUTPUT_HELP} For several images: a folder; OUT/ makes it.",
     ),
+    file_format: Optional[str] = FORMAT,
+    quality: Optional[int] = QUALITY,
+    background: Optional[str] = typer.Option(
+        None,
+        "--background",
+        metavar="COLOUR",
+        show_default=False,
+        help="Lay transparent parts on this colour. [default: they stay transparent, and are dreamt on white]",
+    ),
+    no_metadata: bool = NO_METADATA_OPTION,
+    keep_location: bool = KEEP_LOCATION,
+    workers: Optional[int] = WORKERS,
+    scheduler: Optional[str] = SCHEDULER,
     animate: Optional[Path] = typer.Option(
         None, "--animate", metavar="OUT", show_default=False, help="Also write the steps as an MP4 or GIF."
     ),
 ) -> None:
-    """Dream on images. Without arguments, dream on the sky with the default network and write dream.png."""
-    names = images or ["sky"]
-    paths = output_paths(names, output)
+    """Dream on images. Without arguments, dream on the sky with the default network and write dream.png.
+
+    If one of several images fails, the others are dreamt all the same.
+    """
+    given = images or ["sky"]
+    names = expand_images(given)
+    several = names != given or len(names) > 1
+    targets = image_targets(names, output, file_format, several)
+    writing = WriteOptions(quality, no_metadata, keep_location)
+    writing.check_format(targets[0].format)
+    cluster = check_cluster(workers, scheduler)
     if animate is not None:
-        if len(names) > 1:
-            raise ParameterError(f"--animate {animate}: the video shows the steps of one dream; give one image")
+        if several or cluster:
+            raise ParameterError(
+                f"--animate {animate}: the video shows the steps of one dream, made in this process; give one image"
+            )
         check_video(animate, "--animate")
     files = [name for name in [*names, options.guide] if name is not None and name not in BUILT_IN]
-    for path, option in [*((path, "-o") for path in paths), *([(animate, "--animate")] if animate else [])]:
-        check_not_read(path, files, option)
-    for name in names:
-        check_image_exists(name)
-    # A file is read before the network is loaded, whose weights may have to be fetched: a damaged file fails first.
-    opened = [] if names[0] in BUILT_IN else [open_picture(names[0], options.max_size)]
-    net, model = options.load()
-    for name, path in zip(names, paths):
-        full = opened.pop() if opened else open_picture(name, options.max_size)
-        settings = options.settings(net)
-        recipe = options.recipe(name, model, net, full, settings)
-        img, full_shape = recipe.fit(full), full.shape
+    written = [*((target.path, "-o") for target in targets), (animate, "--animate")]
+    for path, option in written:
+        if path is not None:
+            check_not_read(path, files, option)
+    dreams = _Dreams(options, writing, background)
+    if not several and names[0] not in BUILT_IN:
+        # A file is read before the network is loaded, whose weights may have to be fetched: a damaged file fails first.
+        dreams.preload(names[0])
+    dreams.load()
+    work = list(zip(names, targets))
+    results = dreams.on_cluster(work, workers, scheduler) if cluster else dreams.here(work, animate)
+    failed_n = 0
+    for name, result in results:
+        try:
+            if isinstance(result, Exception):
+                raise result
+            dreams.write(*result)
+        except (DreamError, MemoryError, OSError) as error:
+            if not several or isinstance(error, BrokenPipeError):
+                raise
+            say(f"{name} could not be dreamt: {error or type(error).__name__}")
+            failed_n += 1
+        else:
+            result[0].target.print_path()
+    if animate is not None:
+        (say if targets[0].path is None else print)(str(animate.resolve()))
+    if several:
+        say(f"{len(names) - failed_n} images dreamt, {failed_n} failed")
+    if failed_n:
+        raise typer.Exit(INCOMPLETE)
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """An image that is dreamt on: what is written of it besides its dream.
+
+    Attributes:
+        name: the name of the image.
+        target: where its dream is written.
+        shape: its size, (H, W, 3), in full.
+        metadata: what its file says.
+        alpha: of the version that is dreamt on; `None`: it is opaque.
+    """
+
+    name: str
+    target: ImageTarget
+    shape: tuple[int, ...]
+    metadata: Optional[Metadata]
+    alpha: Optional[NDArray[np.float32]]
+
+
+_Dreamt = tuple[_Picture, Image, Recipe]
+_Result = tuple[str, Union[_Dreamt, Exception]]
+_Work = Sequence[tuple[str, ImageTarget]]
+
+
+class _Dreams:
+    """The dreams of one command: `preload`, if at all, then `load`, then one of `here` and `on_cluster`, and `write`.
+
+    Args:
+        options: how to dream.
+        writing: how to write.
+        background: the value of `--background`.
+    """
+
+    def __init__(self, options: DreamOptions, writing: WriteOptions, background: Optional[str]) -> None:
+        self._options, self._writing = options, writing
+        self._flattened = background is not None
+        self._background = parse_background("white" if background is None else background, "--background")
+        self._preloaded: list[ImageSource] = []
+        self._dropped: set[str] = set()
+
+    def preload(self, name: str) -> None:
+        """Read the first image."""
+        self._preloaded.append(self._read(name))
+
+    def load(self) -> None:
+        """Load the network."""
+        self._net, self._model = self._options.load()
+        self._settings = self._options.settings(self._net)
+
+    def here(self, work: _Work, animate: Optional[Path] = None) -> Iterator[_Result]:
+        """Dream in this process, with a progress line over all images.
+
+        Args:
+            work: names and targets.
+            animate: where to write the steps of the only dream as a video; `None`: nowhere.
+
+        Yields:
+            (name, what `write` takes, or an exception).
+        """
+        total = len(work)
+        with progress_line() as progress:
+            task = progress.add_task("", total=total)
+            for number, (name, target) in enumerate(work):
+                prefix = "" if total == 1 else f"{number + 1}/{total} {name}: "
+
+                def report(share: float, text: str, number: int = number, prefix: str = prefix) -> None:
+                    progress.update(task, completed=number + share, description=prefix + text)
+
+                try:
+                    result: Union[_Dreamt, Exception] = self._dream_here(name, target, animate, report)
+                except (DreamError, MemoryError, OSError) as error:
+                    result = error
+                yield name, result
+                progress.update(task, completed=number + 1)
+
+    def on_cluster(self, work: _Work, workers: Optional[int], scheduler: Optional[str]) -> Iterator[_Result]:
+        """As `here`, in the processes of a cluster, in the order in which they are done."""
+        unread: list[_Result] = []
+
+        def jobs() -> Iterator[tuple[_Picture, Recipe, ImageSource, Optional[Image]]]:
+            for name, target in work:
+                try:
+                    full = self._preloaded.pop() if self._preloaded else self._read(name)
+                    picture = self._picture(name, target, full)
+                    small = full.reduced(self._options.max_size)
+                except (DreamError, MemoryError, OSError) as error:
+                    unread.append((name, error))
+                else:
+                    recipe = self._options.plan(name, self._model, self._settings_of_one())
+                    yield picture, self._with_background(recipe), small, self._options.guide_image
+
+        with progress_line() as progress:
+            task = progress.add_task("", total=len(work))
+            gpu = parse_gpu(self._options.gpu)
+            for done, (picture, result) in enumerate(render_on_cluster(jobs(), scheduler, workers, gpu)):
+                yield picture.name, result if isinstance(result, Exception) else (picture, *result)
+                progress.update(task, completed=done + 1, description=f"{done + 1}/{len(work)}")
+        yield from unread
+
+    def write(self, picture: _Picture, result: Image, recipe: Recipe) -> None:
+        """Write a dream, and say how it was made."""
+        self._writing.write(picture.target, result, recipe, picture.metadata, picture.alpha)
+        sizes = f"{format_size(picture.shape)} to {format_size(result.shape)}"
+        scaled = f", scaled from {sizes}" if result.shape != picture.shape else ""
+        say(f"{picture.name} dreamt at {self._options.target_description(self._settings)}, seed {recipe.seed}{scaled}")
+
+    def _read(self, name: str) -> ImageSource:
+        return open_input(name, self._options.max_size, self._background)
+
+    def _picture(self, name: str, target: ImageTarget, full: ImageSource) -> _Picture:
+        """An image that was read, checked."""
+        max_size = self._options.max_size
+        check_format_size(target.name, target.format, *fitted_size(*full.shape[:2], max_size))
+        metadata = self._writing.kept(name, full.metadata, self._dropped)
+        alpha = None if self._flattened else full.alpha(max_size)
+        return _Picture(name, target, full.shape, metadata, alpha)
+
+    def _settings_of_one(self) -> dict[str, Any]:
+        """The settings of one image: each has a seed of its own, unless one was given."""
+        return {**self._settings, "seed": fresh_seed() if self._options.seed is None else self._options.seed}
+
+    def _with_background(self, recipe: Recipe) -> Recipe:
+        return replace(recipe, more={"background": format_background(self._background)}) if self._flattened else recipe
+
+    def _dream_here(self, name: str, target: ImageTarget, animate: Optional[Path], report: _Report) -> _Dreamt:
+        full = self._preloaded.pop() if self._preloaded else self._read(name)
+        picture = self._picture(name, target, full)
+        settings = self._settings_of_one()
+        recipe = self._with_background(self._options.recipe(name, self._model, self._net, full, settings))
+        img = recipe.fit(full)
         del full  # frees its memory for the dream
-        check_output_size(path, *img.shape[:2])
         settings["tile"] = recipe.tile or settings["tile"]
-        result = (_dream if animate is None else partial(_dream_and_animate, animate))(net, img, settings)
-        write_image(path, recipe.blend(img, result), recipe=recipe)
-        sizes = f"{format_size(full_shape)} to {format_size(img.shape)}"
-        scaled = f", scaled from {sizes}" if img.shape != full_shape else ""
-        say(f"{name} dreamt at {options.target_description(settings)}, seed {settings['seed']}{scaled}")
-        print(path.resolve(), flush=True)
-        if animate is not None:
-            print(animate.resolve(), flush=True)
+        make = _dream if animate is None else partial(_dream_and_animate, animate)
+        return picture, recipe.blend(img, make(self._net, img, settings, report)), recipe
 
 
-def _dream_and_animate(video: Path, net: Net, img: Image, settings: dict[str, Any]) -> Image:
+def _dream_and_animate(video: Path, net: Net, img: Image, settings: dict[str, Any], report: _Report) -> Image:
     """As `_dream`; also write the steps as a video."""
     height, width = img.shape[:2]
     steps_n = settings["octave_n"] * settings["iter_n"]
@@ -80,25 +271,30 @@ def _dream_and_animate(video: Path, net: Net, img: Image, settings: dict[str, An
     preview = FullSizePreview(img, octave_shapes(height, width, settings["octave_n"], settings["octave_scale"]))
     with StepFilm() as steps:
         steps.check_room(steps_n, img.shape)
-        result = _dream(net, img, settings, lambda step: steps.add(preview.of(step.image, step.octave)))
+        result = _dream(net, img, settings, report, lambda step: steps.add(preview.of(step.image, step.octave)))
         write_animation(video, steps)
     return result
 
 
-def _dream(net: Net, img: Image, settings: dict[str, Any], on_step: "Optional[Callable[[Step], None]]" = None) -> Image:
-    """Dream on an image, float32 (H, W, 3), with a progress line; the settings are the arguments of `dream_steps`."""
+def _dream(
+    net: Net,
+    img: Image,
+    settings: dict[str, Any],
+    report: _Report,
+    on_step: "Optional[Callable[[Step], None]]" = None,
+) -> Image:
+    """Dream on an image, float32 (H, W, 3); the settings are the arguments of `dream_steps`."""
     height, width = img.shape[:2]
     iter_n, octave_n = settings["iter_n"], settings["octave_n"]
     # The work of a step is estimated as its octave's number of pixels.
     areas = [h * w for h, w in octave_shapes(height, width, octave_n, settings["octave_scale"])]
-    steps = dream_steps(net, img, **settings)
-    with progress_line() as progress:
-        task = progress.add_task(_describe_step(0, octave_n, 0, iter_n), total=sum(areas) * iter_n)
-        for step in steps:
-            if on_step is not None:
-                on_step(step)
-            description = _describe_step(step.octave, octave_n, step.iteration, iter_n)
-            progress.update(task, advance=areas[step.octave], description=description)
+    work, worked = sum(areas) * iter_n, 0
+    report(0, _describe_step(0, octave_n, 0, iter_n))
+    for step in dream_steps(net, img, **settings):
+        if on_step is not None:
+            on_step(step)
+        worked += areas[step.octave]
+        report(worked / work, _describe_step(step.octave, octave_n, step.iteration, iter_n))
     return step.image
 
 

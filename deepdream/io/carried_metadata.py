@@ -62,13 +62,13 @@ class Metadata:
     def to_exif(self, height: int, width: int) -> Pillow.Exif:
         """The EXIF data of an image of this size; empty if there is none."""
         exif = Pillow.Exif()
-        for number, value in self.tags.items():
+        for number, value in sorted(self.tags.items()):
             exif[number] = value
         if self.exif:
             size = {_COLOUR_SPACE_TAG: _SRGB, _WIDTH_TAG: width, _HEIGHT_TAG: height}
-            exif[EXIF_FOLDER_TAG] = {**self.exif, **size}
+            exif[EXIF_FOLDER_TAG] = dict(sorted({**self.exif, **size}.items()))
         if self.gps:
-            exif[GPS_FOLDER_TAG] = dict(self.gps)
+            exif[GPS_FOLDER_TAG] = dict(sorted(self.gps.items()))
         if len(exif):
             exif[_ORIENTATION_TAG] = 1
         if self.dpi is not None:
@@ -134,8 +134,10 @@ def _read_xmp(opened: Pillow.Image, dropped: list[str]) -> bytes | None:
 def _read_dpi(opened: Pillow.Image) -> tuple[float, float] | None:
     """The resolution in dots per inch; `None` if there is none, or an impossible one."""
     try:
-        across, down = (float(value) for value in opened.info["dpi"])
-        return (across, down) if 1 <= across <= _MAX_DPI and 1 <= down <= _MAX_DPI else None
+        # PNG counts dots per metre, so that 240 dpi come back as 240.0046.
+        across, down = (round(float(value), 1) for value in opened.info["dpi"])
+        # A TIFF without a unit has 1 dpi.
+        return (across, down) if 1 < across <= _MAX_DPI and 1 < down <= _MAX_DPI else None
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return None
 

@@ -17,6 +17,8 @@ from PIL import UnidentifiedImageError
 
 from .._types import Image
 from ..errors import DreamError, ImageError
+from .alpha import with_alpha
+from .background import WHITE
 from .carried_metadata import read_metadata
 from .colour import find_conversion
 from .colour_spaces import Floats
@@ -26,7 +28,6 @@ from .source import ImageSource, check_memory, fitting_bytes
 
 log = logging.getLogger(__name__)
 
-WHITE = (255.0, 255.0, 255.0)
 ORIENTATION_TAG = 0x0112  # EXIF's tag: which sides of the image the first stored row and column are
 # The transposition that makes an image upright, by EXIF's orientation; 1 is upright already.
 _UPRIGHT = {
@@ -71,6 +72,12 @@ class PixelSource(ImageSource):
         """These rows and columns, laid on the background."""
         rgb, alpha = self._pixels.part(rows, columns)
         return rgb if alpha is None else rgb * alpha + self._background * (1 - alpha)
+
+
+def seen_with_alpha(image: Image, alpha: Floats) -> Image:
+    """An image, (H, W, 3), as it is read after it was written with an alpha, (H, W): its parts on white are rounded."""
+    decoded = Pillow.fromarray(with_alpha(image, alpha))
+    return PixelSource(EightBitPixels(decoded, None), "the image").full()
 
 
 class DecodedImage(PixelSource):

@@ -24,8 +24,9 @@ from .._types import Image
 from ..errors import ImageError, ParameterError
 from ..validation import check_count, short_repr
 from .arrays import check_image
+from .background import WHITE
 from .carried_metadata import Metadata
-from .decoding import WHITE, DecodedImage, check_decoding_memory, image_errors
+from .decoding import DecodedImage, check_decoding_memory, image_errors
 from .encoding import encode
 from .files import atomic_path, check_path, check_regular_file, why_not_a_folder
 from .gain_maps import has_gain_map
@@ -217,10 +218,11 @@ def output_format(path: str | os.PathLike[str]) -> OutputFormat:
 
 def check_output_size(path: str | os.PathLike[str], height: int, width: int) -> None:
     """Raise `ImageError` if the format that a path's suffix stands for cannot hold an image of this size."""
-    _check_size(os.fspath(path), output_format(path), height, width)
+    check_format_size(os.fspath(path), output_format(path), height, width)
 
 
-def _check_size(name: str, output: OutputFormat, height: int, width: int) -> None:
+def check_format_size(name: str, output: OutputFormat, height: int, width: int) -> None:
+    """Raise `ImageError` if a format cannot hold an image of this size; `name` is for the message."""
     if output.max_side and max(height, width) > output.max_side:
         raise ImageError(
             f"{name}: {output.name} holds at most {output.max_side} pixels per side, the image has "
@@ -246,12 +248,14 @@ def write_image(
         img: (H, W, 3), RGB; values are clipped to 0..255 and rounded.
         recipe: a `Recipe` to write into the file; `Recipe.from_image` reads it back.
         metadata: that of an `ImageSource`, to write as well; `None`: none, not even that the colours are sRGB.
-        alpha: (H, W), 0..1: how opaque the image is, in PNG, TIFF and WebP; `None`: all of it is.
+        alpha: (H, W), 0..1: how opaque the image is, in PNG, TIFF and WebP; `None`: all of it is. A JPEG holds the
+            image as it looks on white.
         quality: of JPEG and WebP, 1..100; `None`: 95.
 
     Raises:
         ImageError: the suffix is unknown, the image is too large for the format, or the folder cannot be written.
-        ParameterError: `path` is not a path, or `recipe` not a recipe.
+        ParameterError: `path` is not a path, `recipe` not a recipe, `alpha` not of the image's size or out of its
+            range, or `quality` out of its range.
 
     Example:
         >>> dd.write_image("cat.jpg", dd.picture("cat"))
@@ -301,7 +305,9 @@ def encode_image(
         text = recipe.to_json()
         check_text(text)
     image = check_image(img)
-    _check_size(name, output, *image.shape[:2])
+    check_format_size(name, output, *image.shape[:2])
+    if alpha is not None:
+        alpha = _checked_alpha(alpha, *image.shape[:2])
     options = output.options
     if quality is not None:
         check_count("quality", quality, 1, "the quality of a JPEG or WebP", 100)
@@ -310,3 +316,20 @@ def encode_image(
     if lost:
         log.info("%s lacks %s", name, ", ".join(lost))
     return encoded
+
+
+def _checked_alpha(alpha: Any, height: int, width: int) -> NDArray[np.float32]:
+    """An alpha as float32.
+
+    Raises:
+        ParameterError: it is not of this size, or has values outside 0..1.
+    """
+    try:
+        values = np.asarray(alpha, np.float32)
+    except (TypeError, ValueError):
+        raise ParameterError(f"alpha={short_repr(alpha)}: it must be an array of numbers, 0 to 1") from None
+    if values.shape != (height, width):
+        raise ParameterError(f"alpha has the shape {values.shape}, but the image's is {(height, width)}; resize one")
+    if not ((values >= 0) & (values <= 1)).all():
+        raise ParameterError("alpha has values outside 0..1, or that are not numbers; divide one of 8 bits by 255")
+    return values

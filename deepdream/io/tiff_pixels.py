@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from ..errors import ImageError
+from .background import WHITE
 from .colour import profile_conversion
-from .decoding import WHITE, PixelSource
+from .decoding import PixelSource
 from .deep_pixels import DeepPixels, Samples, warn_if_dark, white_of_bits, white_of_floats
 from .source import check_memory, fitting_bytes
 
