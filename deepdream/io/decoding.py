@@ -10,6 +10,7 @@ import contextlib
 import logging
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image as Pillow
@@ -88,6 +89,7 @@ class DecodedImage(PixelSource):
         name: for messages.
         max_size: the longer side of the version that is used later, as in `fit`; `None`: the whole.
         background: the RGB colour, 0..255, that its transparent parts are laid on.
+        dropped: what of the file is left out, in words, besides what its metadata says.
 
     Raises:
         ImageError: there is not enough memory for it and for that version, according to the header.
@@ -95,13 +97,19 @@ class DecodedImage(PixelSource):
     """
 
     def __init__(
-        self, opened: Pillow.Image, name: str, max_size: int | None, background: tuple[float, ...] = WHITE
+        self,
+        opened: Pillow.Image,
+        name: str,
+        max_size: int | None,
+        background: tuple[float, ...] = WHITE,
+        dropped: tuple[str, ...] = (),
     ) -> None:
         height, width = opened.height, opened.width
         other_fix = ", or use a smaller version (max_size)" if max_size is None else ""
         check_decoding_memory(opened, name, fitting_bytes(height, width, max_size), other_fix)
         super().__init__(_decode(opened, name), name, background)
-        self.metadata = read_metadata(opened)
+        metadata = read_metadata(opened)
+        self.metadata = replace(metadata, dropped=(*dropped, *metadata.dropped))
 
 
 def _decode(opened: Pillow.Image, name: str) -> Pixels:

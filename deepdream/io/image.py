@@ -29,9 +29,10 @@ from .carried_metadata import Metadata
 from .decoding import DecodedImage, check_decoding_memory, image_errors
 from .encoding import encode
 from .files import atomic_path, check_path, check_regular_file, why_not_a_folder
-from .gain_maps import has_gain_map
+from .gain_maps import has_gain_map, has_other_images
 from .heif import prepare_heif
 from .metadata import check_text, embedded_text, needs_decoding
+from .raw import refuse_raw
 from .source import ImageSource
 from .tiff_pixels import TiffSource, is_misread, is_tiff
 
@@ -123,6 +124,7 @@ def open_image(
     check_max_size(max_size)
     colour = tuple(background)
     with _open_file(path) as (file, name):
+        refuse_raw(file, name)
         prepare_heif(file, name)
         try:
             opened = Pillow.open(file)
@@ -133,9 +135,11 @@ def open_image(
         with opened:
             if is_misread(opened):
                 return TiffSource(file, name, max_size, colour)
+            has_others = has_other_images(opened)
             if has_gain_map(opened):
                 log.info("%s has an HDR gain map, which is left out: the dream begins with its SDR image", name)
-            return DecodedImage(opened, name, max_size, colour)
+                has_others = False
+            return DecodedImage(opened, name, max_size, colour, ("the other images",) if has_others else ())
 
 
 def read_embedded_text(path: str | os.PathLike[str] | BinaryIO) -> str | None:
