@@ -568,9 +568,9 @@ def camera_exif():
     return exif
 
 
-def camera_photo(**options):
+def camera_photo(xmp=CAMERA_XMP, **options):
     """The bytes of a JPEG as a phone and an agency make it."""
-    app1 = b"http://ns.adobe.com/xap/1.0/\0" + CAMERA_XMP
+    app1 = b"http://ns.adobe.com/xap/1.0/\0" + xmp
     app13 = b"Photoshop 3.0\0008BIM" + struct.pack(">HHI", 0x0404, 0, len(CAMERA_IPTC)) + CAMERA_IPTC
     app13 += bytes(len(CAMERA_IPTC) % 2)
     extra = b"".join(

@@ -113,9 +113,9 @@ def dream(
                 raise result
             dreams.write(*result)
         except (DreamError, MemoryError, OSError) as error:
-            if not several or isinstance(error, BrokenPipeError):
+            if not several:
                 raise
-            say(f"{name} could not be dreamt: {error or type(error).__name__}")
+            say(f"{name} could not be dreamt: {str(error) or type(error).__name__}")
             failed_n += 1
         else:
             result[0].target.print_path()
@@ -222,7 +222,11 @@ class _Dreams:
             task = progress.add_task("", total=len(work))
             gpu = parse_gpu(self._options.gpu)
             for done, (picture, result) in enumerate(render_on_cluster(jobs(), scheduler, workers, gpu)):
-                yield picture.name, result if isinstance(result, Exception) else (picture, *result)
+                if isinstance(result, Exception):  # of any class, such as that of a worker that was killed
+                    failure = result if isinstance(result, DreamError) else DreamError(f"the worker failed: {result}")
+                    yield picture.name, failure
+                else:
+                    yield picture.name, (picture, *result)
                 progress.update(task, completed=done + 1, description=f"{done + 1}/{len(work)}")
         yield from unread
 

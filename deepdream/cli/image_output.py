@@ -42,10 +42,10 @@ QUALITY = typer.Option(
 NO_METADATA_OPTION = typer.Option(
     False,
     "--no-metadata",
-    help="Write the pixels alone: neither what the camera wrote (date, copyright, …) nor the recipe.",
+    help="Write the pixels alone, without the recipe and without what the camera wrote (date, copyright, …).",
 )
 KEEP_LOCATION = typer.Option(
-    False, "--keep-location", help="Keep where the picture was taken; the rest of its metadata is always kept."
+    False, "--keep-location", help="Keep where the picture was taken; other metadata is kept anyway."
 )
 
 

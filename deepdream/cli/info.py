@@ -49,7 +49,7 @@ def classify_command(
         except (ImageError, MemoryError) as error:
             if not several:
                 raise
-            say(f"{name} could not be classified: {error or type(error).__name__}")
+            say(f"{name} could not be classified: {str(error) or type(error).__name__}")
             failed_n += 1
             continue
         if several:

@@ -94,5 +94,5 @@ def _images_in(folder: str) -> list[str]:
     if not files:
         raise ImageError(f"{folder} holds no images; give a folder of images, or files")
     if others_n:
-        say(f"{folder} has {len(files)} images; {others_n} other files are left out")
+        say(f"{folder}: {others_n} of {len(files) + others_n} files are not images, and left out")
     return [str(path) for path in files]

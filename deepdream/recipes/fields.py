@@ -148,7 +148,7 @@ class RecipeFields:
             ImageError: the file cannot be read, has no recipe, or one that is damaged or too new.
         """
         text = read_embedded_text(path)
-        path = getattr(path, "name", None) or path if hasattr(path, "read") else path
+        path = getattr(path, "name", path) if hasattr(path, "read") else path
         if not text or '"recipe"' not in text:
             raise ImageError(
                 f"{path} has no recipe: deepdream did not write it, or `write_image` did without `recipe=`, or its "

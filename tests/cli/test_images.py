@@ -300,7 +300,7 @@ def test_a_folder(place, dream):
     assert code == 2
     assert printed.split() == [str(place / "new" / f"img{number}-dream.jpg") for number in (9, 10)]
     lines = said.splitlines()
-    assert lines[0] == "photos has 3 images; 1 other files are left out"
+    assert lines[0] == "photos: 1 of 4 files are not images, and left out"
     assert [line.split(" dreamt")[0] for line in lines[1:3]] == ["photos/img9.jpg", "photos/img10.png"]
     assert lines[3].startswith("photos/img11.png could not be dreamt: photos/img11.png is not an image")
     assert lines[4:] == ["2 images dreamt, 1 failed"]

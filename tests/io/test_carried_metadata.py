@@ -6,7 +6,7 @@ import zlib
 import numpy as np
 import pytest
 import tifffile
-from helpers import CAMERA_PIXELS, camera_exif, camera_photo, image_error, iptc_record, png_file
+from helpers import CAMERA_PIXELS, CAMERA_XMP, camera_exif, camera_photo, image_error, iptc_record, png_file
 from PIL import Image, ImageCms, IptcImagePlugin
 
 from deepdream import ParameterError, Recipe, read_image, write_image
@@ -79,6 +79,15 @@ def test_xmp(tmp_path, suffix):
     packet = xmp_of(written(tmp_path, suffix)).decode()
     assert 'xmp:Rating="4"' in packet and "<xmp:Label>Größe</xmp:Label>" in packet
     assert not [word for word in ("Orientation=", "GPSLatitude=", "Stuttgart") if word in packet]
+
+
+def test_a_drones_position_in_xmp_is_the_place():
+    drone = b'xmlns:d="http://www.dji.com/drone-dji/1.0/" d:GpsLatitude="+48.1" d:FlightLongitude="9" d:Yaw="+7.20"'
+    content = camera_photo(xmp=CAMERA_XMP.replace(b'exif:GPSLatitude="48,8.2N"', drone))
+    metadata = open_image(io.BytesIO(content)).metadata
+    assert b"+48.1" in metadata.xmp
+    packet = metadata.without_location().xmp
+    assert b"+7.20" in packet and b"+48.1" not in packet and b"Longitude" not in packet
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
