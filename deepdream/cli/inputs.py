@@ -40,11 +40,8 @@ def expand_images(names: Sequence[str]) -> list[str]:
             expanded.append(name)
         elif os.path.isdir(name):
             expanded += _images_in(name)
-        elif _PATTERN.search(name) and not name.startswith("noise:"):
-            found = natural_order(Path(each) for each in glob.glob(name) if os.path.isfile(each))
-            expanded += map(str, found)
-            if not found:
-                raise ImageError(f"{name}: no file has such a name")
+        elif found := _matching(name):
+            expanded += found
         else:
             check_image_exists(name)
             expanded.append(name)
@@ -83,6 +80,13 @@ def read_stdin() -> io.BytesIO:
     file = io.BytesIO(content)
     file.name = "standard input"  # for messages
     return file
+
+
+def _matching(name: str) -> list[str]:
+    """The files that a pattern stands for; none if the name is not a pattern."""
+    if not _PATTERN.search(name):
+        return []
+    return [str(path) for path in natural_order(Path(each) for each in glob.glob(name) if os.path.isfile(each))]
 
 
 def _images_in(folder: str) -> list[str]:

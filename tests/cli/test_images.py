@@ -315,7 +315,7 @@ def test_a_pattern(place, dream):
     assert code == 0, said
     assert [Path(line).name for line in printed.split()] == ["img9-dream.png", "img10-dream.png"]
     code, _, said = dream("photos/*.bmp", "-o", "new/")
-    assert (code, said) == (2, "deepdream: photos/*.bmp: no file has such a name\n")
+    assert (code, said) == (2, "deepdream: photos/*.bmp: no such file\n")
     (place / "a[1].png").write_bytes((place / "photos" / "img10.png").read_bytes())
     assert dream("a[1].png", "-o", "a.png")[0] == 0  # a file of this name
 
