@@ -200,9 +200,11 @@ def noise_steps(
             shift = rng.randint(-jitter, jitter + 1, 2)
             gradient, value = gradient_of(np.roll(image, shift, (-2, -1)))
             gradient = window * _like_photographs(np.roll(gradient, -shift, (-2, -1)))
-            magnitude = np.abs(gradient).mean()
-            if magnitude > 0:
-                image += gradient * np.float32(step_size * (1 - 2 / 3 * done) / magnitude)
+            # A network that does not respond gives a gradient of zero, or one so small that the quotient overflows.
+            with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+                factor = np.float32(step_size * (1 - 2 / 3 * done) / np.abs(gradient).mean())
+            if np.isfinite(factor):
+                image += gradient * factor
             sigma = blur[0] + done * (blur[1] - blur[0])
             image = nd.gaussian_filter(image, (0, sigma, sigma), mode="nearest")
             np.clip(image, -net.mean, 255 - net.mean, out=image)

@@ -531,6 +531,57 @@ def png_file(width, height, depth, colour, rows, *chunks):
     )
 
 
+# Photographs
+
+CAMERA_PIXELS = np.random.RandomState(0).randint(0, 256, (20, 30, 3), np.uint8)
+CAMERA_XMP = (
+    '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF '
+    'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description xmlns:xmp="http://ns.adobe.com/xap/1.0/" '
+    'xmlns:tiff="http://ns.adobe.com/tiff/1.0/" xmlns:exif="http://ns.adobe.com/exif/1.0/" '
+    'xmlns:photoshop="http://ns.adobe.com/photoshop/1.0/" xmp:Rating="4" tiff:Orientation="6" '
+    'exif:GPSLatitude="48,8.2N" photoshop:City="Stuttgart"><xmp:Label>Größe</xmp:Label></rdf:Description></rdf:RDF>'
+    '</x:xmpmeta><?xpacket end="w"?>'
+).encode()
+
+
+def iptc_record(data_set, content):
+    return struct.pack(">BBBH", 0x1C, 2, data_set, len(content)) + content
+
+
+CAMERA_IPTC = iptc_record(5, b"A title") + iptc_record(80, b"Jane Doe") + iptc_record(90, b"Stuttgart")
+
+
+def camera_exif():
+    """EXIF as a phone writes it."""
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0110], exif[0x0112], exif[0x0132] = "Canon", "EOS", 6, "2024:05:06 07:08:09"
+    exif[0x8298], exif[0x013B], exif[0x010E] = "(c) Jane", "Jane", "On the hill"
+    exif[0x8769] = {
+        0x9003: "2024:05:06 07:08:09",
+        0x829A: 0.005,
+        0xA002: 30,
+        0xA001: 65535,
+        0x927C: b"secret",
+        0xA434: "50mm",
+    }
+    exif[0x8825] = {1: "N", 2: (48.0, 8.0, 12.0), 3: "E", 4: (9.0, 10.0, 0.0)}
+    return exif
+
+
+def camera_photo(xmp=CAMERA_XMP, **options):
+    """The bytes of a JPEG as a phone and an agency make it."""
+    app1 = b"http://ns.adobe.com/xap/1.0/\0" + xmp
+    app13 = b"Photoshop 3.0\0008BIM" + struct.pack(">HHI", 0x0404, 0, len(CAMERA_IPTC)) + CAMERA_IPTC
+    app13 += bytes(len(CAMERA_IPTC) % 2)
+    extra = b"".join(
+        bytes([0xFF, marker]) + struct.pack(">H", len(content) + 2) + content
+        for marker, content in ((0xE1, app1), (0xED, app13))
+    )
+    file = io.BytesIO()
+    Image.fromarray(CAMERA_PIXELS).save(file, "JPEG", exif=camera_exif(), dpi=(240, 240), extra=extra, **options)
+    return file.getvalue()
+
+
 def write_black_png(path, side):
     """A black image of one bit a pixel, a few kilobytes for any size."""
     path.write_bytes(png_file(side, side, 1, 0, [bytes(-(-side // 8))] * side))

@@ -165,3 +165,12 @@ def test_strange_arguments_are_refused_with_their_limit(tiny, given, says):
     with pytest.raises(dd.ParameterError, match=says) as refused:
         dd.label_steps(**{"net": tiny, "name": "a", **given})
     assert len(str(refused.value)) < 300
+
+
+@pytest.mark.parametrize("scale", [0, 1e-40])
+def test_a_network_that_hardly_responds_leaves_the_noise_unchanged(tiny, scale):
+    """The quotient of the step's size and the gradient's would overflow; NumPy's warnings are errors here."""
+    tiny.params["conv1"][0].data[...] *= scale
+    steps = [step.image for step in dd.label_steps(tiny, 1, 32, iter_n=2, octave_n=1, seed=0, blur=(0, 0))]
+    assert np.isfinite(steps).all()
+    np.testing.assert_array_equal(steps[0], steps[1])

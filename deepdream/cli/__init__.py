@@ -2,7 +2,7 @@
 
 Exit codes:
     0: done.
-    2: bad input; one line says what is wrong.
+    2: bad input; one line says what is wrong. Of several images, some could not be made; a line for each says why.
     130: interrupted.
     143: ended by SIGTERM while it had worker processes; without them, the signal itself ends the process.
     1: broken pipe (`| head`).
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 BAD_INPUT, INTERRUPTED, BROKEN_PIPE = 2, 130, 1
+INCOMPLETE = BAD_INPUT  # some of several images
 _COMMANDS = f"{__name__}.commands"
 
 

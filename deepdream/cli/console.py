@@ -10,6 +10,7 @@ from typing import TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Column
 from rich.text import Text
 
 from ..text import printable, shorten
@@ -57,7 +58,7 @@ class _Description(ProgressColumn):
 def progress_line() -> Progress:
     """A `rich.progress.Progress` of one line: the task, its percentage, the time elapsed and the time left."""
     return Progress(
-        _Description(),
+        _Description(Column(no_wrap=True, overflow="ellipsis")),
         BarColumn(),
         TextColumn("{task.percentage:3.0f}%"),
         TimeElapsedColumn(),
@@ -66,6 +67,8 @@ def progress_line() -> Progress:
         console=console,
         transient=True,
         speed_estimate_period=600,
+        # Rich would print on standard error what is meant for a file or a pipe.
+        redirect_stdout=sys.stdout is not None and sys.stdout.isatty(),
         disable=not console.is_terminal,
     )
 

@@ -1,25 +1,27 @@
 """`deepdream dream`: dreams on images."""
 
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import Any, Optional
+from typing import Optional
 
 import typer
 
-from .._types import Image
-from ..data.bundled import BUILT_IN, open_picture
-from ..dream import Step, dream_steps
-from ..errors import ParameterError
-from ..io.arrays import format_size
-from ..io.image import check_output_size, write_image
-from ..io.step_film import StepFilm
-from ..io.video_writer import rehearse_animation, write_animation
-from ..network.net import Net
-from ..octaves import octave_shapes
-from ..preview import FullSizePreview
-from .console import progress_line, say
-from .files import IMAGE_HELP, check_image_exists, check_not_read, output_paths
+from ..data.bundled import BUILT_IN
+from ..errors import DreamError, ParameterError
+from . import INCOMPLETE
+from .cluster_options import SCHEDULER, WORKERS, check_cluster
+from .console import say
+from .dreams import Dreams
+from .files import check_not_read
+from .image_output import (
+    FORMAT,
+    KEEP_LOCATION,
+    NO_METADATA_OPTION,
+    OUTPUT_HELP,
+    QUALITY,
+    WriteOptions,
+    image_targets,
+)
+from .inputs import IMAGES_HELP, expand_images
 from .options import DreamOptions, takes_dream_options
 from .video_options import check_video
 
@@ -27,80 +29,76 @@ from .video_options import check_video
 @takes_dream_options
 def dream(
     options: DreamOptions,
-    images: Optional[list[str]] = typer.Argument(None, metavar="[IMAGE]...", show_default="sky", help=IMAGE_HELP),
-    output: Path = typer.Option(
-        Path("dream.png"),
+    images: Optional[list[str]] = typer.Argument(None, metavar="[IMAGE]...", show_default="sky", help=IMAGES_HELP),
+    output: str = typer.Option(
+        "dream.png",
         "-o",
         "--output",
         metavar="OUT",
-        help="Image to write (png, jpg, tif, webp). For several images: a folder.",
+        help=f"{OUTPUT_HELP} For several images: a folder; OUT/ makes it.",
     ),
+    file_format: Optional[str] = FORMAT,
+    quality: Optional[int] = QUALITY,
+    background: Optional[str] = typer.Option(
+        None,
+        "--background",
+        metavar="COLOUR",
+        show_default=False,
+        help="Lay transparent parts on this colour. [default: they stay transparent, and are dreamt on white]",
+    ),
+    no_metadata: bool = NO_METADATA_OPTION,
+    keep_location: bool = KEEP_LOCATION,
+    workers: Optional[int] = WORKERS,
+    scheduler: Optional[str] = SCHEDULER,
     animate: Optional[Path] = typer.Option(
         None, "--animate", metavar="OUT", show_default=False, help="Also write the steps as an MP4 or GIF."
     ),
 ) -> None:
-    """Dream on images. Without arguments, dream on the sky with the default network and write dream.png."""
-    names = images or ["sky"]
-    paths = output_paths(names, output)
+    """Dream on images. Without arguments, dream on the sky with the default network and write dream.png.
+
+    If one of several images fails, the others are dreamt all the same.
+    """
+    given = images or ["sky"]
+    names = expand_images(given)
+    several = names != given or len(names) > 1
+    targets = image_targets(names, output, file_format, several)
+    writing = WriteOptions(quality, no_metadata, keep_location)
+    writing.check_format(targets[0].format)
+    cluster = check_cluster(workers, scheduler)
     if animate is not None:
-        if len(names) > 1:
-            raise ParameterError(f"--animate {animate}: the video shows the steps of one dream; give one image")
+        if several or cluster:
+            raise ParameterError(
+                f"--animate {animate}: the video shows the steps of one dream, made in this process; give one image"
+            )
         check_video(animate, "--animate")
     files = [name for name in [*names, options.guide] if name is not None and name not in BUILT_IN]
-    for path, option in [*((path, "-o") for path in paths), *([(animate, "--animate")] if animate else [])]:
-        check_not_read(path, files, option)
-    for name in names:
-        check_image_exists(name)
-    # A file is read before the network is loaded, whose weights may have to be fetched: a damaged file fails first.
-    opened = [] if names[0] in BUILT_IN else [open_picture(names[0], options.max_size)]
-    net, model = options.load()
-    for name, path in zip(names, paths):
-        full = opened.pop() if opened else open_picture(name, options.max_size)
-        settings = options.settings(net)
-        recipe = options.recipe(name, model, net, full, settings)
-        img, full_shape = recipe.fit(full), full.shape
-        del full  # frees its memory for the dream
-        check_output_size(path, *img.shape[:2])
-        settings["tile"] = recipe.tile or settings["tile"]
-        result = (_dream if animate is None else partial(_dream_and_animate, animate))(net, img, settings)
-        write_image(path, recipe.blend(img, result), recipe=recipe)
-        sizes = f"{format_size(full_shape)} to {format_size(img.shape)}"
-        scaled = f", scaled from {sizes}" if img.shape != full_shape else ""
-        say(f"{name} dreamt at {options.target_description(settings)}, seed {settings['seed']}{scaled}")
-        print(path.resolve(), flush=True)
-        if animate is not None:
-            print(animate.resolve(), flush=True)
-
-
-def _dream_and_animate(video: Path, net: Net, img: Image, settings: dict[str, Any]) -> Image:
-    """As `_dream`; also write the steps as a video."""
-    height, width = img.shape[:2]
-    steps_n = settings["octave_n"] * settings["iter_n"]
-    rehearse_animation(video, (height, width), steps_n)
-    preview = FullSizePreview(img, octave_shapes(height, width, settings["octave_n"], settings["octave_scale"]))
-    with StepFilm() as steps:
-        steps.check_room(steps_n, img.shape)
-        result = _dream(net, img, settings, lambda step: steps.add(preview.of(step.image, step.octave)))
-        write_animation(video, steps)
-    return result
-
-
-def _dream(net: Net, img: Image, settings: dict[str, Any], on_step: "Optional[Callable[[Step], None]]" = None) -> Image:
-    """Dream on an image, float32 (H, W, 3), with a progress line; the settings are the arguments of `dream_steps`."""
-    height, width = img.shape[:2]
-    iter_n, octave_n = settings["iter_n"], settings["octave_n"]
-    # The work of a step is estimated as its octave's number of pixels.
-    areas = [h * w for h, w in octave_shapes(height, width, octave_n, settings["octave_scale"])]
-    steps = dream_steps(net, img, **settings)
-    with progress_line() as progress:
-        task = progress.add_task(_describe_step(0, octave_n, 0, iter_n), total=sum(areas) * iter_n)
-        for step in steps:
-            if on_step is not None:
-                on_step(step)
-            description = _describe_step(step.octave, octave_n, step.iteration, iter_n)
-            progress.update(task, advance=areas[step.octave], description=description)
-    return step.image
-
-
-def _describe_step(octave: int, octave_n: int, iteration: int, iter_n: int) -> str:
-    return f"octave {octave + 1}/{octave_n}, iteration {iteration + 1}/{iter_n}"
+    written = [*((target.path, "-o") for target in targets), (animate, "--animate")]
+    for path, option in written:
+        if path is not None:
+            check_not_read(path, files, option)
+    dreams = Dreams(options, writing, background)
+    if not several and names[0] not in BUILT_IN:
+        # A file is read before the network is loaded, whose weights may have to be fetched: a damaged file fails first.
+        dreams.preload(names[0])
+    dreams.load()
+    work = list(zip(names, targets))
+    results = dreams.on_cluster(work, workers, scheduler) if cluster else dreams.here(work, animate)
+    failed_n = 0
+    for name, result in results:
+        try:
+            if isinstance(result, Exception):
+                raise result
+            dreams.write(*result)
+        except (DreamError, MemoryError, OSError) as error:
+            if not several:
+                raise
+            say(f"{name} could not be dreamt: {str(error) or type(error).__name__}")
+            failed_n += 1
+        else:
+            result[0].target.print_path()
+    if animate is not None:
+        (say if targets[0].path is None else print)(str(animate.resolve()))
+    if several:
+        say(f"{len(names) - failed_n} images dreamt, {failed_n} failed")
+    if failed_n:
+        raise typer.Exit(INCOMPLETE)

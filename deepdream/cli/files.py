@@ -5,16 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from ..data.bundled import BUILT_IN, noise_size, picture
 from ..errors import ImageError
 from ..io.files import why_not_a_folder, why_not_replaceable
-from ..io.image import output_format
 
 _LEAST_BYTES = 4096  # a block of a disk; a full disk has none left
-IMAGE_HELP = f"Files, noise:WxH, or built-in: {', '.join(BUILT_IN)}."
 
 
 def check_image_exists(name: str) -> None:
@@ -30,26 +28,6 @@ def check_image_exists(name: str) -> None:
         noise_size(name)
     elif name not in BUILT_IN and not Path(name).is_file():
         picture(name)  # raises, unless it can be fetched
-
-
-def output_paths(names: Sequence[str], output: Path, default: str = "dream.png") -> list[Path]:
-    """The path of the dream of each image.
-
-    Args:
-        names: the names of the images.
-        output: a file, or a folder; several images need a folder.
-        default: the file's name in a folder if there is one image.
-
-    Returns:
-        A path for each name, checked.
-
-    Raises:
-        ImageError: a path cannot be written, or two are the same.
-    """
-    paths = _output_paths(names, output, default)
-    for path in paths:
-        check_writable(path, output)
-    return paths
 
 
 def check_writable(path: Path, given: Path, option: str = "-o") -> None:
@@ -98,20 +76,9 @@ def check_not_read(path: Path, sources: Iterable[str], option: str = "-o") -> No
     Raises:
         ImageError: it is one of them, even under another name.
     """
+    if not os.path.exists(path):
+        return
     for source in sources:
         with contextlib.suppress(OSError, ValueError):  # one of them does not exist, or is not a file
             if os.path.samefile(path, source):
                 raise ImageError(f"{option} {path} is the input file {source}; write to another file")
-
-
-def _output_paths(names: Sequence[str], output: Path, default: str) -> list[Path]:
-    if len(names) > 1:
-        if not output.is_dir():
-            raise ImageError(f"-o {output}: several images need an existing folder; create it first")
-        paths = [output / f"{Path(name.replace(':', '-')).stem}-dream.png" for name in names]
-        if len(set(paths)) < len(paths):
-            raise ImageError("two of the images have the same name, so one dream would replace the other")
-        return paths
-    path = output / default if output.is_dir() else output
-    output_format(path)
-    return [path]

@@ -9,12 +9,12 @@ from ..errors import DreamError
 from ..io.files import why_not_a_folder
 from ..recipes.gallery import PAGE, Outcome, make_gallery
 from ..recipes.gallery_file import Entry, limit_gallery_size, read_gallery
+from . import INCOMPLETE
+from .cluster_options import SCHEDULER, WORKERS, check_cluster
 from .console import progress_line, say
 from .files import check_writable
 from .loading import GPU
 from .parsing import check_range, parse_gpu
-
-INCOMPLETE = 2  # the exit code if an image could not be made
 
 
 def gallery(
@@ -31,16 +31,8 @@ def gallery(
         show_default=False,
         help="If an image is larger, scale its longer side down to PIXELS.",
     ),
-    workers: Optional[int] = typer.Option(
-        None,
-        "--workers",
-        metavar="N",
-        show_default=False,
-        help="Dream in N processes on this machine (Dask).",
-    ),
-    scheduler: Optional[str] = typer.Option(
-        None, "--scheduler", metavar="ADDRESS", show_default=False, help="Dream on the workers of this Dask scheduler."
-    ),
+    workers: Optional[int] = WORKERS,
+    scheduler: Optional[str] = SCHEDULER,
     gpu: str = GPU,
 ) -> None:
     """Make the images of a gallery and an HTML page that shows them.
@@ -49,9 +41,7 @@ def gallery(
     image cannot be made, this is reported and the other images are made.
     """
     check_range("--max-size", max_size, 1)
-    check_range("--workers", workers, 1)
-    if workers and scheduler:
-        raise DreamError("--workers starts processes here, --scheduler uses existing ones; give only one of them")
+    check_cluster(workers, scheduler)
     images = read_gallery(file)
     if max_size is not None:
         images = limit_gallery_size(images, max_size)

@@ -5,10 +5,12 @@ from typing import Optional
 import typer
 
 from ..classification import classify
-from ..data.bundled import open_picture
 from ..defaults import defaults_of
+from ..errors import ImageError
 from ..text import printable
-from .files import IMAGE_HELP, check_image_exists
+from . import INCOMPLETE
+from .console import say
+from .inputs import IMAGES_HELP, expand_images, open_input
 from .loading import MODEL, load_model
 from .parsing import check_range
 
@@ -31,18 +33,28 @@ def layers(
 
 
 def classify_command(
-    images: list[str] = typer.Argument(..., metavar="IMAGE...", help=IMAGE_HELP),
+    images: list[str] = typer.Argument(..., metavar="IMAGE...", help=IMAGES_HELP),
     model: Optional[str] = MODEL,
     top: int = typer.Option(defaults_of(classify)["top"], "--top", help="Number of labels to print."),
 ) -> None:
     """Print the labels that the network gives to images. Try it on an image and on its dream."""
     check_range("--top", top, 1)
-    for name in images:
-        check_image_exists(name)
+    names = expand_images(images)
+    several = names != images or len(names) > 1
     net, _ = load_model(model)
-    for name in images:
-        answers = classify(net, open_picture(name, max(net.input_size)), top=top)  # it does not use more pixels
-        if len(images) > 1:
+    failed_n = 0
+    for name in names:
+        try:
+            answers = classify(net, open_input(name, max(net.input_size)), top=top)  # it does not use more pixels
+        except (ImageError, MemoryError) as error:
+            if not several:
+                raise
+            say(f"{name} could not be classified: {str(error) or type(error).__name__}")
+            failed_n += 1
+            continue
+        if several:
             print(f"{name}:")
         for label, probability in answers:
             print(printable(f"{probability:7.1%}  {label}"))
+    if failed_n:
+        raise typer.Exit(INCOMPLETE)

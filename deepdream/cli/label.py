@@ -1,6 +1,5 @@
 """`deepdream label`: makes an image of a label from noise."""
 
-from pathlib import Path
 from typing import Any, Optional
 
 import typer
@@ -9,7 +8,7 @@ from ..classification import classify
 from ..data.bundled import picture
 from ..defaults import defaults_of
 from ..io.arrays import to_uint8
-from ..io.image import check_output_size, write_image
+from ..io.image import check_format_size
 from ..label_images import label_picture, label_steps
 from ..objectives import label as label_objective
 from ..recipes.inputs import abbreviate_home
@@ -17,7 +16,7 @@ from ..recipes.recipe import Recipe
 from ..seeds import fresh_seed
 from ..validation import MAX_JITTER, MAX_STEP_SIZE
 from .console import progress_line, say
-from .files import output_paths
+from .image_output import FORMAT, NO_METADATA_OPTION, OUTPUT_HELP, QUALITY, WriteOptions, image_targets
 from .loading import MODEL, load_model
 from .parsing import check_range
 
@@ -26,9 +25,10 @@ _DEFAULT = defaults_of(label_picture)
 
 def label(
     name: str = typer.Argument(..., metavar="NAME", help='Label to show: banana, "sea star", or a number.'),
-    output: Path = typer.Option(
-        Path("label.png"), "-o", "--output", metavar="OUT", help="Image to write (png, jpg, tif, webp)."
-    ),
+    output: str = typer.Option("label.png", "-o", "--output", metavar="OUT", help=OUTPUT_HELP),
+    file_format: Optional[str] = FORMAT,
+    quality: Optional[int] = QUALITY,
+    no_metadata: bool = NO_METADATA_OPTION,
     model: Optional[str] = MODEL,
     size: int = typer.Option(_DEFAULT["size"], "--size", metavar="PIXELS", help="Width and height of the image."),
     iters: int = typer.Option(_DEFAULT["iter_n"], "--iters", help="Steps per octave."),
@@ -60,8 +60,10 @@ def label(
         ("--seed", seed, 0, 2**32 - 1),
     ):
         check_range(option, value, *limits)
-    path = output_paths([name], output, default="label.png")[0]
-    check_output_size(path, size, size)
+    target = image_targets([name], output, file_format, default="label")[0]
+    check_format_size(target.name, target.format, size, size)
+    writing = WriteOptions(quality, no_metadata)
+    writing.check_format(target.format)
     net, chosen = load_model(model)
     objective = label_objective(net, name)
     index = objective.spec["index"]
@@ -86,7 +88,7 @@ def label(
         more={"blur": _DEFAULT["blur"]},
         **settings,
     )
-    write_image(path, made.image, recipe=recipe.complete(net, picture(recipe.input)))
+    writing.write(target, made.image, recipe.complete(net, picture(recipe.input)))
     answer, probability = classify(net, to_uint8(made.image), top=1)[0]  # of the file's pixels
     say(f"{net.labels[index]}, seed {settings['seed']}: the classifier sees {answer}, {probability:.1%}")
-    print(path.resolve(), flush=True)
+    target.print_path()

@@ -222,6 +222,10 @@ class DreamOptions:
             img: the input in full size, (H, W, 3), or an `ImageSource` of it.
             settings: the keyword arguments of `dream_steps`.
         """
+        return self.plan(name, model, settings).complete(net, img, self.guide_image)
+
+    def plan(self, name: str, model: Model, settings: dict[str, Any]) -> Recipe:
+        """The recipe of a dream that is yet to be made, without hashes and versions; see `recipe`."""
         settings = dict(settings)
         objective = settings.pop("objective")
         return Recipe(
@@ -232,7 +236,7 @@ class DreamOptions:
             max_size=self.max_size,
             strength=self.strength,
             **settings,
-        ).complete(net, img, self.guide_image)
+        )
 
 
 def takes_dream_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -22,6 +22,7 @@ from ..recipes.runs import FrameFolder, video_into
 from ..recipes.shots import ShotRun, recorded_shots
 from ..video import find_shots, hold_last, video_frames
 from ..zoo.registry import Model
+from .cluster_options import SCHEDULER, check_cluster
 from .console import progress_line, say
 from .options import DreamOptions, takes_dream_options
 from .parsing import check_range, parse_gpu
@@ -78,13 +79,7 @@ def video(
         show_default=False,
         help="Dream in N processes on this machine (Dask), a shot of the video in each.",
     ),
-    scheduler: Optional[str] = typer.Option(
-        None,
-        "--scheduler",
-        metavar="ADDRESS",
-        show_default=False,
-        help="Dream on the workers of this Dask scheduler.",
-    ),
+    scheduler: Optional[str] = SCHEDULER,
 ) -> None:
     """Dream on a video.
 
@@ -93,11 +88,9 @@ def video(
     too: it guides frame by frame.
     """
     check_range("--carry", carry, 0, 1)
-    check_range("--workers", workers, 1)
+    check_cluster(workers, scheduler)
     check_range("--fps", fps, 0.01, 1000)
     moments = parse_moment("--start", start), parse_moment("--stop", stop)
-    if workers and scheduler:
-        raise VideoError("--workers starts processes here, --scheduler uses existing ones; give only one of them")
     if independent and carry not in (0, _CARRY):
         raise VideoError(f"--independent and --carry {carry:g}: independent frames carry nothing; choose one of them")
     target = open_output(output)

@@ -17,6 +17,7 @@ import skimage.data
 from .._types import Image
 from ..errors import DreamError, ImageError
 from ..io.arrays import blocks
+from ..io.background import WHITE
 from ..io.files import check_path, remove_leftovers
 from ..io.image import check_max_size, open_image
 from ..io.source import ArraySource, ImageSource, check_memory, full_bytes
@@ -73,13 +74,16 @@ def picture(name: str | os.PathLike[str], max_size: int | None = None) -> Image:
     return open_picture(name, max_size).fit(max_size)
 
 
-def open_picture(name: str | os.PathLike[str], max_size: int | None = None) -> ImageSource:
+def open_picture(
+    name: str | os.PathLike[str], max_size: int | None = None, background: tuple[float, ...] = WHITE
+) -> ImageSource:
     """An image by name, as `picture`; an image from a file is not converted to float32 yet.
 
     Args:
         name: see `picture`.
         max_size: the longer side of the version that is used later, which must also fit into memory; `None`: the
             whole.
+        background: the RGB colour, 0..255, that the transparent parts of a file are laid on.
 
     Returns:
         The image in full size.
@@ -101,7 +105,7 @@ def open_picture(name: str | os.PathLike[str], max_size: int | None = None) -> I
         return open_image(release_file("flowers.jpg"), max_size)
     if name == "clouds":
         return ArraySource(clouds())
-    return open_image(name, max_size)
+    return open_image(name, max_size, background)
 
 
 def noise(height: int, width: int, seed: int = 0) -> Image:

@@ -23,6 +23,8 @@ _MAKER_NOTE_TAG, _INTEROPERABILITY_TAG = 0x927C, 0xA005
 _KEPT_TAGS = {0x010D, 0x010E, 0x010F, 0x0110, 0x011D, 0x0131, 0x0132, 0x013B, 0x013C}
 _KEPT_TAGS |= {0x4746, 0x4749, 0x8298, 0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F}
 XMP_HEADER = b"http://ns.adobe.com/xap/1.0/\0"  # of a JPEG's segment
+# Of a motion photo: a JPEG or HEIC with a short film at its end.
+_FILM_MARKS = (b'MotionPhoto="1"', b'MicroVideo="1"', b"MotionPhoto>1<", b"MicroVideo>1<")
 _THUMBNAIL_FOLDER = -1  # Pillow's number of the second directory
 _SRGB = 1
 _DPI_TAGS, _UNIT_TAG, _INCH = (0x011A, 0x011B), 0x0128, 2
@@ -62,13 +64,13 @@ class Metadata:
     def to_exif(self, height: int, width: int) -> Pillow.Exif:
         """The EXIF data of an image of this size; empty if there is none."""
         exif = Pillow.Exif()
-        for number, value in self.tags.items():
+        for number, value in sorted(self.tags.items()):
             exif[number] = value
         if self.exif:
             size = {_COLOUR_SPACE_TAG: _SRGB, _WIDTH_TAG: width, _HEIGHT_TAG: height}
-            exif[EXIF_FOLDER_TAG] = {**self.exif, **size}
+            exif[EXIF_FOLDER_TAG] = dict(sorted({**self.exif, **size}.items()))
         if self.gps:
-            exif[GPS_FOLDER_TAG] = dict(self.gps)
+            exif[GPS_FOLDER_TAG] = dict(sorted(self.gps.items()))
         if len(exif):
             exif[_ORIENTATION_TAG] = 1
         if self.dpi is not None:
@@ -78,11 +80,11 @@ class Metadata:
         return exif
 
 
-def read_metadata(opened: Pillow.Image) -> Metadata:
+def read_metadata(opened: Any) -> Metadata:
     """The metadata of an opened image, which must be decoded: some formats have it behind the pixels.
 
     Args:
-        opened: the image.
+        opened: the `PIL.Image.Image`, or another object with its `format`, `info` and `getexif`.
 
     Returns:
         All that is kept, with the place.
@@ -94,13 +96,13 @@ def read_metadata(opened: Pillow.Image) -> Metadata:
     )
 
 
-def _read_exif(opened: Pillow.Image, dropped: list[str]) -> tuple[dict[int, Any], dict[int, Any], dict[int, Any]]:
+def _read_exif(opened: Any, dropped: list[str]) -> tuple[dict[int, Any], dict[int, Any], dict[int, Any]]:
     """(main directory, Exif directory, GPS directory), without what is not kept."""
     try:
         whole = opened.getexif()
         tags = {number: value for number, value in whole.items() if number in _KEPT_TAGS}
         exif, gps = dict(whole.get_ifd(EXIF_FOLDER_TAG)), dict(whole.get_ifd(GPS_FOLDER_TAG))
-        if whole.get_ifd(_THUMBNAIL_FOLDER):
+        if opened.format != "TIFF" and whole.get_ifd(_THUMBNAIL_FOLDER):  # there, it is the second page
             dropped.append("the thumbnail")
         if exif.pop(_MAKER_NOTE_TAG, None):
             dropped.append("the maker notes")
@@ -116,7 +118,7 @@ def _read_exif(opened: Pillow.Image, dropped: list[str]) -> tuple[dict[int, Any]
         return {}, {}, {}
 
 
-def _read_xmp(opened: Pillow.Image, dropped: list[str]) -> bytes | None:
+def _read_xmp(opened: Any, dropped: list[str]) -> bytes | None:
     """The XMP packet, without what does not hold of a dream."""
     packet = opened.info.get("xmp") or opened.info.get("XML:com.adobe.xmp") or _tag(opened, 700)
     if packet is None:  # older Pillows leave a JPEG's among its segments
@@ -125,22 +127,26 @@ def _read_xmp(opened: Pillow.Image, dropped: list[str]) -> bytes | None:
     packet = packet.encode() if isinstance(packet, str) else packet
     if not isinstance(packet, bytes) or not packet:
         return None
+    if any(mark in packet for mark in _FILM_MARKS):
+        dropped.append("the film of the motion photo")
     cleaned = xmp.cleaned(packet)
     if cleaned is None:
         dropped.append("the XMP data, which is damaged or too long")
     return cleaned
 
 
-def _read_dpi(opened: Pillow.Image) -> tuple[float, float] | None:
+def _read_dpi(opened: Any) -> tuple[float, float] | None:
     """The resolution in dots per inch; `None` if there is none, or an impossible one."""
     try:
-        across, down = (float(value) for value in opened.info["dpi"])
-        return (across, down) if 1 <= across <= _MAX_DPI and 1 <= down <= _MAX_DPI else None
+        # PNG counts dots per metre, so that 240 dpi come back as 240.0046.
+        across, down = (round(float(value), 1) for value in opened.info["dpi"])
+        # A TIFF without a unit has 1 dpi.
+        return (across, down) if 1 < across <= _MAX_DPI and 1 < down <= _MAX_DPI else None
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return None
 
 
-def _tag(opened: Pillow.Image, number: int) -> Any:
+def _tag(opened: Any, number: int) -> Any:
     """A tag of a TIFF; `None` if it has none."""
     tags: Any = getattr(opened, "tag_v2", None)
     return None if tags is None else tags.get(number)

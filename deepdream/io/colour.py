@@ -19,6 +19,7 @@ from .._types import Image
 from .cicp import UNSPECIFIED, colour_space
 from .colour_spaces import SRGB, ColourSpace, Floats
 from .icc import read_profile
+from .nclx import read_nclx
 from .png_colour import png_colour_space
 
 log = logging.getLogger(__name__)
@@ -71,7 +72,8 @@ def find_conversion(opened: Pillow.Image, mode: str, file: Any, deep: bool = Fal
     Args:
         opened: the opened image.
         mode: Pillow's mode of its colours without transparency and palette.
-        file: the binary file that it was opened from, of which a PNG's chunks are read; `None`: they are not.
+        file: the binary file that it was opened from, of which the chunks of a PNG and the boxes of an AVIF are
+            read; `None`: they are not.
         deep: whether it has more than eight bits a channel.
 
     Returns:
@@ -102,19 +104,30 @@ def profile_conversion(profile: bytes, mode: str, deep: bool) -> Conversion | No
 
 
 def _named_space(opened: Pillow.Image, file: Any) -> ColourSpace | None:
-    """The space that a PNG's chunks or a HEIC's code points name; they go before an ICC profile there."""
+    """The space that a PNG's chunks name, or the code points of a HEIC or AVIF without an ICC profile."""
     if opened.format == "PNG" and file is not None:
         return png_colour_space(file)
+    codes = None if opened.info.get("icc_profile") else _code_points(opened, file)
+    if codes is None:
+        return None
+    primaries, transfer = codes
+    # Cameras of SDR write the transfer of BT.709 and mean sRGB, as viewers take it.
+    transfer = 13 if transfer in (1, 6, UNSPECIFIED) else transfer
+    try:
+        return colour_space(1 if primaries == UNSPECIFIED else primaries, transfer)
+    except ValueError:
+        return None
+
+
+def _code_points(opened: Pillow.Image, file: Any) -> tuple[int, int] | None:
+    """(primaries, transfer) of a HEIC or AVIF; `None` if there are none."""
+    if opened.format == "AVIF" and file is not None:
+        return read_nclx(file)
     codes = opened.info.get("nclx_profile")
-    if isinstance(codes, dict) and not opened.info.get("icc_profile"):
-        primaries, transfer = (int(codes.get(name, UNSPECIFIED)) for name in _NCLX_NAMES)
-        # Cameras of SDR write the transfer of BT.709 and mean sRGB, as viewers take it.
-        transfer = 13 if transfer in (1, 6, UNSPECIFIED) else transfer
-        try:
-            return colour_space(1 if primaries == UNSPECIFIED else primaries, transfer)
-        except ValueError:
-            return None
-    return None
+    if not isinstance(codes, dict):
+        return None
+    primaries, transfer = (int(codes.get(name, UNSPECIFIED)) for name in _NCLX_NAMES)
+    return primaries, transfer
 
 
 _NCLX_NAMES = ("color_primaries", "transfer_characteristics")

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image as Pillow
@@ -16,6 +18,8 @@ from PIL import UnidentifiedImageError
 
 from .._types import Image
 from ..errors import DreamError, ImageError
+from .alpha import with_alpha
+from .background import WHITE
 from .carried_metadata import read_metadata
 from .colour import find_conversion
 from .colour_spaces import Floats
@@ -25,7 +29,6 @@ from .source import ImageSource, check_memory, fitting_bytes
 
 log = logging.getLogger(__name__)
 
-WHITE = (255.0, 255.0, 255.0)
 ORIENTATION_TAG = 0x0112  # EXIF's tag: which sides of the image the first stored row and column are
 # The transposition that makes an image upright, by EXIF's orientation; 1 is upright already.
 _UPRIGHT = {
@@ -72,6 +75,12 @@ class PixelSource(ImageSource):
         return rgb if alpha is None else rgb * alpha + self._background * (1 - alpha)
 
 
+def seen_with_alpha(image: Image, alpha: Floats) -> Image:
+    """An image, (H, W, 3), as it is read after it was written with an alpha, (H, W): its parts on white are rounded."""
+    decoded = Pillow.fromarray(with_alpha(image, alpha))
+    return PixelSource(EightBitPixels(decoded, None), "the image").full()
+
+
 class DecodedImage(PixelSource):
     """A decoded image: upright and in sRGB.
 
@@ -80,6 +89,7 @@ class DecodedImage(PixelSource):
         name: for messages.
         max_size: the longer side of the version that is used later, as in `fit`; `None`: the whole.
         background: the RGB colour, 0..255, that its transparent parts are laid on.
+        dropped: what of the file is left out, in words, besides what its metadata says.
 
     Raises:
         ImageError: there is not enough memory for it and for that version, according to the header.
@@ -87,13 +97,19 @@ class DecodedImage(PixelSource):
     """
 
     def __init__(
-        self, opened: Pillow.Image, name: str, max_size: int | None, background: tuple[float, ...] = WHITE
+        self,
+        opened: Pillow.Image,
+        name: str,
+        max_size: int | None,
+        background: tuple[float, ...] = WHITE,
+        dropped: tuple[str, ...] = (),
     ) -> None:
         height, width = opened.height, opened.width
         other_fix = ", or use a smaller version (max_size)" if max_size is None else ""
         check_decoding_memory(opened, name, fitting_bytes(height, width, max_size), other_fix)
         super().__init__(_decode(opened, name), name, background)
-        self.metadata = read_metadata(opened)
+        metadata = read_metadata(opened)
+        self.metadata = replace(metadata, dropped=(*dropped, *metadata.dropped))
 
 
 def _decode(opened: Pillow.Image, name: str) -> Pixels:
@@ -116,7 +132,10 @@ def _load_upright(opened: Pillow.Image, name: str) -> Pillow.Image:
 def image_errors(name: str) -> Iterator[None]:
     """A context in which every error of Pillow becomes an `ImageError` about the image of this name."""
     try:
-        yield
+        # Pillow warns from 89 megapixels on and refuses twice as many; only the refusal is a limit here.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)
+            yield
     except DreamError:
         raise
     except FileNotFoundError:

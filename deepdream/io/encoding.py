@@ -13,6 +13,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from .._types import Image
 from . import iptc
+from .alpha import with_alpha
 from .arrays import to_uint8
 from .carried_metadata import COMMENT_TAG, DESCRIPTION_TAG, EXIF_FOLDER_TAG, XMP_HEADER, Metadata
 from .metadata import KEY, user_comment
@@ -43,12 +44,13 @@ def encode(
     Returns:
         (the bytes of the file, what the format cannot hold, in words).
     """
-    pixels = to_uint8(image)
-    if alpha is not None and format_name != "JPEG":
-        pixels = with_alpha(image, alpha)
+    lost: list[str] = []
+    if alpha is not None and format_name == "JPEG":
+        lost.append("the transparency: it lies on white")
+        alpha = None
+    pixels = to_uint8(image) if alpha is None else with_alpha(image, alpha)
     options = dict(options)
     tags: dict[int, Any] = {}
-    lost: list[str] = []
     if metadata is not None and metadata.dpi is not None:
         options["dpi"] = metadata.dpi
     if format_name == "PNG":
@@ -64,17 +66,6 @@ def encode(
     Pillow.fromarray(pixels).save(file, format_name, **options)
     types = {_XMP_TAG: _BYTE, _IPTC_TAG: _UNDEFINED}
     return (add_tags(file.getvalue(), tags, types) if tags else file.getvalue()), lost
-
-
-def with_alpha(image: Image, alpha: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """The image with alpha, uint8 (H, W, 4), which looks on white as it does without.
-
-    The dream was made on white. A half transparent pixel's own colour is the one that gives the dream's there.
-    """
-    levels = np.rint(255 * alpha).astype(np.uint8)[:, :, None]
-    share = levels / np.float32(255)
-    colours = np.where(levels > 0, (image - 255 * (1 - share)) / np.maximum(share, np.float32(1 / 255)), image)
-    return np.concatenate([to_uint8(colours), levels], axis=2)
 
 
 def srgb_profile() -> bytes:

@@ -1,4 +1,7 @@
-"""Finds out whether an image has a gain map, from which a phone makes HDR of the picture. It is not used here."""
+"""Finds out what a file holds besides its first image: others, or a gain map, of which a phone makes HDR.
+
+None of them is used here.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,13 @@ def has_gain_map(opened: Pillow.Image) -> bool:
     if any(content.startswith(_ISO_MARK) for _, content in getattr(opened, "applist", ())):
         return True
     return _is_marked(info.get("xmp")) or (opened.format == "MPO" and _is_second_image(opened))
+
+
+def has_other_images(opened: Pillow.Image) -> bool:
+    """Whether an opened file holds more images: an animation's, a burst's, further pages."""
+    with contextlib.suppress(Exception):  # damage may make Pillow's reader raise any error
+        return bool(getattr(opened, "is_animated", False))
+    return False
 
 
 def _is_second_image(opened: Any) -> bool:

@@ -7,6 +7,7 @@ from typing import BinaryIO
 from ..errors import DreamError, ImageError
 from ..extras import require_extra
 
+HEIF_SUFFIXES = (".heic", ".heif", ".hif")
 _BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 _AVIF_BRANDS = {b"avif", b"avis"}  # Pillow reads them itself
 _MAX_BOX_BYTES = 512

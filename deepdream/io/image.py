@@ -24,13 +24,15 @@ from .._types import Image
 from ..errors import ImageError, ParameterError
 from ..validation import check_count, short_repr
 from .arrays import check_image
+from .background import WHITE
 from .carried_metadata import Metadata
-from .decoding import WHITE, DecodedImage, check_decoding_memory, image_errors
+from .decoding import DecodedImage, check_decoding_memory, image_errors
 from .encoding import encode
 from .files import atomic_path, check_path, check_regular_file, why_not_a_folder
-from .gain_maps import has_gain_map
+from .gain_maps import has_gain_map, has_other_images
 from .heif import prepare_heif
 from .metadata import check_text, embedded_text, needs_decoding
+from .raw import refuse_raw
 from .source import ImageSource
 from .tiff_pixels import TiffSource, is_misread, is_tiff
 
@@ -122,6 +124,7 @@ def open_image(
     check_max_size(max_size)
     colour = tuple(background)
     with _open_file(path) as (file, name):
+        refuse_raw(file, name)
         prepare_heif(file, name)
         try:
             opened = Pillow.open(file)
@@ -132,9 +135,11 @@ def open_image(
         with opened:
             if is_misread(opened):
                 return TiffSource(file, name, max_size, colour)
+            has_others = has_other_images(opened)
             if has_gain_map(opened):
                 log.info("%s has an HDR gain map, which is left out: the dream begins with its SDR image", name)
-            return DecodedImage(opened, name, max_size, colour)
+                has_others = False
+            return DecodedImage(opened, name, max_size, colour, ("the other images",) if has_others else ())
 
 
 def read_embedded_text(path: str | os.PathLike[str] | BinaryIO) -> str | None:
@@ -189,7 +194,6 @@ def _open_file(path: str | os.PathLike[str] | BinaryIO) -> Iterator[tuple[Binary
             file = path
         else:
             raise ParameterError(f"path={short_repr(path)}: it must be a path or a binary file object")
-        # Pillow warns from 89 megapixels on and refuses twice as many; only the refusal is a limit here.
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
         yield file, name
@@ -218,10 +222,11 @@ def output_format(path: str | os.PathLike[str]) -> OutputFormat:
 
 def check_output_size(path: str | os.PathLike[str], height: int, width: int) -> None:
     """Raise `ImageError` if the format that a path's suffix stands for cannot hold an image of this size."""
-    _check_size(os.fspath(path), output_format(path), height, width)
+    check_format_size(os.fspath(path), output_format(path), height, width)
 
 
-def _check_size(name: str, output: OutputFormat, height: int, width: int) -> None:
+def check_format_size(name: str, output: OutputFormat, height: int, width: int) -> None:
+    """Raise `ImageError` if a format cannot hold an image of this size; `name` is for the message."""
     if output.max_side and max(height, width) > output.max_side:
         raise ImageError(
             f"{name}: {output.name} holds at most {output.max_side} pixels per side, the image has "
@@ -247,12 +252,14 @@ def write_image(
         img: (H, W, 3), RGB; values are clipped to 0..255 and rounded.
         recipe: a `Recipe` to write into the file; `Recipe.from_image` reads it back.
         metadata: that of an `ImageSource`, to write as well; `None`: none, not even that the colours are sRGB.
-        alpha: (H, W), 0..1: how opaque the image is, in PNG, TIFF and WebP; `None`: all of it is.
+        alpha: (H, W), 0..1: how opaque the image is, in PNG, TIFF and WebP; `None`: all of it is. A JPEG holds the
+            image as it looks on white.
         quality: of JPEG and WebP, 1..100; `None`: 95.
 
     Raises:
         ImageError: the suffix is unknown, the image is too large for the format, or the folder cannot be written.
-        ParameterError: `path` is not a path, or `recipe` not a recipe.
+        ParameterError: `path` is not a path, `recipe` not a recipe, `alpha` not of the image's size or out of its
+            range, or `quality` out of its range.
 
     Example:
         >>> dd.write_image("cat.jpg", dd.picture("cat"))
@@ -302,7 +309,9 @@ def encode_image(
         text = recipe.to_json()
         check_text(text)
     image = check_image(img)
-    _check_size(name, output, *image.shape[:2])
+    check_format_size(name, output, *image.shape[:2])
+    if alpha is not None:
+        alpha = _checked_alpha(alpha, *image.shape[:2])
     options = output.options
     if quality is not None:
         check_count("quality", quality, 1, "the quality of a JPEG or WebP", 100)
@@ -311,3 +320,20 @@ def encode_image(
     if lost:
         log.info("%s lacks %s", name, ", ".join(lost))
     return encoded
+
+
+def _checked_alpha(alpha: Any, height: int, width: int) -> NDArray[np.float32]:
+    """An alpha as float32.
+
+    Raises:
+        ParameterError: it is not of this size, or has values outside 0..1.
+    """
+    try:
+        values = np.asarray(alpha, np.float32)
+    except (TypeError, ValueError):
+        raise ParameterError(f"alpha={short_repr(alpha)}: it must be an array of numbers, 0 to 1") from None
+    if values.shape != (height, width):
+        raise ParameterError(f"alpha has the shape {values.shape}, but the image's is {(height, width)}; resize one")
+    if not ((values >= 0) & (values <= 1)).all():
+        raise ParameterError("alpha has values outside 0..1, or that are not numbers; divide one of 8 bits by 255")
+    return values

@@ -12,7 +12,7 @@ import os
 import re
 import warnings
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
@@ -24,12 +24,14 @@ from ..errors import ImageError, VideoError
 from .arrays import format_size
 from .decoding import DecodedImage, image_errors
 from .files import check_regular_file
+from .heif import HEIF_SUFFIXES
 from .image import open_image, read_image
 from .tracks import OtherTracks
 from .video_metadata import VideoMetadata
 from .video_reader import Video
 from .video_writer import DEFAULT_FPS
 
+_NOT_IMAGES = {".bufr", ".grib", ".h5", ".hdf", ".mpeg", ".mpg"}  # Pillow only recognises them
 _NUMBER_FIELD = re.compile(r"%(0?)(\d*)d")
 _MILLISECOND = Fraction(1, 1000)
 _DEFAULT_DURATION_MS = 100  # of a frame that has none: what browsers make of it
@@ -205,16 +207,35 @@ def images_in(folder: Path) -> list[Path]:
     Raises:
         VideoError: there is none.
     """
-    suffixes = Pillow.registered_extensions()
-    files = [path for path in folder.iterdir() if path.suffix.lower() in suffixes and not path.name.startswith(".")]
+    files, _ = image_files(folder)
     if not files:
         raise VideoError(f"{folder} holds no images; give a folder of images, or a video")
+    return files
 
-    def key(path: Path) -> tuple[list[object], str]:
+
+def image_files(folder: Path) -> tuple[list[Path], int]:
+    """(the image files of a folder in the order of their names, the number of its other files).
+
+    Hidden files count as neither.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    formats = Pillow.registered_extensions()  # registers all formats
+    suffixes = {*HEIF_SUFFIXES, *(suffix for suffix, name in formats.items() if name in Pillow.OPEN)} - _NOT_IMAGES
+    files = [path for path in folder.iterdir() if os.path.isfile(path) and not path.name.startswith(".")]
+    images = [path for path in files if path.suffix.lower() in suffixes]
+    return natural_order(images), len(files) - len(images)
+
+
+def natural_order(paths: Iterable[Path]) -> list[Path]:
+    """Paths in the order of their names, in which 2 comes before 10."""
+
+    def key(path: Path) -> tuple[str, list[object], str]:
         parts = re.split(r"(\d+)", path.name)
-        return [int(part) if index % 2 else part for index, part in enumerate(parts)], path.name
+        return str(path.parent), [int(part) if index % 2 else part for index, part in enumerate(parts)], path.name
 
-    return sorted(files, key=key)
+    return sorted(paths, key=key)
 
 
 def _split(name: str) -> tuple[str, str]:

@@ -9,8 +9,6 @@ import struct
 from collections.abc import Iterator
 from typing import Any
 
-from PIL import Image as Pillow
-
 _TIFF_TAG, _RESOURCE = 33723, 0x0404  # of Photoshop's resources in a JPEG
 _MARKER = 0x1C
 _MAX_BYTES = 60_000
@@ -19,7 +17,7 @@ _LOCATIONS = {26, 27, 90, 92, 95, 100, 101}  # content location, city, part of i
 _PREVIEWS = {200, 201, 202}
 
 
-def read(opened: Pillow.Image, dropped: list[str]) -> bytes | None:
+def read(opened: Any, dropped: list[str]) -> bytes | None:
     """The records of an opened image; `None` if it has none.
 
     Args:

@@ -13,14 +13,17 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from ..errors import ImageError
+from .background import WHITE
+from .carried_metadata import Metadata, read_metadata
 from .colour import profile_conversion
-from .decoding import WHITE, PixelSource
+from .decoding import PixelSource
 from .deep_pixels import DeepPixels, Samples, warn_if_dark, white_of_bits, white_of_floats
 from .source import check_memory, fitting_bytes
 
 _SIGNATURES = {b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"}
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2  # photometric interpretations
 _BITS_TAG, _PLANES_TAG, _SEPARATE_PLANES = 258, 284, 2
+_RESOLUTION_TAGS, _UNIT_TAG, _INCH, _CENTIMETRE = (282, 283), 296, 2, 3
 _PREMULTIPLIED, _STRAIGHT = 1, 2  # kinds of extra samples
 # An image upright, (H, W, …), by its orientation; 1 is upright already.
 _UPRIGHT = {
@@ -66,6 +69,41 @@ class TiffSource(PixelSource):
         mode = "L" if samples.colours_n == 1 else "RGB"
         conversion = profile_conversion(profile, mode, deep=True) if profile else None
         super().__init__(DeepPixels(samples, conversion), name, background)
+        self.metadata = _read_metadata(file)
+
+
+class _Tags:
+    """The tags of a TIFF's first image, for `read_metadata`.
+
+    Args:
+        file: the file.
+
+    Raises:
+        Exception: any error that Pillow raises for damaged files.
+    """
+
+    format = "TIFF"
+
+    def __init__(self, file: BinaryIO) -> None:
+        file.seek(0)
+        self.tag_v2 = Pillow.Exif()
+        self.tag_v2.load_from_fp(file)
+        self.info: dict[str, Any] = {}
+        with contextlib.suppress(KeyError, TypeError, ValueError, ZeroDivisionError):
+            factor = {_INCH: 1.0, _CENTIMETRE: 2.54}[self.tag_v2.get(_UNIT_TAG, _INCH)]
+            self.info["dpi"] = tuple(factor * float(self.tag_v2[tag]) for tag in _RESOLUTION_TAGS)
+
+    def getexif(self) -> Pillow.Exif:
+        """As that of a `PIL.Image.Image`."""
+        return self.tag_v2
+
+
+def _read_metadata(file: BinaryIO) -> Metadata:
+    """The metadata of a TIFF that Pillow cannot open."""
+    try:
+        return read_metadata(_Tags(file))
+    except Exception:  # damage may make Pillow's reader raise any error
+        return Metadata(dropped=("the metadata, which cannot be read",))
 
 
 def is_tiff(file: BinaryIO) -> bool:

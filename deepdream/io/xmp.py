@@ -46,9 +46,13 @@ def cleaned(packet: bytes) -> bytes | None:
 
 def without_location(packet: bytes) -> tuple[bytes | None, bool]:
     """(the packet without the place where a picture was taken, whether it named one)."""
-    return _without(
-        packet, lambda space, name: (space, name) in _LOCATIONS or (space == _EXIF and name.startswith("GPS"))
-    )
+    return _without(packet, _is_location)
+
+
+def _is_location(space: str, name: str) -> bool:
+    # Drones write the position under names of their own, such as drone-dji:GpsLatitude.
+    position = name.lower().startswith("gps") or any(word in name.lower() for word in ("latitude", "longitude"))
+    return position or (space, name) in _LOCATIONS
 
 
 def _without(packet: bytes, is_dropped: Callable[[str, str], bool]) -> tuple[bytes | None, bool]:

@@ -17,6 +17,7 @@ import numpy as np
 from ..defaults import defaults_of
 from ..dream import deepdream
 from ..errors import ImageError, ParameterError
+from ..io.background import parse_background
 from ..io.image import read_embedded_text
 from ..label_images import check_blur
 from ..seeds import fresh_seed
@@ -147,6 +148,7 @@ class RecipeFields:
             ImageError: the file cannot be read, has no recipe, or one that is damaged or too new.
         """
         text = read_embedded_text(path)
+        path = getattr(path, "name", path) if hasattr(path, "read") else path
         if not text or '"recipe"' not in text:
             raise ImageError(
                 f"{path} has no recipe: deepdream did not write it, or `write_image` did without `recipe=`, or its "
@@ -188,6 +190,8 @@ def _check_more(recipe: RecipeFields) -> None:
     more = recipe.more
     if more.get("guide_max_size") is not None:
         check_count("guide_max_size", more["guide_max_size"], 1, "the longer side of the guide in pixels")
+    if "background" in more:
+        parse_background(more["background"])
     if recipe.kind == "stopped dream":
         for name, count in (("octave", recipe.octave_n), ("iteration", recipe.iter_n)):
             if name in more:

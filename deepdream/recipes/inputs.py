@@ -9,8 +9,11 @@ from typing import Any
 from ..data.bundled import BUILT_IN, open_picture
 from ..data.cache import user_folders
 from ..errors import ImageError
+from ..io.background import WHITE
 from ..io.source import ImageSource, NotEnoughMemoryError, source_of
 from ..validation import truncate
+
+STANDARD_INPUT = "-"  # the name of an image that the command read there
 
 
 def find_image(
@@ -19,6 +22,7 @@ def find_image(
     search_dir: str | Path | None = None,
     option: str = "image",
     max_size: int | None = None,
+    background: tuple[float, ...] = WHITE,
 ) -> ImageSource:
     """Find the image that a recipe names.
 
@@ -31,6 +35,7 @@ def find_image(
         search_dir: an additional folder; `None`: no such folder.
         option: the option that can name another image, for the message.
         max_size: the longer side of the version that is used later; see `open_picture`.
+        background: the colour under its transparent parts; see `open_picture`.
 
     Returns:
         The image in full size.
@@ -39,10 +44,12 @@ def find_image(
         ImageError: it was not found (the message lists the places that were searched), or it needs more memory than is
             free.
     """
+    if name == STANDARD_INPUT:
+        raise ImageError(f"the recipe's image came from standard input, so only its hash is known; give it as {option}")
     failures = []
     for candidate in _candidates(name, search_dir):
         try:
-            img = open_picture(candidate, max_size)
+            img = open_picture(candidate, max_size, background)
         except NotEnoughMemoryError:
             raise
         except ImageError as error:
@@ -80,12 +87,13 @@ def abbreviate_home(path: str) -> str:
     return "~" + path[len(home) :] if path.startswith(home + "/") and home != "/" else path
 
 
-def given_image(image: Any, max_size: int | None = None) -> ImageSource:
+def given_image(image: Any, max_size: int | None = None, background: tuple[float, ...] = WHITE) -> ImageSource:
     """The image that a caller gave: read if it is a name or a path, otherwise checked.
 
     Args:
         image: an array (H, W, 3), or a name that `deepdream.picture` accepts.
         max_size: the longer side of the version that is used later; see `open_picture`.
+        background: the colour under its transparent parts; see `open_picture`.
 
     Returns:
         The image in full size.
@@ -93,4 +101,4 @@ def given_image(image: Any, max_size: int | None = None) -> ImageSource:
     Raises:
         ImageError: it cannot be read, or is not an image.
     """
-    return open_picture(image, max_size) if isinstance(image, (str, Path)) else source_of(image)
+    return open_picture(image, max_size, background) if isinstance(image, (str, Path)) else source_of(image)

@@ -24,6 +24,7 @@ from ..data.cache import file_sha256
 from ..dream import dream_steps
 from ..errors import ParameterError
 from ..io.arrays import fitted_size
+from ..io.background import parse_background
 from ..io.source import ImageSource, source_of
 from ..label_images import label_steps
 from ..network.layers import resolve_end
@@ -103,11 +104,17 @@ def find_inputs(
     recipe: RecipeFields, image: Any = None, guide: Any = None, search_dir: Any = None
 ) -> tuple[ImageSource, ImageSource | None]:
     """(input, guide) in full size: the given ones, or else those that the recipe names."""
+    background = parse_background(recipe.more.get("background", "white"))
     if image is None:
         image = find_image(
-            recipe.input, recipe.input_sha256, search_dir, "image (replay --input)", max_size=recipe.max_size
+            recipe.input,
+            recipe.input_sha256,
+            search_dir,
+            "image (replay --input)",
+            max_size=recipe.max_size,
+            background=background,
         )
-    image = given_image(image, recipe.max_size)
+    image = given_image(image, recipe.max_size, background)
     guide_max_size = recipe.more.get("guide_max_size")
     if guide is not None:
         return image, given_image(guide, guide_max_size)

@@ -165,9 +165,9 @@ BAD_INPUT = [
     (["-o", "a"], ["a file without suffix", ".png, .jpg"]),
     (["-o", "no/a.png"], ["-o no/a.png", "the folder no does not exist; create it first"]),
     (["-o", "text.png/a.png"], ["-o text.png/a.png", "text.png is a file"]),
-    (["cat", "sky", "-o", "a.png"], ["-o a.png", "existing folder"]),
+    (["cat", "sky", "-o", "a.png"], ["-o a.png", "several images need a folder; -o dreams/ makes one"]),
     (["cat", "no.jpg", "-o", "folder"], ["no.jpg: no such file"]),
-    (["cat", "a/cat.jpg", "-o", "folder"], ["same name"]),
+    (["text.png", "./text.png", "-o", "folder"], ["text.png and ./text.png have the same name"]),
     (["cat", "-o", "taken"], ["-o taken", "is a folder"]),
     (["--no-such-option"], ["--no-such-option"]),
 ]

@@ -10,6 +10,7 @@ import deepdream as dd
 from deepdream import ImageError, Recipe
 from deepdream.io import arrays
 from deepdream.io.arrays import to_uint8
+from deepdream.io.image import open_image
 
 SMALL = {"model": "squeezenet_v1.1", "input": "cat", "max_size": 72, "iter_n": 1, "octave_n": 2, "seed": 1}
 
@@ -209,10 +210,12 @@ def test_an_edited_image_is_compared_a_part_at_a_time(tmp_path, monkeypatch):
     module = importlib.import_module("deepdream.cli.replay")
     path = write_with_recipe(tmp_path / "a.png", Recipe(**SMALL))
     pixels = dd.read_image(path)
-    assert module._compare(path, pixels, []) == f"every pixel is the same as in {path}"
+
+    def compare(pixels):
+        return module._compare(str(path), str(path), open_image(path), pixels, None, [])
+
+    assert compare(pixels) == f"every pixel is the same as in {path}"
     for y, x in ((0, 0), (7, 3), (19, 29)):
         pixels[y, x] = 255 - pixels[y, x]
-    assert module._compare(path, pixels, []).startswith(
-        f"3 of 600 pixels differ from {path}: it was edited, or another build"
-    )
-    assert module._compare(path, pixels[1:], []) == f"{path} has a different size, 30×20"
+    assert compare(pixels).startswith(f"3 of 600 pixels differ from {path}: it was edited, or another build")
+    assert compare(pixels[1:]) == f"{path} has a different size, 30×20"

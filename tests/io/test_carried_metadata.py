@@ -1,70 +1,24 @@
 """What a camera or an agency wrote goes out with the dream: read here by Pillow, and by tifffile."""
 
 import io
-import struct
 import zlib
 
 import numpy as np
 import pytest
 import tifffile
-from helpers import image_error, png_file
+from helpers import CAMERA_PIXELS, CAMERA_XMP, camera_exif, camera_photo, image_error, iptc_record, png_file
 from PIL import Image, ImageCms, IptcImagePlugin
 
 from deepdream import ParameterError, Recipe, read_image, write_image
 from deepdream.io.image import open_image
 
 FORMATS = ["png", "jpg", "webp", "tif"]
-PIXELS = np.random.RandomState(0).randint(0, 256, (20, 30, 3), np.uint8)
-XMP = (
-    '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF '
-    'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description xmlns:xmp="http://ns.adobe.com/xap/1.0/" '
-    'xmlns:tiff="http://ns.adobe.com/tiff/1.0/" xmlns:exif="http://ns.adobe.com/exif/1.0/" '
-    'xmlns:photoshop="http://ns.adobe.com/photoshop/1.0/" xmp:Rating="4" tiff:Orientation="6" '
-    'exif:GPSLatitude="48,8.2N" photoshop:City="Stuttgart"><xmp:Label>Größe</xmp:Label></rdf:Description></rdf:RDF>'
-    '</x:xmpmeta><?xpacket end="w"?>'
-).encode()
-
-
-def record(data_set, content):
-    return struct.pack(">BBBH", 0x1C, 2, data_set, len(content)) + content
-
-
-IPTC = record(5, b"A title") + record(80, b"Jane Doe") + record(90, b"Stuttgart")
-
-
-def camera_exif():
-    """EXIF as a phone writes it."""
-    exif = Image.Exif()
-    exif[0x010F], exif[0x0110], exif[0x0112], exif[0x0132] = "Canon", "EOS", 6, "2024:05:06 07:08:09"
-    exif[0x8298], exif[0x013B], exif[0x010E] = "(c) Jane", "Jane", "On the hill"
-    exif[0x8769] = {
-        0x9003: "2024:05:06 07:08:09",
-        0x829A: 0.005,
-        0xA002: 30,
-        0xA001: 65535,
-        0x927C: b"secret",
-        0xA434: "50mm",
-    }
-    exif[0x8825] = {1: "N", 2: (48.0, 8.0, 12.0), 3: "E", 4: (9.0, 10.0, 0.0)}
-    return exif
-
-
-def photo(**options):
-    """The bytes of a JPEG as a phone and an agency make it."""
-    app1 = b"http://ns.adobe.com/xap/1.0/\0" + XMP
-    app13 = b"Photoshop 3.0\0008BIM" + struct.pack(">HHI", 0x0404, 0, len(IPTC)) + IPTC + bytes(len(IPTC) % 2)
-    extra = b"".join(
-        bytes([0xFF, marker]) + struct.pack(">H", len(content) + 2) + content
-        for marker, content in ((0xE1, app1), (0xED, app13))
-    )
-    file = io.BytesIO()
-    Image.fromarray(PIXELS).save(file, "JPEG", exif=camera_exif(), dpi=(240, 240), extra=extra, **options)
-    return file.getvalue()
+PIXELS = CAMERA_PIXELS
 
 
 def written(tmp_path, suffix, content=None, keep_location=False, recipe=None, **options):
     """A file with the pixels of a photo and what it carries, opened again: (Pillow's image, EXIF)."""
-    source = open_image(io.BytesIO(photo() if content is None else content))
+    source = open_image(io.BytesIO(camera_photo() if content is None else content))
     metadata = source.metadata if keep_location else source.metadata.without_location()
     path = tmp_path / f"a.{suffix}"
     write_image(path, source.full(), recipe, metadata=metadata, **options)
@@ -127,6 +81,15 @@ def test_xmp(tmp_path, suffix):
     assert not [word for word in ("Orientation=", "GPSLatitude=", "Stuttgart") if word in packet]
 
 
+def test_a_drones_position_in_xmp_is_the_place():
+    drone = b'xmlns:d="http://www.dji.com/drone-dji/1.0/" d:GpsLatitude="+48.1" d:FlightLongitude="9" d:Yaw="+7.20"'
+    content = camera_photo(xmp=CAMERA_XMP.replace(b'exif:GPSLatitude="48,8.2N"', drone))
+    metadata = open_image(io.BytesIO(content)).metadata
+    assert b"+48.1" in metadata.xmp
+    packet = metadata.without_location().xmp
+    assert b"+7.20" in packet and b"+48.1" not in packet and b"Longitude" not in packet
+
+
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_iptc(tmp_path, suffix, caplog):
     caplog.set_level("INFO", "deepdream")
@@ -136,7 +99,7 @@ def test_iptc(tmp_path, suffix, caplog):
         found = IptcImagePlugin.getiptcinfo(picture)
         assert found[2, 5] == b"A title" and found[2, 80] == b"Jane Doe" and (2, 90) not in found
     elif suffix == "png":
-        assert iptc_of(picture) == record(5, b"A title") + record(80, b"Jane Doe")
+        assert iptc_of(picture) == iptc_record(5, b"A title") + iptc_record(80, b"Jane Doe")
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
@@ -170,7 +133,7 @@ def test_without_any_metadata(tmp_path, suffix):
 
 
 def test_what_is_dropped_is_in_words():
-    metadata = open_image(io.BytesIO(photo())).metadata
+    metadata = open_image(io.BytesIO(camera_photo())).metadata
     assert metadata.dropped == ("the maker notes",)
     assert metadata.without_location().dropped == ("the maker notes", "the place (--keep-location keeps it)")
 
@@ -183,7 +146,7 @@ def test_tifffile_reads_the_tags_of_a_tiff(tmp_path):
         assert tags["ExifTag"].value["LensModel"] == "50mm"
         assert tags["GPSTag"].value["GPSLatitudeRef"] == "N"
         assert Recipe.from_json(tags["ImageDescription"].value) == Recipe(seed=1)
-        source = open_image(io.BytesIO(photo())).full()
+        source = open_image(io.BytesIO(camera_photo())).full()
         assert (file.pages[0].asarray() == np.rint(source)).all()
 
 
@@ -207,7 +170,7 @@ def test_damaged_xmp_is_left_out_and_named(junk):
 
 
 def test_damaged_iptc_is_left_out_and_named():
-    content = photo().replace(record(80, b"Jane Doe"), b"\x1c\x02\x50\x7f\xffJane Doe")
+    content = camera_photo().replace(iptc_record(80, b"Jane Doe"), b"\x1c\x02\x50\x7f\xffJane Doe")
     metadata = open_image(io.BytesIO(content)).metadata
     assert metadata.iptc is None and "the IPTC data, which is damaged or too long" in metadata.dropped
 
