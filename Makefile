@@ -59,11 +59,12 @@ gpu-check: setup
 	@$(VENV)/bin/python -m benchmarks.gpu
 
 # What needs a GPU, on emulated ones (pycaffe/emulate): nothing but time is needed.
-GPU_TESTS := tests/network/test_gpu.py tests/network/test_device.py tests/pycaffe/test_emulated.py
+GPU_TESTS := tests/network/test_gpu.py tests/network/test_device.py tests/pycaffe/test_emulated.py \
+  tests/cli/test_zoom.py::test_killed_ten_times_the_frames_are_the_same
 test-gpu: setup
 	@wheel=$$(PYCAFFE_CUDA=emulated $(VENV)/bin/python pycaffe/wheel.py) && \
 	  $(PIP) install --quiet --no-deps --upgrade --target build/emulated "$$wheel"
-	@PYTHONPATH=build/emulated $(VENV)/bin/python -m pytest $(GPU_TESTS)
+	@PYTHONPATH=build/emulated PYCAFFE_EMULATED_MEMORY=805306368 $(VENV)/bin/python -m pytest $(GPU_TESTS)
 
 # Upstream's own C++ tests on emulated GPUs; compiling them takes half an hour on 2 cores.
 test-upstream: setup

@@ -135,7 +135,8 @@ def build(shelf):
     with tempfile.TemporaryDirectory(dir=shelf, prefix="build-") as folder:
         log = shelf / "build.log"
         print(
-            f"Building Caffe, once: about {20 if variant.cuda() else 4} minutes on 2 cores. Log: {log}", file=sys.stderr
+            f"Building Caffe, once: about {20 if variant.cuda() else 7 if variant.emulated() else 4} minutes on 2 cores. Log: {log}",
+            file=sys.stderr,
         )
         tools = Path(folder) / "tools"
         environment = {

@@ -29,9 +29,9 @@ def on_cpu(tiny_folder):
     return dd.load(tiny_folder, fast=False)
 
 
-@pytest.fixture
-def on_gpu(tiny_folder):
-    return dd.load(tiny_folder, gpu=0)
+@pytest.fixture(params=[True, False], ids=["our layers", "upstream's"])
+def on_gpu(request, tiny_folder):
+    return dd.load(tiny_folder, gpu=0, fast=request.param)
 
 
 @pytest.fixture
@@ -142,9 +142,12 @@ def test_the_gradient_is_the_cpus(on_cpu, on_gpu, grained, size):
     assert on_gpus == pytest.approx(value, rel=1e-5)
 
 
-def test_the_gradient_of_a_large_network_is_the_cpus(googlenet_weights, grained):
-    (expected, _), (got, _) = (gradient(dd.load("bvlc_googlenet", gpu=gpu), grained) for gpu in (None, 0))
-    assert np.abs(got - expected).max() <= 1e-4 * np.abs(expected).max() > 0
+@pytest.mark.parametrize("fast", [True, False], ids=["our layers", "upstream's"])
+@pytest.mark.parametrize("size", [(64, 64), (90, 160), (121, 95)])
+def test_the_gradient_of_a_large_network_is_the_cpus(googlenet_weights, grained, size, fast):
+    image = dd.resize(grained, *size)
+    (expected, _), (got, _) = (gradient(dd.load("bvlc_googlenet", gpu=gpu, fast=fast), image) for gpu in (None, 0))
+    assert np.abs(got - expected).max() <= 1e-5 * np.abs(expected).max() > 0
 
 
 def test_an_objective_on_the_host_gives_the_same_gradient(on_gpu, grained):

@@ -1,0 +1,1 @@
+#pragma once  // upstream includes it, and uses nothing of it

@@ -1,0 +1,11 @@
+# Upstream's own C++ tests, as the program upstream_tests; it wants upstream's folder as the current one.
+file(GLOB test_sources CONFIGURE_DEPENDS ${UPSTREAM}/src/caffe/test/*.cpp)
+if(VARIANT MATCHES "^emulated")
+  translate(${UPSTREAM}/src/caffe/test/test_im2col_kernel.cu test_im2col_kernel)
+  list(APPEND test_sources ${test_im2col_kernel})
+endif()
+add_executable(upstream_tests $<TARGET_OBJECTS:caffe> ${kernel_objects} ${test_sources} ${UPSTREAM}/src/gtest/gtest-all.cpp)
+target_include_directories(upstream_tests BEFORE PRIVATE ${INCLUDES} ${UPSTREAM}/src)
+target_compile_definitions(upstream_tests PRIVATE ${DEFINITIONS})
+target_compile_options(upstream_tests PRIVATE -O1 -w)
+target_link_libraries(upstream_tests PRIVATE ${LIBRARIES})
