@@ -11,7 +11,7 @@ import source
 
 HERE = Path(__file__).resolve().parent
 # What changes nothing in the wheel must not cause a build.
-LEFT_OUT = {"wheel.py", "README.md", "apt-packages.txt", "apt.sh", "source.py"}
+LEFT_OUT = {"wheel.py", "README.md", "apt-packages.txt", "apt.sh", "source.py", "upstream_tests.cmake"}
 LEFT_OUT_FOLDERS = ("wheels/",)
 # What counts for some kinds of Caffe only: for GPUs, for NVIDIA's, for emulated ones.
 FOR_GPUS = ("compat/cuda/", "gpu/", "gpu.cmake", "binding/gpu.cpp")

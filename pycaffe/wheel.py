@@ -134,10 +134,8 @@ def build(shelf):
     """Build the wheel into `shelf`, a folder; returns its path."""
     with tempfile.TemporaryDirectory(dir=shelf, prefix="build-") as folder:
         log = shelf / "build.log"
-        print(
-            f"Building Caffe, once: about {20 if variant.cuda() else 7 if variant.emulated() else 4} minutes on 2 cores. Log: {log}",
-            file=sys.stderr,
-        )
+        minutes = {"cuda": 20, "emulated": 7}.get(variant.kind(), 4)
+        print(f"Building Caffe, once: about {minutes} minutes on 2 cores. Log: {log}", file=sys.stderr)
         tools = Path(folder) / "tools"
         environment = {
             **os.environ,
