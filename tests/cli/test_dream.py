@@ -122,7 +122,7 @@ def test_a_locale_without_unicode(place):
 BAD_INPUT = [
     (["two\nlines\x1b[2J.png"], [r"two\nlines\x1b[2J.png: no such file"]),
     (["no.jpg"], ["no.jpg: no such file"]),
-    (["."], [". is a folder"]),
+    (["."], ["-o dream.png: several images need a folder"]),
     (["fifo.png"], ["fifo.png is not a file but a device, a pipe", "name a regular file"]),
     (["cat", "-o", "loop/a.png"], ["the folder loop cannot be reached, because its symbolic links go round in a loop"]),
     (["text.png"], ["text.png is not an image", "use a PNG, JPEG"]),
