@@ -1,4 +1,4 @@
-"""Our own Caffe's faster CPU layers: the same numbers, parameters and blobs under another layer type.
+"""Our own Caffe's faster layers: the same numbers, parameters and blobs under another layer type.
 
 They are in pycaffe/layers. Any other Caffe lacks them and uses its own layers. The functions here take and return
 definitions, `caffe_pb2.NetParameter`.

@@ -73,7 +73,7 @@ class Net(caffe.Net):
         mean: the three numbers to subtract from blue, green and red; one number if the network reads grey images.
         end: the layer to dream if a call names none, by its own name or that of its output.
         labels: the classifier's labels, in order.
-        fast: `True`: use our Caffe's faster CPU layers where it has them. `False`: upstream's own, for comparison.
+        fast: `True`: use our Caffe's faster layers where it has them. `False`: upstream's own, for comparison.
             `None`: the environment variable DEEPDREAM_LAYERS decides, "fast" (the default) or "upstream".
         gpu: the device for all threads: `None` for the CPU, a GPU's number, or "auto" for the first GPU that
             works, else the CPU.
