@@ -11,7 +11,8 @@ An image is float32 (H, W, 3), RGB, 0..255. The public names by purpose:
 Dreaming
     `deepdream`, `dream_steps` (one `Step` at a time), `make_step`, `preprocess`, `deprocess`
 Objectives, the quantities to maximise
-    `objective_L2`, `channels`, `label`, `guided`; `Objectives`, one for each of several layers
+    `objective_L2`, `channels`, `label`, `guided`; `Objective`, which adds and scales; `Objectives`, one for each of
+    several layers
 Networks
     `load`, `Net`, `model_names`, `find_model`, `import_model` (from PyTorch or Keras), `classify`
 Images
@@ -51,7 +52,8 @@ if TYPE_CHECKING:
     from .io.video_writer import write_animation
     from .label_images import label_picture, label_steps
     from .network.net import Net, deprocess, preprocess
-    from .objectives import Objectives, channels, label, objective_L2
+    from .objective_sums import Objective, Objectives
+    from .objectives import channels, label, objective_L2
     from .recipes.recipe import Recipe
     from .video import video_frames
     from .zoo.importing.importer import import_model
@@ -66,6 +68,7 @@ __all__ = [
     "LayerError",
     "ModelError",
     "Net",
+    "Objective",
     "Objectives",
     "ParameterError",
     "Recipe",
@@ -108,7 +111,8 @@ _HOMES = {
     "LayerError": "errors",
     "ModelError": "errors",
     "Net": "network.net",
-    "Objectives": "objectives",
+    "Objective": "objective_sums",
+    "Objectives": "objective_sums",
     "ParameterError": "errors",
     "Recipe": "recipes.recipe",
     "Step": "dream",

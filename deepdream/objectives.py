@@ -13,31 +13,21 @@ attributes, each of them `None` or missing where it does not apply:
 - `spec`: its description, as a dict that JSON can hold: `{"objective": name, …}`. From it,
   `deepdream.recipes.objective_spec` makes the objective again.
 
-`Objectives` is one objective for each of several layers.
+`deepdream.objective_sums` has the classes that add and scale objectives; the functions here return an `Objective`.
 """
 
 from __future__ import annotations
 
 import difflib
 import operator
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol, cast
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
-from ._types import Objective
 from .errors import LayerError, ModelError, ParameterError
+from .objective_sums import Objective
 from .validation import parse_int, short_repr
-
-
-class DescribedObjective(Protocol):
-    """An objective with the attributes of those made here; see above."""
-
-    end: str | None
-    check: Callable[[Any, str], None] | None
-    spec: dict[str, Any]
-
-    def __call__(self, dst: Any) -> float: ...
 
 
 class Classifier(Protocol):
@@ -48,63 +38,6 @@ class Classifier(Protocol):
     blobs: Any
 
     def check_layer(self, end: str) -> str: ...
-
-
-class Objectives(dict[str, Objective]):
-    """One objective for each of several layers: {layer: objective}.
-
-    Args:
-        objectives: {layer: objective}.
-        end: {layer: weight}, with the same layers.
-
-    Attributes:
-        end: {layer: weight}, which a dream with `end=None` uses.
-        spec: {"objective": "layers", "layers": {layer: spec}}; `None` if one of the objectives has no `spec`.
-
-    Raises:
-        ParameterError: these are not mappings with the same layers.
-
-    Example:
-        >>> weights = {"fire4/concat": 1, "fire8/concat": 50}
-        >>> both = dd.Objectives({"fire4/concat": dd.objective_L2, "fire8/concat": dd.channels(7)}, end=weights)
-        >>> dd.deepdream(net, dd.picture("cat")[:64, :64], iter_n=1, octave_n=1, objective=both).shape
-        (64, 64, 3)
-    """
-
-    end: dict[str, float]
-    spec: dict[str, Any] | None
-
-    def __init__(self, objectives: Mapping[str, Objective], end: Mapping[str, float]) -> None:
-        if not (isinstance(objectives, Mapping) and isinstance(end, Mapping) and objectives.keys() == end.keys()):
-            raise ParameterError(
-                f"objectives={short_repr(objectives)}, end={short_repr(end)}: they must be {{layer: objective}} and "
-                "{layer: weight} with the same layers"
-            )
-        super().__init__(objectives)
-        self.end = dict(end)
-        specs = {layer: getattr(objective, "spec", None) for layer, objective in self.items()}
-        self.spec = None if None in specs.values() else {"objective": "layers", "layers": specs}
-
-
-def describe_objective(
-    objective: Callable[[Any], float],
-    spec: Mapping[str, Any] | None,
-    end: str | None = None,
-    check: Callable[[Any, str], None] | None = None,
-) -> DescribedObjective:
-    """Give an objective its attributes.
-
-    Args:
-        objective: the function; it is changed.
-        spec: see the module's description, as for the others.
-        end: the layer.
-        check: a function of the network and the layer.
-
-    Returns:
-        `objective` itself.
-    """
-    vars(objective).update(spec=spec, end=end, check=check)
-    return cast(DescribedObjective, objective)
 
 
 def objective_L2(dst: Any) -> float:
@@ -132,10 +65,10 @@ def objective_L2(dst: Any) -> float:
     return 0.5 * float(np.einsum("i,i->", x, x, dtype=np.float64))
 
 
-describe_objective(objective_L2, spec={"objective": "L2"})
+vars(objective_L2).update(spec={"objective": "L2"})
 
 
-def channels(indices: int | Iterable[int]) -> DescribedObjective:
+def channels(indices: int | Iterable[int]) -> Objective:
     """Maximise some channels: the sum of their activations, everywhere in the image.
 
     This is not the sum of squares that `objective_L2` maximises: a channel may be silent at first, or negative before
@@ -167,7 +100,7 @@ def channels(indices: int | Iterable[int]) -> DescribedObjective:
         dst.diff[:, chosen] = 1
         return float(dst.data[:, chosen].sum(dtype=np.float64))
 
-    return describe_objective(
+    return Objective(
         raise_channels,
         spec={"objective": "channels", "indices": chosen},
         check=lambda net, layer: _check_channels(chosen, net.blobs[layer].shape[1], repr(layer)),
@@ -193,7 +126,7 @@ def _check_channels(chosen: Sequence[int], count: int, layer: str) -> None:
         )
 
 
-def label(net: Classifier, name_or_index: str | int) -> DescribedObjective:
+def label(net: Classifier, name_or_index: str | int) -> Objective:
     """Maximise a label of the classifier: the label's score, which is its value before the softmax.
 
     The probability itself would be a poor objective: where it is near zero or one its gradient vanishes, and it also
@@ -230,9 +163,7 @@ def label(net: Classifier, name_or_index: str | int) -> DescribedObjective:
         dst.diff[:, index] = 1
         return float(dst.data[:, index].sum(dtype=np.float64))
 
-    return describe_objective(
-        raise_label, spec={"objective": "label", "label": net.labels[index], "index": index}, end=end
-    )
+    return Objective(raise_label, spec={"objective": "label", "label": net.labels[index], "index": index}, end=end)
 
 
 def score_layer(net: Classifier) -> str:

@@ -46,7 +46,7 @@ def dream(
         if len(names) > 1:
             raise ParameterError(f"--animate {animate}: the video shows the steps of one dream; give one image")
         check_video(animate, "--animate")
-    files = [name for name in [*names, options.guide] if name is not None and name not in BUILT_IN]
+    files = [name for name in [*names, *(name for name, _ in options.objectives.guides)] if name not in BUILT_IN]
     for path, option in [*((path, "-o") for path in paths), *([(animate, "--animate")] if animate else [])]:
         check_not_read(path, files, option)
     for name in names:
@@ -62,6 +62,7 @@ def dream(
         del full  # frees its memory for the dream
         check_output_size(path, *img.shape[:2])
         settings["tile"] = recipe.tile or settings["tile"]
+        options.objectives.tell_weak_terms(net, img, options.octaves, options.octave_scale)
         result = (_dream if animate is None else partial(_dream_and_animate, animate))(net, img, settings)
         write_image(path, recipe.blend(img, result), recipe=recipe)
         sizes = f"{format_size(full_shape)} to {format_size(img.shape)}"

@@ -64,6 +64,7 @@ def label(
     check_output_size(path, size, size)
     net, chosen = load_model(model)
     objective = label_objective(net, name)
+    assert objective.spec is not None
     index = objective.spec["index"]
     settings: dict[str, Any] = {
         "seed": fresh_seed() if seed is None else seed,

@@ -29,27 +29,28 @@ def replay(
         show_default=False,
         help="Image to dream on. [default: the recorded one, found by its name and hash]",
     ),
-    guide: Optional[str] = typer.Option(
+    guide: Optional[list[str]] = typer.Option(
         None,
         "--guide",
         metavar="IMAGE",
         show_default=False,
-        help="Guide of a guided dream. [default: the recorded one, found by its name and hash]",
+        help="Guide of a guided dream; if it has several, repeat it in their order. [default: the recorded ones, found "
+        "by their names and hashes]",
     ),
     gpu: str = GPU,
 ) -> None:
     """Make an image again from the recipe inside it."""
     path = output_paths([str(image)], output)[0]
     recipe, device = Recipe.from_image(image), parse_gpu(gpu)
-    for name in (input_image, guide):
-        if name is not None:
-            check_image_exists(name)
-    check_not_read(path, [name for name in (input_image, guide) if name is not None])  # but OUT may be IMAGE
+    given = [name for name in (input_image, *(guide or ())) if name is not None]
+    for name in given:
+        check_image_exists(name)
+    check_not_read(path, given)  # but OUT may be IMAGE
     with progress_line() as progress:
         task = progress.add_task(f"making {image} again", total=1)
         result, complete = recipe.make(
             input_image,
-            guide,
+            guide or None,
             search_dir=image.parent,
             gpu=device,
             progress=lambda share: progress.update(task, completed=share),
@@ -57,8 +58,8 @@ def replay(
     verdict = _compare(image, result, recipe.differences(complete))  # before writing, because OUT may be IMAGE
     if input_image is not None:
         complete = replace(complete, input=abbreviate_home(input_image))
-    if guide is not None:
-        complete = replace(complete, guide=abbreviate_home(guide))
+    if guide:
+        complete = replace(complete, guide=[abbreviate_home(name) for name in guide])
     write_image(path, result, recipe=complete)
     say(verdict)
     print(path.resolve(), flush=True)

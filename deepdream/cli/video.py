@@ -20,6 +20,7 @@ from ..recipes.cluster import video_on_cluster
 from ..recipes.inputs import abbreviate_home
 from ..recipes.runs import FrameFolder, video_into
 from ..recipes.shots import ShotRun, recorded_shots
+from ..validation import truncate
 from ..video import find_shots, hold_last, video_frames
 from ..zoo.registry import Model
 from .console import progress_line, say
@@ -108,7 +109,7 @@ def video(
         raise VideoError(f"{output} is the input video; write to another file")
     frames = cut_part(open_frames(source, Fraction(fps).limit_denominator(1000)), *moments)
     size = fitted_size(frames.height, frames.width, options.max_size)
-    guides = guide_video(options.guide)
+    guides = _guide_video(options)
     lost = target.rehearse(frames, size, keep_location)
     with FrameFolder(target.frame_folder, "video") as run:
         if lost:
@@ -123,6 +124,20 @@ def video(
     print(target.path.resolve(), flush=True)
 
 
+def _guide_video(options: DreamOptions) -> Optional[FrameSource]:
+    """The guide if it is a video; `None` if the guides are images, or if there are none."""
+    videos = [(name, video) for name, _ in options.objectives.guides if (video := guide_video(name)) is not None]
+    if not videos:
+        return None
+    name, video = videos[0]
+    if options.objectives.count > 1 or options.objectives.guides != [(name, 1.0)]:
+        raise VideoError(
+            f"--guide {truncate(name)} is a video, which guides alone: leave out its weight and the other --guide, "
+            "--channel and --label options"
+        )
+    return video
+
+
 def _dream(
     options: DreamOptions,
     run: FrameFolder,
@@ -134,7 +149,7 @@ def _dream(
     cluster: _Cluster,
 ) -> None:
     """Dream the frames that do not exist yet, with a progress line."""
-    guide_name = options.guide
+    guide_name = options.objectives.guides[0][0] if guides is not None else None
     options = options if guides is None else replace(options, guide=None)
     settings = run_settings(run, options, net)
     first = next(frames.frames())
@@ -147,6 +162,7 @@ def _dream(
             recipe, objective="guided", guide=abbreviate_home(guide_name), guide_sha256=source_sha256(guides)
         )
     begin_run(run, recipe, net, first, settings, len(frames))
+    options.objectives.tell_weak_terms(net, recipe.fit(first), options.octaves, options.octave_scale)
     total, (before, paths) = len(frames), _new_frames(options, run, net, frames, guides, carry, cluster, settings)
     with progress_line() as progress:
         task = progress.add_task(f"frame {before + 1}/{total}", total=total, completed=before)
@@ -186,7 +202,7 @@ def _new_frames(
     gpu = parse_gpu(options.gpu)
     where: dict[str, Any] = {"scheduler": cluster.scheduler, "workers": cluster.workers, "gpu": gpu}
     if cluster and not carry:
-        guide: Any = options.guide_image if reader is None else reader(run.done)
+        guide: Any = options.objectives.images if reader is None else reader(run.done)
         return run.done, video_on_cluster(run, images(run.done), guide, **where)
     starts = recorded_shots(run)
     if starts is None and not cluster:
@@ -196,7 +212,7 @@ def _new_frames(
     say(f"{frames.path} has {'1 shot' if len(starts) == 1 else f'{len(starts)} shots'}")
     shots = ShotRun(run, starts, len(frames))
     if cluster:
-        return shots.done, shots.dream_on_cluster(images, carry, options.guide_image, reader, **where)
+        return shots.done, shots.dream_on_cluster(images, carry, options.objectives.images, reader, **where)
     return shots.done, shots.dream(net, images, carry, reader, strength=options.strength, **settings)
 
 

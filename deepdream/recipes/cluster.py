@@ -22,13 +22,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-import numpy as np
-
 from .._types import Image
 from ..errors import DreamError, VideoError
 from ..io.source import ImageSource
 from .recipe import Recipe
-from .render import find_inputs, make_with_cached_net
+from .render import Guides, find_inputs, make_with_cached_net
 
 if TYPE_CHECKING:
     from .frame_folder import FrameFolder
@@ -68,16 +66,16 @@ def make_on_cluster(
     """
     lacking: list[tuple[Entry, Path, Exception]] = []  # entries whose images were not found
 
-    def jobs() -> Iterator[tuple[tuple[Entry, Path], Recipe, ImageSource, ImageSource | None]]:
+    def jobs() -> Iterator[tuple[tuple[Entry, Path], Recipe, ImageSource, Guides | None]]:
         for entry, path in waiting:
             try:
-                image, guide = find_inputs(entry.recipe)
+                image, guides = find_inputs(entry.recipe)
                 small = image.reduced(entry.recipe.max_size)
-                small_guide = None if guide is None else guide.reduced(entry.recipe.more.get("guide_max_size"))
+                small_guides = [each.reduced(entry.recipe.more.get("guide_max_size")) for each in guides]
             except DreamError as error:
                 lacking.append((entry, path, error))
             else:
-                yield (entry, path), entry.recipe, small, small_guide
+                yield (entry, path), entry.recipe, small, small_guides or None
 
     for (entry, path), result in render_on_cluster(jobs(), scheduler, workers, gpu):
         yield entry, path, result
@@ -87,7 +85,7 @@ def make_on_cluster(
 def video_on_cluster(
     run: FrameFolder,
     images: Iterable[Image],
-    guide: Image | Iterable[Image] | None = None,
+    guide: Image | list[Image] | Iterator[Image] | None = None,
     scheduler: str | None = None,
     workers: int | None = None,
     gpu: int | str | None = None,
@@ -97,7 +95,7 @@ def video_on_cluster(
     Args:
         run: a folder whose recipe has been begun.
         images: the missing frames, (H, W, 3) RGB.
-        guide: the guide of a guided dream, (H, W, 3) RGB; or one for each of `images`.
+        guide: the guide of a guided dream, (H, W, 3) RGB, or a list of several; or an iterator of one for each image.
         scheduler: see `render_on_cluster`.
         workers: see `render_on_cluster`.
         gpu: see `render_on_cluster`.
@@ -111,7 +109,7 @@ def video_on_cluster(
     """
     assert run.recipe is not None
     single = replace(run.recipe, kind="dream", more={}, input_sha256=None, guide_sha256=None, max_size=None)
-    guides = itertools.repeat(guide) if guide is None or isinstance(guide, np.ndarray) else guide
+    guides = guide if isinstance(guide, Iterator) else itertools.repeat(guide)
     jobs = ((index, single, image, each) for index, image, each in zip(itertools.count(run.done), images, guides))
     early: dict[int, Image] = {}  # frames that were done before an earlier one
     for index, result in render_on_cluster(jobs, scheduler, workers, gpu):
@@ -123,7 +121,7 @@ def video_on_cluster(
 
 
 def render_on_cluster(
-    jobs: Iterable[tuple[_Key, Recipe, Image | ImageSource, Image | ImageSource | None]],
+    jobs: Iterable[tuple[_Key, Recipe, Image | ImageSource, Guides | None]],
     scheduler: str | None = None,
     workers: int | None = None,
     gpu: int | str | None = None,
@@ -273,7 +271,7 @@ def _speaks_dask(address: str) -> bool:
 
 
 def _render_on_worker(
-    recipe: Recipe, image: Image | ImageSource, guide: Image | ImageSource | None, gpu: int | str | None
+    recipe: Recipe, image: Image | ImageSource, guide: Guides | None, gpu: int | str | None
 ) -> tuple[Image, Recipe] | DreamError:
     with net_lock:
         try:

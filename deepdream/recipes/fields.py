@@ -34,8 +34,8 @@ _TYPES = {
     "input_sha256": str,
     "model": str,
     "weights_sha256": str,
-    "guide": str,
-    "guide_sha256": str,
+    "guide": (str, list),
+    "guide_sha256": (str, list),
     "objective": Mapping,
     "end": (str, Mapping),
     "iter_n": int,
@@ -68,8 +68,8 @@ class RecipeFields:
     model: str = "bvlc_googlenet"
     weights_sha256: str | None = None
     objective: Mapping[str, Any] | str | None = None
-    guide: str | None = None
-    guide_sha256: str | None = None
+    guide: str | list[str] | None = None
+    guide_sha256: str | list[str] | None = None
     end: str | Mapping[str, float] | None = None
     iter_n: int = _DEFAULT["iter_n"]
     octave_n: int = _DEFAULT["octave_n"]
@@ -86,16 +86,22 @@ class RecipeFields:
     versions: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for name in ("guide", "guide_sha256"):
+            self._set(**{name: _one_or_several(_plain(getattr(self, name)))})
         objective = self.objective if self.objective is not None else "guided" if self.guide else "L2"
         if isinstance(objective, str):
             objective = {"objective": objective}
-        self._set(objective=_without_hash(_plain(objective)), seed=fresh_seed() if self.seed is None else self.seed)
+        objective = _without_hashes(_plain(objective), as_list(self.guide_sha256))
+        self._set(objective=objective, seed=fresh_seed() if self.seed is None else self.seed)
         for name, kind in _TYPES.items():
             self._set(**{name: _plain(getattr(self, name))})
             _check_type(name, getattr(self, name), kind)
+        if not all(isinstance(each, str) for each in as_list(self.guide)):
+            raise ParameterError(f"guide={short_repr(self.guide)}: it must be the name of an image, or a list of names")
         for name in ("input_sha256", "guide_sha256", "weights_sha256"):
-            if getattr(self, name) is not None and not re.fullmatch("[0-9a-f]{64}", getattr(self, name)):
-                raise ParameterError(f"{name}={short_repr(getattr(self, name))}: a sha256 has 64 hexadecimal digits")
+            for each in as_list(getattr(self, name)):
+                if not isinstance(each, str) or not re.fullmatch("[0-9a-f]{64}", each):
+                    raise ParameterError(f"{name}={short_repr(each)}: a sha256 has 64 hexadecimal digits")
         if not 0 <= self.strength <= 1:
             raise ParameterError(f"strength={short_repr(self.strength)}: must be from 0, the input, to 1, the dream")
         if self.max_size is not None and self.max_size < 1:
@@ -159,18 +165,15 @@ class RecipeFields:
 
     def differences(self, other: RecipeFields) -> list[str]:
         """The differences of `other`, a complete recipe, from this one: a sentence each."""
-        pairs = [
-            (what, getattr(other, name), getattr(self, name))
+        found = [
+            f"{what}: sha256 {here[:8]}… here, {recorded[:8]}… in the recipe"
             for what, name in (
                 ("another input", "input_sha256"),
                 ("another guide", "guide_sha256"),
                 ("other weights", "weights_sha256"),
             )
-        ]
-        found = [
-            f"{what}: sha256 {here[:8]}… here, {recorded[:8]}… in the recipe"
-            for what, here, recorded in pairs
-            if None not in (here, recorded) and here != recorded
+            for here, recorded in zip(as_list(getattr(other, name)), as_list(getattr(self, name)))
+            if here != recorded
         ]
         # Recipes from before tiles had a version lack it, and their tiles were added up in another order.
         names = [*self.versions]
@@ -200,11 +203,31 @@ def _check_more(recipe: RecipeFields) -> None:
         check_blur(more["blur"])
 
 
-def _without_hash(spec: Any) -> Any:
-    """An objective's spec without its guide's hash: the recipe has a separate field for that."""
+def as_list(value: Any) -> list[Any]:
+    """One value, a list of several, or `None` as a list."""
+    return [] if value is None else list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def _one_or_several(value: Any) -> Any:
+    """A list of one value as that value, an empty one as `None`: so each recipe can be written in one way only."""
+    if not isinstance(value, list) or len(value) > 1:
+        return value
+    return value[0] if value else None
+
+
+def _without_hashes(spec: Any, hashes: list[str]) -> Any:
+    """An objective's spec with the numbers of its guides among `hashes` in place of their hashes.
+
+    The recipe has a separate field for these. The number 0 is left out, and so is that of an unknown hash.
+    """
+    if isinstance(spec, list):
+        return [_without_hashes(each, hashes) for each in spec]
     if not isinstance(spec, Mapping):
         return spec
-    return {key: _without_hash(value) for key, value in spec.items() if key != "guide_sha256"}
+    numbered = {key: _without_hashes(value, hashes) for key, value in spec.items() if key != "guide_sha256"}
+    if spec.get("guide_sha256") in hashes[1:] and spec["guide_sha256"] != hashes[0]:
+        numbered["guide"] = hashes.index(spec["guide_sha256"])
+    return numbered
 
 
 def _plain(value: Any, depth: int = 0) -> Any:

@@ -23,6 +23,7 @@ from ..io.image import write_image
 from ..zoo.registry import Model, find_model
 from ..zoo.weights import local_weights
 from .cluster import make_on_cluster
+from .fields import as_list
 from .gallery_file import Entry, Gallery, Outcome
 from .gallery_page import write_gallery_page
 from .recipe import Recipe
@@ -161,10 +162,9 @@ def is_made(recipe: Recipe, path: Path) -> bool:
         sources = find_inputs(recipe)
     except ImageError:
         return True  # it could not be made again anyway
-    return all(
-        source is None or sha256 in (None, source.sha256)
-        for source, sha256 in zip(sources, (made.input_sha256, made.guide_sha256))
-    )
+    image, guides = sources
+    pairs = [(image, made.input_sha256), *zip(guides, as_list(made.guide_sha256))]
+    return all(sha256 in (None, source.sha256) for source, sha256 in pairs)
 
 
 def _same_end(recipe: Recipe, made: Recipe, model: Model) -> bool:

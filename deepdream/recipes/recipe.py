@@ -7,15 +7,18 @@ for bit on the same build.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Union
 
 from .._types import Image
 from ..io.source import ImageSource
 from ..network.net import Net
 from . import render
 from .fields import RecipeFields
+from .render import Guides
+
+Named = Union[Image, str, Path]  # an image, or where it is
 
 
 class Recipe(RecipeFields):
@@ -28,8 +31,8 @@ class Recipe(RecipeFields):
         weights_sha256: the hash of its file of weights.
         objective: the objective as data (`deepdream.recipes.objective_spec`), or only its name, such as "L2". `None`:
             "guided" if there is a guide, else "L2".
-        guide: the name of the guide of a guided dream, as for `input`.
-        guide_sha256: the hash of its pixels.
+        guide: the name of the guide of a guided dream, as for `input`; of several, a list.
+        guide_sha256: the hash of its pixels; of several, a list.
         end: see `deepdream`.
         iter_n: see `deepdream`.
         octave_n: see `deepdream`.
@@ -60,8 +63,8 @@ class Recipe(RecipeFields):
 
     def render(
         self,
-        image: Image | str | Path | None = None,
-        guide: Image | str | Path | None = None,
+        image: Named | None = None,
+        guide: Named | Sequence[Named] | None = None,
         net: Net | None = None,
         search_dir: str | Path | None = None,
     ) -> Image:
@@ -71,7 +74,7 @@ class Recipe(RecipeFields):
 
         Args:
             image: an array (H, W, 3) or a name to dream on; `None`: the recorded input, searched by name and hash.
-            guide: the same for the guide.
+            guide: the same for the guide; of several, a list.
             net: a loaded network; `None`: the recorded model is loaded.
             search_dir: an additional folder to search for the input and the guide.
 
@@ -85,8 +88,8 @@ class Recipe(RecipeFields):
 
     def make(
         self,
-        image: Image | str | Path | None = None,
-        guide: Image | str | Path | None = None,
+        image: Named | None = None,
+        guide: Named | Sequence[Named] | None = None,
         net: Net | None = None,
         search_dir: str | Path | None = None,
         progress: Callable[[float], Any] | None = None,
@@ -107,13 +110,13 @@ class Recipe(RecipeFields):
         """
         return render.make(self, image, guide, net, search_dir, progress, gpu)
 
-    def complete(self, net: Net, image: Image | ImageSource, guide: Image | ImageSource | None = None) -> Recipe:
+    def complete(self, net: Net, image: Image | ImageSource, guide: Guides | None = None) -> Recipe:
         """The recipe with all values that determine the pixels.
 
         Args:
             net: the network.
             image: the input in full size, (H, W, 3), or an `ImageSource` of it.
-            guide: the same for the guide of a guided dream.
+            guide: the same for the guide of a guided dream; of several, a list.
 
         Returns:
             A `Recipe` whose `end` names layers and whose `tile` is a number or `None`, with the hashes of the input,
@@ -121,7 +124,7 @@ class Recipe(RecipeFields):
         """
         return render.complete(self, net, image, guide)
 
-    def settings(self, net: Net, guide: Image | ImageSource | None = None) -> dict[str, Any]:
+    def settings(self, net: Net, guide: Guides | None = None) -> dict[str, Any]:
         """The keyword arguments of `deepdream` and `dream_steps`; the image for them comes from `fit`."""
         return render.settings(self, net, guide)
 
@@ -139,10 +142,11 @@ class Recipe(RecipeFields):
 
     def pictures(
         self,
-        image: Image | str | Path | None = None,
-        guide: Image | str | Path | None = None,
+        image: Named | None = None,
+        guide: Named | Sequence[Named] | None = None,
         search_dir: str | Path | None = None,
-    ) -> tuple[Image, Image | None]:
+    ) -> tuple[Image, Image | list[Image] | None]:
         """(input, guide): the arrays for the recipe, given or found; see `render`."""
-        source, guide_source = render.find_inputs(self, image, guide, search_dir)
-        return source.full(), None if guide_source is None else guide_source.full()
+        source, guide_sources = render.find_inputs(self, image, guide, search_dir)
+        guides = [each.full() for each in guide_sources]
+        return source.full(), guides if len(guides) > 1 else guides[0] if guides else None

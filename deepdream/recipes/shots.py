@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Union
 
 from .._types import Image
 from ..errors import DreamError, VideoError
@@ -27,6 +27,7 @@ from .recipe import Recipe
 from .render import cached_net
 
 Reader = Callable[[int], Iterator[Image]]  # the frames from a number on
+_Guide = Union[Image, list[Image], None]
 
 
 @dataclass
@@ -100,7 +101,7 @@ class ShotRun:
         self,
         frames: Reader,
         carry: float,
-        guide: Image | None = None,
+        guide: _Guide = None,
         guides: Reader | None = None,
         scheduler: str | None = None,
         workers: int | None = None,
@@ -114,7 +115,7 @@ class ShotRun:
         Args:
             frames: see `dream`.
             carry: see `dream`.
-            guide: the guide of all frames, (H, W, 3) RGB.
+            guide: the guide of all frames, (H, W, 3) RGB, or a list of several.
             guides: see `dream`.
             scheduler: see `cluster.render_on_cluster`.
             workers: see `cluster.render_on_cluster`.
@@ -243,7 +244,7 @@ class _Lane:
         self._guides = None if guides is None else _Forward(guides)
         self._source: tuple[int, Image] | None = None  # the frame that was read last, with its number
 
-    def task(self, guide: Image | None) -> tuple[Image, tuple[Image, Image] | None, Image | None]:
+    def task(self, guide: _Guide) -> tuple[Image, tuple[Image, Image] | None, _Guide]:
         """The next frame of the shot, the one before with its result, and the guide."""
         index, result = self.shot.done, self.shot.image
         before = None
@@ -259,7 +260,7 @@ def _dream_on_worker(
     recipe: Recipe,
     source: Image,
     before: tuple[Image, Image] | None,
-    guide: Image | None,
+    guide: _Guide,
     carry: float,
     gpu: int | str | None,
 ) -> Image | DreamError:

@@ -1,0 +1,201 @@
+"""What to maximise, as set by `--end`, `--guide`, `--channel` and `--label`: each of them, and their weighted sum.
+
+The central type is `ObjectiveOptions`.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .._types import Image, Layers, ObjectiveOrMapping
+from ..data.bundled import BUILT_IN, picture
+from ..defaults import defaults_of
+from ..dream import deepdream
+from ..errors import ParameterError
+from ..guide import guided
+from ..io.arrays import check_image
+from ..network.layers import resolve_end
+from ..network.net import Net, preprocess
+from ..network.tiling import InputGradient
+from ..objectives import channels, label
+from ..octaves import octave_shapes
+from ..resampling import zoom_image_linear
+from ..validation import truncate
+from .console import say
+from .files import check_image_exists
+from .parsing import parse_channels, parse_layers, parse_weighted
+
+_DEFAULT_OBJECTIVE = defaults_of(deepdream)["objective"]
+_WEAK = 0.01  # the share of the strongest term's gradient below which a term changes nothing that can be seen
+
+
+class ObjectiveOptions:
+    """The options that say what to maximise.
+
+    Args:
+        end: LAYER or LAYER=WEIGHT each.
+        guide: IMAGE or IMAGE=WEIGHT each. A text that is the name of a file has no weight.
+        channel: N or N=WEIGHT each.
+        label: NAME or NAME=WEIGHT each.
+
+    Attributes:
+        guides: the name and weight of each guide.
+
+    Raises:
+        ParameterError: an option is wrong, or options exclude each other.
+        ImageError: there is no such guide.
+    """
+
+    def __init__(
+        self,
+        end: Sequence[str] | None,
+        guide: Sequence[str] | None,
+        channel: Sequence[str] | None,
+        label: Sequence[str] | None,
+    ) -> None:
+        self._end = parse_layers(end)
+        if label and end and not (guide or channel):
+            raise ParameterError(
+                "--label and --end: a label has its own layer, that of the classifier; leave --end out"
+            )
+        self._channels = parse_channels(channel)
+        for indices in self._channels.values():
+            channels(indices)
+        self._labels = [parse_weighted("--label", text) for text in label or ()]
+        self.guides = [(text, 1.0) if Path(text).is_file() else parse_weighted("--guide", text) for text in guide or ()]
+        for name, _ in self.guides:
+            check_image_exists(name)
+        self._made: tuple[Net, list[tuple[str, Any]]] | None = None
+
+    @property
+    def count(self) -> int:
+        """The number of objectives that were given; with 0 it is the default."""
+        return len(self.guides) + len(self._channels) + len(self._labels)
+
+    @functools.cached_property
+    def images(self) -> list[Image]:
+        """The guides, float32 (H, W, 3) RGB."""
+        return [check_image(picture(name)) for name, _ in self.guides]
+
+    def read_files(self) -> None:
+        """Read the guides that are files: a damaged one is found before any weights are fetched."""
+        if any(name not in BUILT_IN for name, _ in self.guides):
+            _ = self.images
+
+    def check(self, net: Net) -> None:
+        """Raise a `DreamError` for a layer, channel or label that the network lacks.
+
+        Guides are not made, because each needs a pass through the network.
+        """
+        end = self._layers(net)
+        others = [objective for _, objective in [*self._channel_terms(), *self._label_terms(net)]]
+        for objective in others or [_DEFAULT_OBJECTIVE]:
+            resolve_end(net, getattr(objective, "end", None) or end, objective)
+
+    def objective(self, net: Net) -> ObjectiveOrMapping:
+        """The objective, made for `net`: the sum of those that were given."""
+        terms = [objective for _, objective in self._terms(net)]
+        return sum(terms[1:], terms[0]) if terms else _DEFAULT_OBJECTIVE
+
+    def end(self, net: Net, objective: ObjectiveOrMapping) -> Layers:
+        """The checked layers of what `objective` returned."""
+        return resolve_end(net, getattr(objective, "end", None) or self._end, objective)
+
+    def describe(self, end: Layers, spec: Mapping[str, Any]) -> str:
+        """The layers of a dream and its objective there, for a person.
+
+        Args:
+            end: from `end`.
+            spec: that of the objective.
+        """
+        weights = {end: 1.0} if isinstance(end, str) else end
+        by_layer = self.count < 2 and not isinstance(end, str)  # in a sum they are shown with each term
+        layers = ", ".join(itertools.starmap("{}={:g}".format, weights.items()) if by_layer else weights)
+        of_channels = [
+            _with_weight(number, weight) for weight, all in self._channels.items() for number in sorted(set(all))
+        ]
+        of_guides = itertools.starmap(_with_weight, self.guides)
+        return layers + "".join(
+            [
+                f", channel {', '.join(of_channels)}" if of_channels else "",
+                f", guided by {', '.join(of_guides)}" if self.guides else "",
+                f": {', '.join(_label_names(spec, weights))}" if self._labels else "",
+            ]
+        )
+
+    def tell_weak_terms(self, net: Net, img: Image, octave_n: int, octave_scale: float) -> None:
+        """Print a line for each term of a sum whose weight is too small to change anything, with one that would do.
+
+        Args:
+            net: the network.
+            img: the image that is dreamt on, (H, W, 3); the gradients are measured in its smallest octave.
+            octave_n: the number of octaves.
+            octave_scale: the ratio of one size to the next.
+        """
+        if self.count < 2:
+            return
+        height, width = img.shape[:2]
+        shape = octave_shapes(height, width, octave_n, octave_scale)[0]
+        small = preprocess(net, zoom_image_linear(img, shape))
+        sizes = {}
+        for text, objective in self._terms(net):
+            gradient, _ = InputGradient(net, self.end(net, objective), objective)(small)
+            sizes[text] = float(np.abs(gradient).mean(dtype=np.float64))
+        largest = max(sizes.values())
+        for text, size in sizes.items():
+            if 0 < size < _WEAK * largest:
+                name, weight = parse_weighted("", text)
+                say(
+                    f"{truncate(text)} changes next to nothing: its gradient is {size / largest:.0e} of the largest. "
+                    f"For a gradient as large: {truncate(name)}={weight * largest / size:.1g}"
+                )
+
+    def _layers(self, net: Net) -> Layers:
+        return resolve_end(net, self._end, None)
+
+    def _terms(self, net: Net) -> list[tuple[str, Any]]:
+        """(option, weighted objective) of each term; channels have a layer only in a sum with others.
+
+        They are made once for a network, because a guide needs a pass through it.
+        """
+        if self._made is None or self._made[0] is not net:
+            self._made = net, self._make_terms(net)
+        return self._made[1]
+
+    def _make_terms(self, net: Net) -> list[tuple[str, Any]]:
+        end = self._layers(net) if self.guides or self._channels else ""
+        terms = [
+            (f"--guide {_with_weight(name, weight)}", guided(net, img, end) * weight)
+            for (name, weight), img in zip(self.guides, self.images)
+        ]
+        mixed = self.guides or self._labels
+        terms += [(text, each.at(end) if mixed else each) for text, each in self._channel_terms()]
+        return terms + self._label_terms(net)
+
+    def _channel_terms(self) -> list[tuple[str, Any]]:
+        """An objective for all channels of each weight."""
+        return [
+            (f"--channel {_with_weight(indices[0], weight)}", channels(indices) * weight)
+            for weight, indices in self._channels.items()
+        ]
+
+    def _label_terms(self, net: Net) -> list[tuple[str, Any]]:
+        return [(f"--label {_with_weight(name, weight)}", label(net, name) * weight) for name, weight in self._labels]
+
+
+def _with_weight(name: Any, weight: float) -> str:
+    return str(name) if weight == 1 else f"{name}={weight:g}"
+
+
+def _label_names(spec: Mapping[str, Any], weights: Mapping[str, float]) -> Iterator[str]:
+    """The labels in an objective's spec with their weights there, or those of their layers."""
+    for layer, own in spec.get("layers", {"": spec}).items():
+        for each in own.get("terms", [own]):
+            if each["objective"] == "label":
+                yield _with_weight(each["label"], each.get("weight", weights.get(layer, 1.0)))
