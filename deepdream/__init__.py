@@ -16,7 +16,7 @@ Objectives, the quantities to maximise
 Networks
     `load`, `Net`, `model_names`, `find_model`, `import_model` (from PyTorch or Keras), `classify`
 Images
-    `read_image`, `write_image`, `picture` (bundled ones and noise), `resize`
+    `read_image`, `write_image`, `picture` (bundled ones and noise), `resize`, `read_mask`
 Images of labels, from noise
     `label_picture`, `label_steps`
 Zooms and videos
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from .io.video_reader import Video
     from .io.video_writer import write_animation
     from .label_images import label_picture, label_steps
+    from .mask import read_mask
     from .network.net import Net, deprocess, preprocess
     from .objective_sums import Objective, Objectives
     from .objectives import channels, label, objective_L2
@@ -95,6 +96,7 @@ __all__ = [
     "picture",
     "preprocess",
     "read_image",
+    "read_mask",
     "resize",
     "video_frames",
     "write_animation",
@@ -137,6 +139,7 @@ _HOMES = {
     "picture": "data.bundled",
     "preprocess": "network.net",
     "read_image": "io.image",
+    "read_mask": "mask",
     "resize": "io.arrays",
     "video_frames": "video",
     "write_animation": "io.video_writer",

@@ -21,7 +21,7 @@ import logging
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -30,6 +30,7 @@ import numpy as np
 from ._types import Image, Layers, ObjectiveOrMapping, Planes
 from .errors import LayerError, ParameterError
 from .io.arrays import check_image, warn_if_unit_range
+from .mask import Mask, check_mask, keep_outside, octave_masks
 from .network.layers import check_objective, format_layers, resolve_end, weights_of
 from .network.net import Net, check_net, deprocess, preprocess
 from .network.tiling import InputGradient, plan_tiles
@@ -74,6 +75,7 @@ def deepdream(
     jitter: int = 32,
     seed: int | None = None,
     tile: int | str | None = None,
+    mask: Mask | None = None,
 ) -> Image:
     """Dream: change an image so that a layer of the network responds more.
 
@@ -97,12 +99,14 @@ def deepdream(
             memory; "auto": the largest that fits, or no tiles if the whole image fits. If an image is not larger than
             the tile, the result is the same as without tiles; in a larger one, creatures do not grow much larger than
             a tile.
+        mask: which parts are dreamt, (H, W), from 0, which stays bit for bit, to 1, as `read_mask` gives it; one of
+            another size is scaled. `None`: the whole image.
 
     Returns:
         float32 (H, W, 3), RGB.
 
     Raises:
-        ImageError: the image cannot be used or is too small or too large; before the first step.
+        ImageError: the image or the mask cannot be used or is too small or too large; before the first step.
         LayerError: the layer cannot be dreamt; before the first step.
         ParameterError: another argument is out of its range; before the first step.
 
@@ -112,7 +116,7 @@ def deepdream(
         ((90, 120, 3), dtype('float32'))
     """
     steps = dream_steps(
-        net, base_img, iter_n, octave_n, octave_scale, end, clip, objective, step_size, jitter, seed, tile
+        net, base_img, iter_n, octave_n, octave_scale, end, clip, objective, step_size, jitter, seed, tile, mask
     )
     return deque(steps, maxlen=1)[0].image
 
@@ -130,6 +134,7 @@ def dream_steps(
     jitter: int = 32,
     seed: int | None = None,
     tile: int | str | None = None,
+    mask: Mask | None = None,
 ) -> Iterator[Step]:
     """Dream, one step at a time.
 
@@ -147,6 +152,7 @@ def dream_steps(
         jitter: see `deepdream`.
         seed: see `deepdream`.
         tile: see `deepdream`.
+        mask: see `deepdream`.
 
     Returns:
         An iterator of `octave_n * iter_n` `Step` records.
@@ -167,6 +173,7 @@ def dream_steps(
     check_flag("clip", clip, "whether to keep the values within 0..255")
     end = _resolve(net, end, objective)
     height, width = base_img.shape[:2]
+    mask = None if mask is None else check_mask(mask, height, width)
     shapes = octave_shapes(height, width, octave_n, octave_scale)
     check_sizes(net, end, shapes, octave_scale)
     seed = fresh_seed() if seed is None else seed
@@ -183,28 +190,46 @@ def dream_steps(
         limits=(-net.mean, 255 - net.mean) if clip else None,
         layers=format_layers(end),
     )
-    return _octaves(net, preprocess(net, base_img), shapes, iter_n, step)
+    masks = [None] * octave_n if mask is None else octave_masks(mask, shapes)
+    steps = _octaves(net, preprocess(net, base_img), shapes, masks, iter_n, step)
+    return steps if mask is None else _keep_outside(steps, base_img, mask)
 
 
 def _octaves(
-    net: Net, planes: Planes, shapes: Sequence[tuple[int, int]], iter_n: int, step: Callable[[Planes], float]
+    net: Net,
+    planes: Planes,
+    shapes: Sequence[tuple[int, int]],
+    masks: Sequence[Mask | None],
+    iter_n: int,
+    step: Callable[[Planes, Mask | None], float],
 ) -> Iterator[Step]:
-    """Dream at each of `shapes`, the smallest first, and carry the detail from one to the next."""
+    """Dream at each of `shapes`, the smallest first, with its mask, and carry the detail from one to the next."""
     bases = [planes]  # the largest first, so that each can be dropped when its octave begins
     for shape in shapes[-2::-1]:
         bases.append(zoom_linear(bases[-1], shape))
     detail = np.zeros_like(bases[-1])
-    for octave in range(len(shapes)):
+    for octave, mask in enumerate(masks):
         base = bases.pop()
-        image = base + zoom_linear(detail, base.shape[1:])
+        detail = zoom_linear(detail, base.shape[1:])
+        if mask is not None:
+            detail = detail * (mask > 0)  # enlarging it has carried it over the mask's edges
+        image = base + detail
         for iteration in range(iter_n):
-            value = step(image)
+            value = step(image, mask)
             yield Step(octave, iteration, deprocess(net, image), value)
         detail = image - base
 
 
+def _keep_outside(steps: Iterator[Step], base_img: Image, mask: Mask) -> Iterator[Step]:
+    """The steps with the image's own bits outside the mask, as soon as they have its size."""
+    for step in steps:
+        whole = step.image.shape == base_img.shape
+        yield replace(step, image=keep_outside(step.image, base_img, mask)) if whole else step
+
+
 def _gradient_ascent_step(
     image: Planes,
+    mask: Mask | None,
     gradient_of: GradientOf,
     rng: np.random.RandomState,
     step_size: float,
@@ -212,7 +237,7 @@ def _gradient_ascent_step(
     limits: tuple[Planes, Planes] | None,
     layers: str,
 ) -> float:
-    """Change `image`, (3, H, W), in place by one step; returns the objective's value before it."""
+    """Change `image`, (3, H, W), in place by one step where `mask` allows it; returns the objective's value before."""
     # Shift at random, so that no point of the image is always at the same position in a layer's windows.
     ox, oy = rng.randint(-jitter, jitter + 1, 2)
     shifted = np.roll(image, (oy, ox), (-2, -1))
@@ -220,6 +245,11 @@ def _gradient_ascent_step(
     with np.errstate(over="ignore", invalid="ignore"):  # the next lines raise where NumPy would warn
         gradient, value = gradient_of(shifted)
         magnitude = np.abs(gradient).mean()
+        if mask is not None:
+            share = np.roll(mask, (oy, ox), (-2, -1))
+            gradient *= share
+            # The mean change is that inside the mask.
+            magnitude = np.abs(gradient).mean() / np.float32(share.mean(dtype=np.float64))
     if not np.isfinite(magnitude):
         raise LayerError(f"the gradient at {layers} is not finite: the objective or the weights overflow")
 
@@ -287,7 +317,7 @@ def make_step(
         image = net.input.data[0].copy()
         limits = (-net.mean, 255 - net.mean) if clip else None
         gradient_of = InputGradient(net, end, objective)
-        value = _gradient_ascent_step(image, gradient_of, rng, step_size, jitter, limits, format_layers(end))
+        value = _gradient_ascent_step(image, None, gradient_of, rng, step_size, jitter, limits, format_layers(end))
         net.input.data[0] = image
     return value
 

@@ -46,18 +46,21 @@ def dream(
         if len(names) > 1:
             raise ParameterError(f"--animate {animate}: the video shows the steps of one dream; give one image")
         check_video(animate, "--animate")
-    files = [name for name in [*names, *(name for name, _ in options.objectives.guides)] if name not in BUILT_IN]
+    files = [name for name in [*names, *options.files] if name not in BUILT_IN]
     for path, option in [*((path, "-o") for path in paths), *([(animate, "--animate")] if animate else [])]:
         check_not_read(path, files, option)
     for name in names:
         check_image_exists(name)
     # A file is read before the network is loaded, whose weights may have to be fetched: a damaged file fails first.
     opened = [] if names[0] in BUILT_IN else [open_picture(names[0], options.max_size)]
+    if opened:
+        options.fit_mask(opened[0])  # raises what is wrong with it
     net, model = options.load()
     for name, path in zip(names, paths):
         full = opened.pop() if opened else open_picture(name, options.max_size)
-        settings = options.settings(net)
-        recipe = options.recipe(name, model, net, full, settings)
+        settings, mask = options.settings(net), options.fit_mask(full)
+        recipe = options.recipe(name, model, net, full, settings, mask)
+        settings["mask"] = None if mask is None else mask.values
         img, full_shape = recipe.fit(full), full.shape
         del full  # frees its memory for the dream
         check_output_size(path, *img.shape[:2])
@@ -78,7 +81,8 @@ def _dream_and_animate(video: Path, net: Net, img: Image, settings: dict[str, An
     height, width = img.shape[:2]
     steps_n = settings["octave_n"] * settings["iter_n"]
     rehearse_animation(video, (height, width), steps_n)
-    preview = FullSizePreview(img, octave_shapes(height, width, settings["octave_n"], settings["octave_scale"]))
+    shapes = octave_shapes(height, width, settings["octave_n"], settings["octave_scale"])
+    preview = FullSizePreview(img, shapes, settings["mask"])
     with StepFilm() as steps:
         steps.check_room(steps_n, img.shape)
         result = _dream(net, img, settings, lambda step: steps.add(preview.of(step.image, step.octave)))

@@ -21,14 +21,17 @@ import typer
 from .._types import Image
 from ..defaults import defaults_of
 from ..dream import deepdream
+from ..errors import ParameterError
 from ..io.arrays import image_sha256
 from ..io.source import ImageSource
+from ..mask import MAX_FEATHER
 from ..network.net import Net
-from ..recipes.inputs import abbreviate_home
+from ..recipes.inputs import ALPHA, FittedMask, abbreviate_home
 from ..recipes.recipe import Recipe
 from ..seeds import fresh_seed
 from ..validation import MAX_JITTER, MAX_STEP_SIZE
 from ..zoo.registry import Model
+from .files import check_image_exists
 from .loading import GPU, MODEL, load_model
 from .objective_options import ObjectiveOptions
 from .parsing import check_range, parse_gpu, parse_tile
@@ -88,6 +91,9 @@ class DreamOptions:
         gpu: a number, "auto" or "none".
         max_size: the longer side, in pixels, that a larger image is scaled down to; `None`: it is not scaled.
         strength: the share of the dream that is blended into the original, 0..1.
+        mask: the name of the mask image, or "alpha" for the image's own transparency; `None`: all of it is dreamt.
+        mask_feather: the width of the mask's edges, in pixels.
+        mask_invert: whether black is dreamt instead of white.
 
     Raises:
         ParameterError: an option out of its range, or options that exclude each other.
@@ -131,6 +137,17 @@ class DreamOptions:
     strength: float = typer.Option(
         1.0, "--strength", help="Share of the dream in the result: 0 the original, 1 the dream."
     )
+    mask: Optional[str] = typer.Option(
+        None,
+        "--mask",
+        metavar="IMAGE|alpha",
+        show_default=False,
+        help="Dream only where this image is white; black stays as it is. alpha: only where the image is opaque.",
+    )
+    mask_feather: float = typer.Option(
+        0.0, "--mask-feather", metavar="PIXELS", help="Width over which the dream fades inside the mask's edges."
+    )
+    mask_invert: bool = typer.Option(False, "--mask-invert", help="Dream where the mask is black instead.")
 
     def __post_init__(self) -> None:
         check_range("--iters", self.iters, 1)
@@ -144,6 +161,11 @@ class DreamOptions:
         parse_tile(self.tile)
         parse_gpu(self.gpu)
         _ = self.objectives  # checks them
+        check_range("--mask-feather", self.mask_feather, 0, MAX_FEATHER)
+        if self.mask is None and (self.mask_feather or self.mask_invert):
+            raise ParameterError("--mask-feather and --mask-invert change a mask; give one, as in --mask mask.png")
+        if self.mask not in (None, ALPHA):
+            check_image_exists(self.mask)
 
     @functools.cached_property
     def objectives(self) -> ObjectiveOptions:
@@ -180,6 +202,23 @@ class DreamOptions:
             "tile": parse_tile(self.tile),
         }
 
+    @property
+    def files(self) -> list[str]:
+        """The names of the images that are read beside the input."""
+        masks = [] if self.mask in (None, ALPHA) else [self.mask]
+        return [*(name for name, _ in self.objectives.guides), *masks]
+
+    def fit_mask(self, img: "Image | ImageSource") -> Optional[FittedMask]:
+        """The mask at the size that is dreamt on; `None`: there is none.
+
+        Args:
+            img: the input in full size.
+        """
+        recipe = Recipe(
+            max_size=self.max_size, mask=self.mask, mask_feather=self.mask_feather, mask_invert=self.mask_invert
+        )
+        return recipe.fit_mask(img)
+
     def target_description(self, settings: dict[str, Any]) -> str:
         """The layers of a dream and its objective there, for a person.
 
@@ -188,7 +227,15 @@ class DreamOptions:
         """
         return self.objectives.describe(settings["end"], settings["objective"].spec)
 
-    def recipe(self, name: str, model: Model, net: Net, img: "Image | ImageSource", settings: dict[str, Any]) -> Recipe:
+    def recipe(
+        self,
+        name: str,
+        model: Model,
+        net: Net,
+        img: "Image | ImageSource",
+        settings: dict[str, Any],
+        mask: Optional[FittedMask] = None,
+    ) -> Recipe:
         """The complete recipe of a dream, which is written into its file.
 
         Args:
@@ -197,8 +244,10 @@ class DreamOptions:
             net: from `load`.
             img: the input in full size, (H, W, 3), or an `ImageSource` of it.
             settings: the keyword arguments of `dream_steps`.
+            mask: from `fit_mask`.
         """
         settings = dict(settings)
+        settings.pop("mask", None)
         objective = settings.pop("objective")
         return Recipe(
             input=abbreviate_home(name),
@@ -208,8 +257,11 @@ class DreamOptions:
             guide_sha256=[image_sha256(guide) for guide in self.objectives.images],
             max_size=self.max_size,
             strength=self.strength,
+            mask=None if self.mask is None else abbreviate_home(self.mask),
+            mask_feather=self.mask_feather,
+            mask_invert=self.mask_invert,
             **settings,
-        ).complete(net, img, self.objectives.images)
+        ).complete(net, img, self.objectives.images, mask)
 
 
 def takes_dream_options(command: Callable[..., None]) -> Callable[..., None]:

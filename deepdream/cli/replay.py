@@ -37,12 +37,19 @@ def replay(
         help="Guide of a guided dream; if it has several, repeat it in their order. [default: the recorded ones, found "
         "by their names and hashes]",
     ),
+    mask: Optional[str] = typer.Option(
+        None,
+        "--mask",
+        metavar="IMAGE",
+        show_default=False,
+        help="Mask of a masked dream. [default: the recorded one, found by its name and hash]",
+    ),
     gpu: str = GPU,
 ) -> None:
     """Make an image again from the recipe inside it."""
     path = output_paths([str(image)], output)[0]
     recipe, device = Recipe.from_image(image), parse_gpu(gpu)
-    given = [name for name in (input_image, *(guide or ())) if name is not None]
+    given = [name for name in (input_image, *(guide or ()), mask) if name is not None]
     for name in given:
         check_image_exists(name)
     check_not_read(path, given)  # but OUT may be IMAGE
@@ -53,6 +60,7 @@ def replay(
             guide or None,
             search_dir=image.parent,
             gpu=device,
+            mask=mask,
             progress=lambda share: progress.update(task, completed=share),
         )
     verdict = _compare(image, result, recipe.differences(complete))  # before writing, because OUT may be IMAGE
@@ -60,6 +68,8 @@ def replay(
         complete = replace(complete, input=abbreviate_home(input_image))
     if guide:
         complete = replace(complete, guide=[abbreviate_home(name) for name in guide])
+    if mask is not None:
+        complete = replace(complete, mask=abbreviate_home(mask))
     write_image(path, result, recipe=complete)
     say(verdict)
     print(path.resolve(), flush=True)

@@ -17,7 +17,7 @@ from ..io.arrays import fitted_size
 from ..io.image_sequence import FrameSource, open_frames
 from ..network.net import Net
 from ..recipes.cluster import video_on_cluster
-from ..recipes.inputs import abbreviate_home
+from ..recipes.inputs import ALPHA, FittedMask, abbreviate_home
 from ..recipes.runs import FrameFolder, video_into
 from ..recipes.shots import ShotRun, recorded_shots
 from ..validation import truncate
@@ -110,6 +110,8 @@ def video(
     frames = cut_part(open_frames(source, Fraction(fps).limit_denominator(1000)), *moments)
     size = fitted_size(frames.height, frames.width, options.max_size)
     guides = _guide_video(options)
+    if options.mask == ALPHA:
+        raise VideoError("--mask alpha: frames have no transparency here; give a mask file of the frames' size")
     lost = target.rehearse(frames, size, keep_location)
     with FrameFolder(target.frame_folder, "video") as run:
         if lost:
@@ -151,9 +153,10 @@ def _dream(
     """Dream the frames that do not exist yet, with a progress line."""
     guide_name = options.objectives.guides[0][0] if guides is not None else None
     options = options if guides is None else replace(options, guide=None)
-    settings = run_settings(run, options, net)
     first = next(frames.frames())
-    recipe = options.recipe(str(frames.path), model, net, first, settings)
+    mask = options.fit_mask(first)
+    settings = run_settings(run, options, net, mask)
+    recipe = options.recipe(str(frames.path), model, net, first, settings, mask)
     recipe = replace(recipe, kind="video", more={"carry": carry, **_part(frames)}, input_sha256=source_sha256(frames))
     if guides is not None:
         guided(net, next(guides.frames()), settings["end"])  # raises what is wrong with it
@@ -163,7 +166,7 @@ def _dream(
         )
     begin_run(run, recipe, net, first, settings, len(frames))
     options.objectives.tell_weak_terms(net, recipe.fit(first), options.octaves, options.octave_scale)
-    total, (before, paths) = len(frames), _new_frames(options, run, net, frames, guides, carry, cluster, settings)
+    total, (before, paths) = len(frames), _new_frames(options, run, net, frames, guides, carry, cluster, settings, mask)
     with progress_line() as progress:
         task = progress.add_task(f"frame {before + 1}/{total}", total=total, completed=before)
         for number, path in enumerate(paths, before + 1):
@@ -184,6 +187,7 @@ def _new_frames(
     carry: float,
     cluster: _Cluster,
     settings: dict[str, Any],
+    mask: Optional[FittedMask],
 ) -> tuple[int, Iterator[Path]]:
     """(number of the frames that exist, the paths of the others as they are written)."""
     assert run.recipe is not None
@@ -203,7 +207,7 @@ def _new_frames(
     where: dict[str, Any] = {"scheduler": cluster.scheduler, "workers": cluster.workers, "gpu": gpu}
     if cluster and not carry:
         guide: Any = options.objectives.images if reader is None else reader(run.done)
-        return run.done, video_on_cluster(run, images(run.done), guide, **where)
+        return run.done, video_on_cluster(run, images(run.done), guide, mask, **where)
     starts = recorded_shots(run)
     if starts is None and not cluster:
         shown = None if reader is None else reader()
@@ -212,7 +216,7 @@ def _new_frames(
     say(f"{frames.path} has {'1 shot' if len(starts) == 1 else f'{len(starts)} shots'}")
     shots = ShotRun(run, starts, len(frames))
     if cluster:
-        return shots.done, shots.dream_on_cluster(images, carry, options.objectives.images, reader, **where)
+        return shots.done, shots.dream_on_cluster(images, carry, options.objectives.images, reader, mask, **where)
     return shots.done, shots.dream(net, images, carry, reader, strength=options.strength, **settings)
 
 

@@ -65,7 +65,7 @@ def zoom(
     if image is not None:
         check_image_exists(image)
         for path in videos:
-            check_not_read(path, [image], f"--{path.suffix[1:].lower()}")
+            check_not_read(path, [image, *options.files], f"--{path.suffix[1:].lower()}")
     with FrameFolder(output, "zoom") as run:
         if image is None and run.done < (frames or 1) and (videos or run.recipe is not None):
             raise DreamError(
@@ -94,10 +94,11 @@ def _dream(
     height, width = full.shape[:2]
     for path in videos:
         rehearse_animation(path, fitted_size(height, width, options.max_size), frame_n, fps)
+    mask = options.fit_mask(full)
     net, model = options.load()
-    settings = run_settings(run, options, net)
+    settings = run_settings(run, options, net, mask)
     recipe = replace(
-        options.recipe(name, model, net, full, settings), kind="zoom", more={"scale": scale, "rotate": rotate}
+        options.recipe(name, model, net, full, settings, mask), kind="zoom", more={"scale": scale, "rotate": rotate}
     )
     img = recipe.fit(full)
     del full  # frees its memory for the dream

@@ -19,8 +19,9 @@ from ..dream import deepdream
 from ..errors import ImageError, ParameterError
 from ..io.image import read_embedded_text
 from ..label_images import check_blur
+from ..mask import MAX_FEATHER
 from ..seeds import fresh_seed
-from ..validation import check_count, short_repr
+from ..validation import check_count, check_number, short_repr
 from ..zoom import check_zoom
 
 FORMAT = 1  # of the JSON
@@ -48,10 +49,18 @@ _TYPES = {
     "tile": (int, str),
     "max_size": int,
     "strength": _NUMBER,
+    "mask": str,
+    "mask_sha256": str,
+    "mask_feather": _NUMBER,
+    "mask_invert": bool,
     "more": Mapping,
     "versions": Mapping,
 }
-_MAY_BE_NONE = {"input_sha256", "weights_sha256", "guide", "guide_sha256", "end", "tile", "max_size"}
+_MAY_BE_NONE = {
+    *("input_sha256", "weights_sha256", "guide", "guide_sha256", "mask", "mask_sha256", "end", "tile", "max_size")
+}
+# Fields that came later: JSON has them only where they say something, so older recipes and their images stay the same.
+_LATER_FIELDS = ("mask", "mask_sha256", "mask_feather", "mask_invert")
 _Self = TypeVar("_Self", bound="RecipeFields")
 
 
@@ -81,6 +90,10 @@ class RecipeFields:
     tile: int | str | None = _DEFAULT["tile"]
     max_size: int | None = None
     strength: float = 1.0
+    mask: str | None = None
+    mask_sha256: str | None = None
+    mask_feather: float = 0.0
+    mask_invert: bool = False
     kind: str = "dream"
     more: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -98,7 +111,7 @@ class RecipeFields:
             _check_type(name, getattr(self, name), kind)
         if not all(isinstance(each, str) for each in as_list(self.guide)):
             raise ParameterError(f"guide={short_repr(self.guide)}: it must be the name of an image, or a list of names")
-        for name in ("input_sha256", "guide_sha256", "weights_sha256"):
+        for name in ("input_sha256", "guide_sha256", "mask_sha256", "weights_sha256"):
             for each in as_list(getattr(self, name)):
                 if not isinstance(each, str) or not re.fullmatch("[0-9a-f]{64}", each):
                     raise ParameterError(f"{name}={short_repr(each)}: a sha256 has 64 hexadecimal digits")
@@ -106,6 +119,7 @@ class RecipeFields:
             raise ParameterError(f"strength={short_repr(self.strength)}: must be from 0, the input, to 1, the dream")
         if self.max_size is not None and self.max_size < 1:
             raise ParameterError(f"max_size={short_repr(self.max_size)}: the longer side in pixels must be 1 or more")
+        check_number("mask_feather", self.mask_feather, 0, "the width of the mask's edges in pixels", MAX_FEATHER)
         _check_more(self)
 
     def _set(self, **values: Any) -> None:
@@ -114,7 +128,11 @@ class RecipeFields:
 
     def to_json(self) -> str:
         """The recipe as one line of ASCII."""
-        return json.dumps({"recipe": FORMAT, **asdict(self)})
+        values = asdict(self)
+        for each in fields(self):
+            if each.name in _LATER_FIELDS and values[each.name] == each.default:
+                del values[each.name]
+        return json.dumps({"recipe": FORMAT, **values})
 
     @classmethod
     def from_json(cls: type[_Self], text: str) -> _Self:
@@ -170,6 +188,7 @@ class RecipeFields:
             for what, name in (
                 ("another input", "input_sha256"),
                 ("another guide", "guide_sha256"),
+                ("another mask", "mask_sha256"),
                 ("other weights", "weights_sha256"),
             )
             for here, recorded in zip(as_list(getattr(other, name)), as_list(getattr(self, name)))

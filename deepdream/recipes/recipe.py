@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, Union
 
 from .._types import Image
-from ..io.source import ImageSource
+from ..io.source import ImageSource, source_of
 from ..network.net import Net
 from . import render
 from .fields import RecipeFields
+from .inputs import FittedMask
 from .render import Guides
 
 Named = Union[Image, str, Path]  # an image, or where it is
@@ -44,6 +45,10 @@ class Recipe(RecipeFields):
         tile: see `deepdream`.
         max_size: the input is first scaled down to this longer side, in pixels.
         strength: the share of the dream that is blended into the input, 0..1.
+        mask: the name of the mask, as for `input`, or "alpha" for the input's own transparency; `None`: there is none.
+        mask_sha256: the hash of its pixels.
+        mask_feather: the width of its edges in pixels, see `read_mask`.
+        mask_invert: see `read_mask`.
         kind: "dream", "label", "stopped dream" or "zoom"; all but the first keep additional values in `more`.
         more: see `kind`.
         versions: the versions of the software that made the image.
@@ -67,6 +72,7 @@ class Recipe(RecipeFields):
         guide: Named | Sequence[Named] | None = None,
         net: Net | None = None,
         search_dir: str | Path | None = None,
+        mask: Named | None = None,
     ) -> Image:
         """Make the image.
 
@@ -76,7 +82,8 @@ class Recipe(RecipeFields):
             image: an array (H, W, 3) or a name to dream on; `None`: the recorded input, searched by name and hash.
             guide: the same for the guide; of several, a list.
             net: a loaded network; `None`: the recorded model is loaded.
-            search_dir: an additional folder to search for the input and the guide.
+            search_dir: an additional folder to search for the input, the guide and the mask.
+            mask: as `image`, for the mask.
 
         Returns:
             float32 (H, W, 3), RGB.
@@ -84,7 +91,7 @@ class Recipe(RecipeFields):
         Raises:
             DreamError: something is missing; the message names it.
         """
-        return self.make(image, guide, net, search_dir)[0]
+        return self.make(image, guide, net, search_dir, mask=mask)[0]
 
     def make(
         self,
@@ -94,6 +101,7 @@ class Recipe(RecipeFields):
         search_dir: str | Path | None = None,
         progress: Callable[[float], Any] | None = None,
         gpu: int | str | None = None,
+        mask: Named | None = None,
     ) -> tuple[Image, Recipe]:
         """Make the image, and complete the recipe: `render` and `complete` in one call.
 
@@ -104,33 +112,52 @@ class Recipe(RecipeFields):
             search_dir: as in `render`.
             progress: called with the share that is done, 0..1, after each step.
             gpu: the device of a network that has to be loaded, as in `deepdream.load`.
+            mask: as in `render`.
 
         Returns:
             (image, complete recipe).
         """
-        return render.make(self, image, guide, net, search_dir, progress, gpu)
+        return render.make(self, image, guide, net, search_dir, progress, gpu, mask)
 
-    def complete(self, net: Net, image: Image | ImageSource, guide: Guides | None = None) -> Recipe:
+    def complete(
+        self, net: Net, image: Image | ImageSource, guide: Guides | None = None, mask: FittedMask | None = None
+    ) -> Recipe:
         """The recipe with all values that determine the pixels.
 
         Args:
             net: the network.
             image: the input in full size, (H, W, 3), or an `ImageSource` of it.
             guide: the same for the guide of a guided dream; of several, a list.
+            mask: the mask, from `fit_mask`, if there is one.
 
         Returns:
             A `Recipe` whose `end` names layers and whose `tile` is a number or `None`, with the hashes of the input,
             the guide and the weights, and the versions of the software here.
         """
-        return render.complete(self, net, image, guide)
+        return render.complete(self, net, image, guide, mask)
 
-    def settings(self, net: Net, guide: Guides | None = None) -> dict[str, Any]:
+    def settings(self, net: Net, guide: Guides | None = None, mask: FittedMask | None = None) -> dict[str, Any]:
         """The keyword arguments of `deepdream` and `dream_steps`; the image for them comes from `fit`."""
-        return render.settings(self, net, guide)
+        return render.settings(self, net, guide, mask)
 
     def fit(self, image: Image | ImageSource) -> Image:
         """The input at the size that is dreamt on, no larger than `max_size`."""
         return render.fit_input(self, image)
+
+    def fit_mask(
+        self, image: Image | ImageSource, mask: Named | None = None, search_dir: str | Path | None = None
+    ) -> FittedMask | None:
+        """The mask at the size that is dreamt on, and its hash.
+
+        Args:
+            image: the input in full size.
+            mask: as in `render`.
+            search_dir: as in `render`.
+
+        Returns:
+            Its values, float32 (H, W), 0..1, with their hash; `None` if the recipe has no mask.
+        """
+        return render.find_mask(self, source_of(image), mask, search_dir)
 
     def blend(self, image: Image, dream: Image) -> Image:
         """The image of a recipe: `strength` of the dream on the input that `fit` returned."""
@@ -147,6 +174,6 @@ class Recipe(RecipeFields):
         search_dir: str | Path | None = None,
     ) -> tuple[Image, Image | list[Image] | None]:
         """(input, guide): the arrays for the recipe, given or found; see `render`."""
-        source, guide_sources = render.find_inputs(self, image, guide, search_dir)
+        source, guide_sources, _ = render.find_inputs(self, image, guide, search_dir)
         guides = [each.full() for each in guide_sources]
         return source.full(), guides if len(guides) > 1 else guides[0] if guides else None

@@ -23,6 +23,7 @@ from ..video import dream_frame, video_frames
 from .cluster import TASKS_PER_WORKER, connected_client, net_lock, worker_count
 from .frame_folder import FrameFolder
 from .frame_state import packed_state, read_state
+from .inputs import FittedMask
 from .recipe import Recipe
 from .render import cached_net
 
@@ -103,6 +104,7 @@ class ShotRun:
         carry: float,
         guide: _Guide = None,
         guides: Reader | None = None,
+        mask: FittedMask | None = None,
         scheduler: str | None = None,
         workers: int | None = None,
         gpu: int | str | None = None,
@@ -117,6 +119,7 @@ class ShotRun:
             carry: see `dream`.
             guide: the guide of all frames, (H, W, 3) RGB, or a list of several.
             guides: see `dream`.
+            mask: the mask of all frames.
             scheduler: see `cluster.render_on_cluster`.
             workers: see `cluster.render_on_cluster`.
             gpu: see `cluster.render_on_cluster`.
@@ -136,7 +139,7 @@ class ShotRun:
             waiting, lanes, futures = self._unfinished(), {}, as_completed()
 
             def submit(lane: _Lane) -> None:
-                future = client.submit(_dream_on_worker, recipe, *lane.task(guide), carry, gpu, pure=False)
+                future = client.submit(_dream_on_worker, recipe, *lane.task(guide), mask, carry, gpu, pure=False)
                 lanes[future] = lane
                 futures.add(future)
 
@@ -261,12 +264,13 @@ def _dream_on_worker(
     source: Image,
     before: tuple[Image, Image] | None,
     guide: _Guide,
+    mask: FittedMask | None,
     carry: float,
     gpu: int | str | None,
 ) -> Image | DreamError:
     with net_lock:
         try:
             net = cached_net(recipe.model, gpu)
-            return dream_frame(net, source, before, carry, recipe.strength, recipe.settings(net, guide))
+            return dream_frame(net, source, before, carry, recipe.strength, recipe.settings(net, guide, mask))
         except DreamError as error:  # returned, because Dask would print the traceback
             return error
