@@ -17,6 +17,7 @@ whole image or tile by tile, on a CPU or a GPU.
 
 from __future__ import annotations
 
+import functools
 import logging
 import math
 from collections import deque
@@ -189,6 +190,7 @@ def dream_steps(
         jitter=jitter,
         limits=(-net.mean, 255 - net.mean) if clip else None,
         layers=format_layers(end),
+        warn=functools.lru_cache(log.warning),  # of each message only the first
     )
     masks = [None] * octave_n if mask is None else octave_masks(mask, shapes)
     steps = _octaves(net, preprocess(net, base_img), shapes, masks, iter_n, step)
@@ -236,6 +238,7 @@ def _gradient_ascent_step(
     jitter: int,
     limits: tuple[Planes, Planes] | None,
     layers: str,
+    warn: Callable[..., Any] = log.warning,
 ) -> float:
     """Change `image`, (3, H, W), in place by one step where `mask` allows it; returns the objective's value before."""
     # Shift at random, so that no point of the image is always at the same position in a layer's windows.
@@ -261,7 +264,7 @@ def _gradient_ascent_step(
         gradient *= factor
         shifted += gradient
     else:
-        log.warning("zero gradient at %s: this step left the image unchanged", layers)
+        warn("zero gradient at %s: this step left the image unchanged (said once)", layers)
 
     image[...] = np.roll(shifted, (-oy, -ox), (-2, -1))
     if limits is not None:

@@ -26,18 +26,27 @@ from typing import Any, Protocol
 import numpy as np
 
 from .errors import LayerError, ModelError, ParameterError
-from .objective_sums import Objective
+from .objective_sums import Objective, Objectives
 from .validation import parse_int, short_repr
 
+# What may follow a blob in place without changing the direction in which its channels grow.
+_MONOTONE = {"ReLU", "FastReLU", "Dropout"}
 
-class Classifier(Protocol):
+
+class Network(Protocol):
+    """The part of a network that `channels` needs; `deepdream.Net` has it."""
+
+    definition: Any
+    blobs: Any
+    end: str
+
+    def check_layer(self, end: str) -> str: ...
+
+
+class Classifier(Network, Protocol):
     """The part of a network that `label` needs; `deepdream.Net` has it."""
 
     labels: list[str]
-    definition: Any
-    blobs: Any
-
-    def check_layer(self, end: str) -> str: ...
 
 
 def objective_L2(dst: Any) -> float:
@@ -68,21 +77,30 @@ def objective_L2(dst: Any) -> float:
 vars(objective_L2).update(spec={"objective": "L2"})
 
 
-def channels(indices: int | Iterable[int]) -> Objective:
+def channels(
+    indices: int | Iterable[int], net: Network | None = None, end: str | None = None
+) -> Objective | Objectives:
     """Maximise some channels: the sum of their activations, everywhere in the image.
 
     This is not the sum of squares that `objective_L2` maximises: a channel may be silent at first, or negative before
     its rectification, and squares would keep it silent or make it even more negative.
 
+    A concatenation's channels are rectified: where one is silent everywhere, its gradient is zero and nothing moves.
+    With `net`, each channel is maximised where it is made, at the branch of the concatenation before its rectification,
+    and has a gradient everywhere.
+
     Args:
         indices: a channel's number, or several, counted from zero.
+        net: the network, to maximise the channels where they are made; `None`: at the layer itself.
+        end: with `net`, the layer; `None`: the network's own.
 
     Returns:
         An objective for any layer that has those channels; it returns their sum, and raises a `LayerError` if its layer
-        lacks one of them.
+        lacks one of them. With `net` it belongs to the branches that make them, which may be several.
 
     Raises:
-        ParameterError: the numbers are not channels.
+        LayerError: the network lacks the layer, or the layer a channel.
+        ParameterError: the numbers are not channels, or `end` is given without `net`.
 
     Example:
         >>> objective = dd.channels([3, 200])
@@ -91,9 +109,18 @@ def channels(indices: int | Iterable[int]) -> Objective:
         >>> img = dd.picture("cat")[:64, :64]
         >>> dd.deepdream(net, img, iter_n=1, octave_n=1, end="fire6/concat", objective=objective).shape
         (64, 64, 3)
+        >>> dd.channels([3, 200], net, "fire6/concat").end
+        {'fire6/expand1x1': 1.0, 'fire6/expand3x3': 1.0}
     """
     chosen = _parse_channels(indices)
+    if net is not None:
+        return _channels_at_sources(chosen, net, net.check_layer(net.end if end is None else end))
+    if end is not None:
+        raise ParameterError(f"end={short_repr(end)}: pass net, too, or use channels(…).at(end)")
+    return _channels_at_layer(chosen)
 
+
+def _channels_at_layer(chosen: list[int]) -> Objective:
     def raise_channels(dst: Any) -> float:
         _check_channels(chosen, dst.shape[1], "the layer")
         dst.diff[...] = 0
@@ -105,6 +132,41 @@ def channels(indices: int | Iterable[int]) -> Objective:
         spec={"objective": "channels", "indices": chosen},
         check=lambda net, layer: _check_channels(chosen, net.blobs[layer].shape[1], repr(layer)),
     )
+
+
+def _channels_at_sources(chosen: list[int], net: Network, end: str) -> Objective | Objectives:
+    """The channels of a layer, each at the blob that makes it."""
+    _check_channels(chosen, net.blobs[end].shape[1], repr(end))
+    sources: dict[str, list[int]] = {}
+    for channel in chosen:
+        blob, own_channel = _channel_source(net, end, channel)
+        sources.setdefault(blob, []).append(own_channel)
+    first, *others = (_channels_at_layer(own).at(blob) for blob, own in sources.items())
+    return sum(others, first)
+
+
+def _channel_source(net: Network, end: str, channel: int) -> tuple[str, int]:
+    """The blob that makes a channel of `end` before rectifications and concatenations, and its number there."""
+    makers = {top: layer for layer in net.definition.layer for top in layer.top if top not in layer.bottom}
+    in_place: dict[str, set[str]] = {}
+    for layer in net.definition.layer:
+        for top in set(layer.top) & set(layer.bottom):
+            in_place.setdefault(top, set()).add(layer.type)
+    source, blob = (end, channel), end
+    while True:
+        layer = makers[blob]
+        if layer.type in _MONOTONE or layer.type == "FastSplit":
+            blob = layer.bottom[0]
+        elif layer.type == "Concat" and layer.concat_param.axis == 1 and layer.concat_param.concat_dim == 1:
+            for bottom in layer.bottom:
+                blob, count = bottom, net.blobs[bottom].shape[1]
+                if channel < count:
+                    break
+                channel -= count
+        else:
+            return source
+        if in_place.get(blob, set()) <= _MONOTONE and makers[blob].type != "FastSplit":
+            source = blob, channel
 
 
 def _parse_channels(indices: Any) -> list[int]:

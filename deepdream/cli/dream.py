@@ -70,7 +70,7 @@ def dream(
         write_image(path, recipe.blend(img, result), recipe=recipe)
         sizes = f"{format_size(full_shape)} to {format_size(img.shape)}"
         scaled = f", scaled from {sizes}" if img.shape != full_shape else ""
-        say(f"{name} dreamt at {options.target_description(settings)}, seed {settings['seed']}{scaled}")
+        say(f"{name} dreamt at {options.target_description(net)}, seed {settings['seed']}{scaled}")
         print(path.resolve(), flush=True)
         if animate is not None:
             print(animate.resolve(), flush=True)

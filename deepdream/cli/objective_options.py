@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,10 @@ from ..dream import deepdream
 from ..errors import ParameterError
 from ..guide import guided
 from ..io.arrays import check_image
-from ..network.layers import resolve_end
+from ..network.layers import resolve_end, weights_of
 from ..network.net import Net, preprocess
 from ..network.tiling import InputGradient
-from ..objectives import channels, label
+from ..objectives import channels, label, label_index, score_layer
 from ..octaves import octave_shapes
 from ..resampling import zoom_image_linear
 from ..validation import truncate
@@ -94,7 +94,7 @@ class ObjectiveOptions:
         Guides are not made, because each needs a pass through the network.
         """
         end = self._layers(net)
-        others = [objective for _, objective in [*self._channel_terms(), *self._label_terms(net)]]
+        others = [objective for _, objective in [*self._channel_terms(net), *self._label_terms(net)]]
         for objective in others or [_DEFAULT_OBJECTIVE]:
             resolve_end(net, getattr(objective, "end", None) or end, objective)
 
@@ -107,25 +107,23 @@ class ObjectiveOptions:
         """The checked layers of what `objective` returned."""
         return resolve_end(net, getattr(objective, "end", None) or self._end, objective)
 
-    def describe(self, end: Layers, spec: Mapping[str, Any]) -> str:
-        """The layers of a dream and its objective there, for a person.
-
-        Args:
-            end: from `end`.
-            spec: that of the objective.
-        """
-        weights = {end: 1.0} if isinstance(end, str) else end
-        by_layer = self.count < 2 and not isinstance(end, str)  # in a sum they are shown with each term
-        layers = ", ".join(itertools.starmap("{}={:g}".format, weights.items()) if by_layer else weights)
+    def describe(self, net: Net) -> str:
+        """The layers of a dream and its objective there, for a person."""
+        of_labels = [_with_weight(net.labels[label_index(net, name)], weight) for name, weight in self._labels]
+        layers = {score_layer(net): 1.0} if self._labels else {}
+        if self.guides or self._channels or not self._labels:
+            layers = {**weights_of(self._layers(net)), **layers}
+        has_weights = set(layers.values()) != {1.0}
         of_channels = [
             _with_weight(number, weight) for weight, all in self._channels.items() for number in sorted(set(all))
         ]
         of_guides = itertools.starmap(_with_weight, self.guides)
-        return layers + "".join(
+        return "".join(
             [
+                ", ".join(itertools.starmap("{}={:g}".format, layers.items()) if has_weights else layers),
                 f", channel {', '.join(of_channels)}" if of_channels else "",
                 f", guided by {', '.join(of_guides)}" if self.guides else "",
-                f": {', '.join(_label_names(spec, weights))}" if self._labels else "",
+                f": {', '.join(of_labels)}" if of_labels else "",
             ]
         )
 
@@ -160,7 +158,7 @@ class ObjectiveOptions:
         return resolve_end(net, self._end, None)
 
     def _terms(self, net: Net) -> list[tuple[str, Any]]:
-        """(option, weighted objective) of each term; channels have a layer only in a sum with others.
+        """(option, weighted objective) of each term.
 
         They are made once for a network, because a guide needs a pass through it.
         """
@@ -169,19 +167,23 @@ class ObjectiveOptions:
         return self._made[1]
 
     def _make_terms(self, net: Net) -> list[tuple[str, Any]]:
-        end = self._layers(net) if self.guides or self._channels else ""
+        end = self._layers(net) if self.guides else ""
         terms = [
             (f"--guide {_with_weight(name, weight)}", guided(net, img, end) * weight)
             for (name, weight), img in zip(self.guides, self.images)
         ]
-        mixed = self.guides or self._labels
-        terms += [(text, each.at(end) if mixed else each) for text, each in self._channel_terms()]
-        return terms + self._label_terms(net)
+        return [*terms, *self._channel_terms(net), *self._label_terms(net)]
 
-    def _channel_terms(self) -> list[tuple[str, Any]]:
-        """An objective for all channels of each weight."""
+    def _channel_terms(self, net: Net) -> list[tuple[str, Any]]:
+        """An objective for all channels of each weight, at every layer."""
         return [
-            (f"--channel {_with_weight(indices[0], weight)}", channels(indices) * weight)
+            (
+                f"--channel {_with_weight(indices[0], weight)}",
+                sum(
+                    channels(indices, net, layer) * (weight * own)
+                    for layer, own in weights_of(self._layers(net)).items()
+                ),
+            )
             for weight, indices in self._channels.items()
         ]
 
@@ -191,11 +193,3 @@ class ObjectiveOptions:
 
 def _with_weight(name: Any, weight: float) -> str:
     return str(name) if weight == 1 else f"{name}={weight:g}"
-
-
-def _label_names(spec: Mapping[str, Any], weights: Mapping[str, float]) -> Iterator[str]:
-    """The labels in an objective's spec with their weights there, or those of their layers."""
-    for layer, own in spec.get("layers", {"": spec}).items():
-        for each in own.get("terms", [own]):
-            if each["objective"] == "label":
-                yield _with_weight(each["label"], each.get("weight", weights.get(layer, 1.0)))

@@ -219,13 +219,9 @@ class DreamOptions:
         )
         return recipe.fit_mask(img)
 
-    def target_description(self, settings: dict[str, Any]) -> str:
-        """The layers of a dream and its objective there, for a person.
-
-        Args:
-            settings: from `settings`.
-        """
-        return self.objectives.describe(settings["end"], settings["objective"].spec)
+    def target_description(self, net: Net) -> str:
+        """The layers of a dream and its objective there, for a person."""
+        return self.objectives.describe(net)
 
     def recipe(
         self,

@@ -175,7 +175,7 @@ def _dream(
             progress.update(task, advance=1, description=f"frame {min(number + 1, total)}/{total}, last {path}")
     count = "1 frame" if total == 1 else f"{total} frames"
     guided_by = "" if guides is None else f", guided by {guide_name}"
-    say(f"{frames.path} dreamt at {options.target_description(settings)}{guided_by}, seed {settings['seed']}: {count}")
+    say(f"{frames.path} dreamt at {options.target_description(net)}{guided_by}, seed {settings['seed']}: {count}")
 
 
 def _new_frames(

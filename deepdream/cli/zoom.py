@@ -114,6 +114,6 @@ def _dream(
             progress.update(task, advance=1, description=f"frame {min(run.done + 1, frame_n)}/{frame_n}, last {path}")
             print(path.resolve(), flush=True)
     say(
-        f"{name} dreamt at {options.target_description(settings)}, seed {settings['seed']}: "
+        f"{name} dreamt at {options.target_description(net)}, seed {settings['seed']}: "
         f"{max(frame_n - before, 0)} new frames, {run.done} in {run.folder}"
     )

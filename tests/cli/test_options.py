@@ -112,7 +112,7 @@ def dream(squeezenet_file, tmp_path, monkeypatch):
         (
             ["--end", "fire6/concat", "--channel", "7", "--channel", "5"],
             "fire6/concat, channel 5, 7",
-            lambda net: {"end": "fire6/concat", "objective": dd.channels([5, 7])},
+            lambda net: {"objective": dd.channels([5, 7], net, "fire6/concat")},
         ),
         (["--label", "Starfish"], "pool10: starfish, sea star", lambda net: {"objective": dd.label(net, 327)}),
         (
@@ -141,15 +141,15 @@ def dream(squeezenet_file, tmp_path, monkeypatch):
         (
             ["--end", "fire6/concat", "--channel", "7", "--channel", "90=-1", "--channel", "5"],
             "fire6/concat, channel 5, 7, 90=-1",
-            lambda net: {"end": "fire6/concat", "objective": dd.channels([5, 7]) - dd.channels(90)},
+            lambda net: {"objective": dd.channels([5, 7], net, "fire6/concat") - dd.channels(90, net, "fire6/concat")},
         ),
         (
             ["--guide=coffee", "--guide=cat=2", "--channel=3=4", "--label=ant=-.3", *SEVERAL_ENDS],
-            "fire3/concat, fire6/concat, pool10, channel 3=4, guided by coffee, cat=2: ant, emmet, pismire=-0.3, seed",
+            "fire6/concat=2.5, pool10=1, channel 3=4, guided by coffee, cat=2: ant, emmet, pismire=-0.3",
             lambda net: {
                 "objective": dd.guided(net, dd.picture("coffee"), SEVERAL)
                 + 2 * dd.guided(net, dd.picture("cat"), SEVERAL)
-                + 4 * dd.channels(3).at(SEVERAL)
+                + 4 * (dd.channels(3, net, "fire3/concat") + 2.5 * dd.channels(3, net, "fire6/concat"))
                 - 0.3 * dd.label(net, "ant")
             },
         ),
