@@ -65,7 +65,7 @@ def dream(
         del full  # frees its memory for the dream
         check_output_size(path, *img.shape[:2])
         settings["tile"] = recipe.tile or settings["tile"]
-        options.objectives.tell_weak_terms(net, img, options.octaves, options.octave_scale)
+        options.objectives.tell_weak_terms(net, img, settings)
         result = (_dream if animate is None else partial(_dream_and_animate, animate))(net, img, settings)
         write_image(path, recipe.blend(img, result), recipe=recipe)
         sizes = f"{format_size(full_shape)} to {format_size(img.shape)}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,9 @@ from ..guide import guided
 from ..io.arrays import check_image
 from ..network.layers import resolve_end, weights_of
 from ..network.net import Net, preprocess
-from ..network.tiling import InputGradient
+from ..network.tiling import InputGradient, plan_tiles
 from ..objectives import channels, label, label_index, score_layer
-from ..octaves import octave_shapes
+from ..octaves import check_sizes, octave_shapes
 from ..resampling import zoom_image_linear
 from ..validation import truncate
 from .console import say
@@ -115,7 +115,9 @@ class ObjectiveOptions:
             layers = {**weights_of(self._layers(net)), **layers}
         has_weights = set(layers.values()) != {1.0}
         of_channels = [
-            _with_weight(number, weight) for weight, all in self._channels.items() for number in sorted(set(all))
+            _with_weight(number, weight)
+            for weight, indices in self._channels.items()
+            for number in sorted(set(indices))
         ]
         of_guides = itertools.starmap(_with_weight, self.guides)
         return "".join(
@@ -127,23 +129,28 @@ class ObjectiveOptions:
             ]
         )
 
-    def tell_weak_terms(self, net: Net, img: Image, octave_n: int, octave_scale: float) -> None:
+    def tell_weak_terms(self, net: Net, img: Image, settings: Mapping[str, Any]) -> None:
         """Print a line for each term of a sum whose weight is too small to change anything, with one that would do.
 
         Args:
             net: the network.
             img: the image that is dreamt on, (H, W, 3); the gradients are measured in its smallest octave.
-            octave_n: the number of octaves.
-            octave_scale: the ratio of one size to the next.
+            settings: the keyword arguments of `dream_steps`.
+
+        Raises:
+            ImageError: the image is too small.
         """
         if self.count < 2:
             return
         height, width = img.shape[:2]
-        shape = octave_shapes(height, width, octave_n, octave_scale)[0]
-        small = preprocess(net, zoom_image_linear(img, shape))
+        shapes = octave_shapes(height, width, settings["octave_n"], settings["octave_scale"])
+        check_sizes(net, settings["end"], shapes, settings["octave_scale"])
+        small = preprocess(net, zoom_image_linear(img, shapes[0]))
         sizes = {}
         for text, objective in self._terms(net):
-            gradient, _ = InputGradient(net, self.end(net, objective), objective)(small)
+            end = self.end(net, objective)
+            tile = plan_tiles(net, end, shapes[:1], settings["tile"] or "auto")
+            gradient, _ = InputGradient(net, end, objective, tile, may_shrink=True)(small)
             sizes[text] = float(np.abs(gradient).mean(dtype=np.float64))
         largest = max(sizes.values())
         for text, size in sizes.items():

@@ -165,7 +165,7 @@ def _dream(
             recipe, objective="guided", guide=abbreviate_home(guide_name), guide_sha256=source_sha256(guides)
         )
     begin_run(run, recipe, net, first, settings, len(frames))
-    options.objectives.tell_weak_terms(net, recipe.fit(first), options.octaves, options.octave_scale)
+    options.objectives.tell_weak_terms(net, recipe.fit(first), settings)
     total, (before, paths) = len(frames), _new_frames(options, run, net, frames, guides, carry, cluster, settings, mask)
     with progress_line() as progress:
         task = progress.add_task(f"frame {before + 1}/{total}", total=total, completed=before)

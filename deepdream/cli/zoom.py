@@ -103,7 +103,7 @@ def _dream(
     img = recipe.fit(full)
     del full  # frees its memory for the dream
     begin_run(run, recipe, net, img, settings, frame_n)
-    options.objectives.tell_weak_terms(net, img, options.octaves, options.octave_scale)
+    options.objectives.tell_weak_terms(net, img, settings)
     before = run.done
     new_frames = zoom_into(run, net, img, frame_n, scale, rotate, strength=options.strength, **settings)
     with progress_line() as progress:
