@@ -39,7 +39,7 @@ from .objectives import objective_L2
 from .octaves import check_sizes, octave_shapes
 from .resampling import zoom_linear
 from .seeds import fresh_seed
-from .validation import MAX_JITTER, MAX_STEP_SIZE, check_count, check_flag, check_number, short_repr
+from .validation import MAX_JITTER, MAX_STEP_SIZE, check_count, check_flag, check_number, check_wrap, short_repr
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +77,7 @@ def deepdream(
     seed: int | None = None,
     tile: int | str | None = None,
     mask: Mask | None = None,
+    wrap: str | None = None,
 ) -> Image:
     """Dream: change an image so that a layer of the network responds more.
 
@@ -102,6 +103,8 @@ def deepdream(
             a tile.
         mask: which parts are dreamt, (H, W), from 0, which stays bit for bit, to 1, as `read_mask` gives it; one of
             another size is scaled. `None`: the whole image.
+        wrap: "x" if the left and right edges join, as in a panorama all around; "xy" if top and bottom join, too, as in
+            a texture. `None`: no edges do.
 
     Returns:
         float32 (H, W, 3), RGB.
@@ -117,7 +120,7 @@ def deepdream(
         ((90, 120, 3), dtype('float32'))
     """
     steps = dream_steps(
-        net, base_img, iter_n, octave_n, octave_scale, end, clip, objective, step_size, jitter, seed, tile, mask
+        net, base_img, iter_n, octave_n, octave_scale, end, clip, objective, step_size, jitter, seed, tile, mask, wrap
     )
     return deque(steps, maxlen=1)[0].image
 
@@ -136,6 +139,7 @@ def dream_steps(
     seed: int | None = None,
     tile: int | str | None = None,
     mask: Mask | None = None,
+    wrap: str | None = None,
 ) -> Iterator[Step]:
     """Dream, one step at a time.
 
@@ -154,6 +158,7 @@ def dream_steps(
         seed: see `deepdream`.
         tile: see `deepdream`.
         mask: see `deepdream`.
+        wrap: see `deepdream`.
 
     Returns:
         An iterator of `octave_n * iter_n` `Step` records.
@@ -172,6 +177,7 @@ def dream_steps(
     check_count("jitter", jitter, 0, "the jitter in pixels", MAX_JITTER)
     check_number("step_size", step_size, -MAX_STEP_SIZE, "the step size", MAX_STEP_SIZE)
     check_flag("clip", clip, "whether to keep the values within 0..255")
+    check_wrap(wrap)
     end = _resolve(net, end, objective)
     height, width = base_img.shape[:2]
     mask = None if mask is None else check_mask(mask, height, width)
@@ -183,7 +189,7 @@ def dream_steps(
     warn_if_unit_range(base_img)
     step = partial(
         _gradient_ascent_step,
-        gradient_of=InputGradient(net, end, objective, tile_side, seed, may_shrink=tile is not None),
+        gradient_of=InputGradient(net, end, objective, tile_side, seed, tile is not None, wrap),
         # NumPy's frozen generator, in the state that np.random.seed(seed) gave the release's global one.
         rng=np.random.RandomState(seed),
         step_size=step_size,
@@ -193,7 +199,7 @@ def dream_steps(
         warn=functools.lru_cache(log.warning),  # of each message only the first
     )
     masks = [None] * octave_n if mask is None else octave_masks(mask, shapes)
-    steps = _octaves(net, preprocess(net, base_img), shapes, masks, iter_n, step)
+    steps = _octaves(net, preprocess(net, base_img), shapes, masks, wrap, iter_n, step)
     return steps if mask is None else _keep_outside(steps, base_img, mask)
 
 
@@ -202,17 +208,18 @@ def _octaves(
     planes: Planes,
     shapes: Sequence[tuple[int, int]],
     masks: Sequence[Mask | None],
+    wrap: str | None,
     iter_n: int,
     step: Callable[[Planes, Mask | None], float],
 ) -> Iterator[Step]:
     """Dream at each of `shapes`, the smallest first, with its mask, and carry the detail from one to the next."""
     bases = [planes]  # the largest first, so that each can be dropped when its octave begins
     for shape in shapes[-2::-1]:
-        bases.append(zoom_linear(bases[-1], shape))
+        bases.append(zoom_linear(bases[-1], shape, wrap))
     detail = np.zeros_like(bases[-1])
     for octave, mask in enumerate(masks):
         base = bases.pop()
-        detail = zoom_linear(detail, base.shape[1:])
+        detail = zoom_linear(detail, base.shape[1:], wrap)
         if mask is not None:
             detail = detail * (mask > 0)  # enlarging it has carried it over the mask's edges
         image = base + detail

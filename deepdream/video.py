@@ -57,7 +57,7 @@ def video_frames(
         guides: a guide for each frame, such as the frames of another `Video`: the frame is dreamt with the features of
             its guide (`guided`), instead of an `objective`. If there are fewer, the last one stays.
         dream: other arguments of `deepdream`: `iter_n`, `octave_n`, `octave_scale`, `end`, `clip`, `objective`,
-            `step_size`, `jitter`, `tile`, `mask` (of every frame).
+            `step_size`, `jitter`, `tile`, `mask` (of every frame), `wrap`.
 
     Returns:
         An iterator of `Frame` records, one for each of `images` that comes after `after`.

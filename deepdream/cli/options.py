@@ -29,7 +29,7 @@ from ..network.net import Net
 from ..recipes.inputs import ALPHA, FittedMask, abbreviate_home
 from ..recipes.recipe import Recipe
 from ..seeds import fresh_seed
-from ..validation import MAX_JITTER, MAX_STEP_SIZE
+from ..validation import MAX_JITTER, MAX_STEP_SIZE, truncate
 from ..zoo.registry import Model
 from .files import check_image_exists
 from .loading import GPU, MODEL, load_model
@@ -94,6 +94,7 @@ class DreamOptions:
         mask: the name of the mask image, or "alpha" for the image's own transparency; `None`: all of it is dreamt.
         mask_feather: the width of the mask's edges, in pixels.
         mask_invert: whether black is dreamt instead of white.
+        wrap: "x" if the left and right edges join, "xy" if top and bottom join, too; `None`: none do.
 
     Raises:
         ParameterError: an option out of its range, or options that exclude each other.
@@ -148,6 +149,13 @@ class DreamOptions:
         0.0, "--mask-feather", metavar="PIXELS", help="Width over which the dream fades inside the mask's edges."
     )
     mask_invert: bool = typer.Option(False, "--mask-invert", help="Dream where the mask is black instead.")
+    wrap: Optional[str] = typer.Option(
+        None,
+        "--wrap",
+        metavar="x|xy",
+        show_default=False,
+        help="Let opposite edges join. x: left and right, as in a 360° panorama. xy: all four, as in a texture.",
+    )
 
     def __post_init__(self) -> None:
         check_range("--iters", self.iters, 1)
@@ -162,6 +170,8 @@ class DreamOptions:
         parse_gpu(self.gpu)
         _ = self.objectives  # checks them
         check_range("--mask-feather", self.mask_feather, 0, MAX_FEATHER)
+        if self.wrap not in (None, "x", "xy"):
+            raise ParameterError(f"--wrap {truncate(self.wrap)}: must be x or xy")
         if self.mask is None and (self.mask_feather or self.mask_invert):
             raise ParameterError("--mask-feather and --mask-invert change a mask; give one, as in --mask mask.png")
         if self.mask not in (None, ALPHA):
@@ -200,6 +210,7 @@ class DreamOptions:
             "jitter": self.jitter,
             "seed": fresh_seed() if self.seed is None else self.seed,
             "tile": parse_tile(self.tile),
+            "wrap": self.wrap,
         }
 
     @property
@@ -215,7 +226,11 @@ class DreamOptions:
             img: the input in full size.
         """
         recipe = Recipe(
-            max_size=self.max_size, mask=self.mask, mask_feather=self.mask_feather, mask_invert=self.mask_invert
+            max_size=self.max_size,
+            mask=self.mask,
+            mask_feather=self.mask_feather,
+            mask_invert=self.mask_invert,
+            wrap=self.wrap,
         )
         return recipe.fit_mask(img)
 

@@ -46,6 +46,8 @@ class InputGradient:
         tile: the tile's longest side in pixels; `None`: the whole image.
         seed: the random seed of the grid's shifts.
         may_shrink: whether to continue with smaller tiles if memory runs out.
+        wrap: the edges that join: "x", "xy" or `None`. An image is then shifted by up to its whole size, so that its
+            edges are at any place of what the network sees, as every other line is.
     """
 
     def __init__(
@@ -56,8 +58,11 @@ class InputGradient:
         tile: int | None = None,
         seed: int = 0,
         may_shrink: bool = False,
+        wrap: str | None = None,
     ) -> None:
         self.tile = tile
+        self._wrap = wrap
+        self._wrap_rng = np.random.RandomState([seed, 2])
         self._net, self._end, self._objective, self._may_shrink = net, end, objective, may_shrink
         self._rng = np.random.RandomState([seed, 1])  # another stream than RandomState(seed)
 
@@ -74,6 +79,14 @@ class InputGradient:
         Raises:
             ImageError: memory ran out, and no smaller tile can help.
         """
+        if self._wrap is None:
+            return self._gradient(image)
+        height, width = image.shape[1:]
+        shift = np.array([self._wrap_rng.randint(height) if "y" in self._wrap else 0, self._wrap_rng.randint(width)])
+        gradient, value = self._gradient(np.roll(image, shift, (1, 2)))
+        return np.roll(gradient, -shift, (1, 2)), value
+
+    def _gradient(self, image: Planes) -> tuple[Planes, float | None]:
         while True:
             try:
                 with self._net.lock:
