@@ -25,7 +25,6 @@ import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, cast
 
-import caffe
 import numpy as np
 
 from ._types import Objective
@@ -138,6 +137,8 @@ def objective_L2(dst: Any) -> float:
 
 
 def _objective_L2_on_gpu(dst: Any, gpu: int) -> float:
+    import caffe
+
     return caffe._caffe.gpu_half_sum_of_squares(dst, gpu)
 
 
