@@ -121,7 +121,7 @@ def commands(folder, tools):
     """The commands that build the wheel into `folder`, with what the build needs installed into the folder `tools`."""
     pip = [sys.executable, "-m", "pip"]
     build_wheel = [*pip, "wheel", "--no-deps", "--verbose", "--wheel-dir", str(folder), str(HERE)]
-    parts = ["caffe"] + ["cuda"] * variant.cuda() + ["cudnn"] * variant.cudnn()
+    parts = ["caffe"] + ["cuda"] * variant.cuda() + ["cudnn"] * (variant.cuda() and variant.cudnn())
     lists = [LOCKS / f"{part}.txt" for part in parts]
     if not all(each.is_file() for each in lists):
         print(f"No {lists[0]}: what pip takes to build Caffe is held to no hash", file=sys.stderr)
