@@ -149,7 +149,7 @@ def test_a_library_that_is_missing():
     done = subprocess.run(
         [sys.executable, "-c", code], env=command_environment(), capture_output=True, text=True, timeout=20
     )
-    assert_refused(done, "the module caffe.proto is missing", "install it")
+    assert_refused(done, "the module caffe is missing", "install it")
 
 
 def test_an_interruption_at_the_end_of_the_process():
