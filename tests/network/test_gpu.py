@@ -145,9 +145,14 @@ def test_the_gradient_is_the_cpus(on_cpu, on_gpu, grained, size):
 @pytest.mark.parametrize("fast", [True, False], ids=["our layers", "upstream's"])
 @pytest.mark.parametrize("size", [(64, 64), (90, 160), (121, 95)])
 def test_the_gradient_of_a_large_network_is_the_cpus(googlenet_weights, grained, size, fast):
+    """Where two values in a window of a max-pool are nearly equal, the last bits decide which gets the gradient."""
     image = dd.resize(grained, *size)
-    (expected, _), (got, _) = (gradient(dd.load("bvlc_googlenet", gpu=gpu, fast=fast), image) for gpu in (None, 0))
-    assert np.abs(got - expected).max() <= 1e-5 * np.abs(expected).max() > 0
+    nets = [dd.load("bvlc_googlenet", gpu=gpu, fast=fast) for gpu in (None, 0)]
+    (expected, _), (got, _) = (gradient(net, image) for net in nets)
+    activations = [net.blobs[net.end].data for net in nets]
+    assert np.abs(activations[1] - activations[0]).max() <= 1e-5 * activations[0].max() > 0
+    assert (np.abs(got - expected) <= 1e-5 * np.abs(expected).max()).mean() > 0.9
+    assert correlation(got, expected) > 0.999
 
 
 def test_an_objective_on_the_host_gives_the_same_gradient(on_gpu, grained):
