@@ -9,12 +9,13 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
+import os
 import signal
 import socket
 import sys
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from multiprocessing import resource_tracker
@@ -208,6 +209,14 @@ def worker_count(client: Any) -> int:
     return len(client.ncores())  # its `scheduler_info` names only the first five
 
 
+def _restore_environment(before: Mapping[str, str | None]) -> None:
+    for name, value in before.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
 @contextlib.contextmanager
 def _local_cluster(workers: int | None) -> Iterator[Any]:
     """A Dask cluster of processes on this machine, which all end with the block.
@@ -222,6 +231,8 @@ def _local_cluster(workers: int | None) -> Iterator[Any]:
 
     environment = {**dask.config.get("distributed.nanny.pre-spawn-environ", {}), **_QUIET}
     with contextlib.ExitStack() as stack:
+        # Dask sets these in this process, too, and leaves them.
+        stack.callback(_restore_environment, {name: os.environ.get(name) for name in environment})
         stack.enter_context(dask.config.set({"distributed.nanny.pre-spawn-environ": environment}))
         stack.enter_context(_exit_on_sigterm())
         thread = stack.enter_context(ThreadPoolExecutor(1, initializer=_block_interrupts))
