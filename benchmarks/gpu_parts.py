@@ -482,17 +482,17 @@ class Hog:
     """Takes a GPU's memory until only `leave` bytes are free; gives it back at the end."""
 
     def __init__(self, gpu, leave):
-        self.library, self.held = libcudart(), ctypes.c_void_p()
+        self.cudart, self.held = libcudart(), ctypes.c_void_p()
         size = caffe._caffe.gpu_memory(gpu)[0] - leave
-        self.library.cudaSetDevice(gpu)
-        if size > 0 and self.library.cudaMalloc(ctypes.byref(self.held), ctypes.c_size_t(size)):
+        self.cudart.cudaSetDevice(gpu)
+        if size > 0 and self.cudart.cudaMalloc(ctypes.byref(self.held), ctypes.c_size_t(size)):
             raise MemoryError(f"{size} bytes of GPU {gpu} cannot be had")
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        self.library.cudaFree(self.held)
+        self.cudart.cudaFree(self.held)
 
 
 PARTS = {

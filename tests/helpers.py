@@ -121,6 +121,17 @@ def write_tiny_model(folder, definition=TINY):
     return folder
 
 
+def why_no_gpu():
+    """Why GPU 0 cannot compute here; `None` if it can."""
+    from deepdream.network import device
+
+    try:
+        device.choose_device(0)
+    except dd.DreamError as refusal:
+        return str(refusal)
+    return None
+
+
 def set_image(net, planes):
     """Put an image, (3, H, W), into the network's input blob."""
     net.input.reshape(1, *planes.shape)

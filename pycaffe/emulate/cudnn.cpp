@@ -17,7 +17,7 @@ T* array(const void* pointer) {
   return static_cast<T*>(emulate::translate(pointer));
 }
 
-cudnnStatus_t begin(const char* name, cudnnHandle_t handle, std::initializer_list<const void*> arrays = {}) {
+cudnnStatus_t check_call(const char* name, cudnnHandle_t handle, std::initializer_list<const void*> arrays = {}) {
   if (begin_library_call(name) != cudaSuccess) return CUDNN_STATUS_EXECUTION_FAILED;
   if (!handle || handle->device != emulate::current_device()) return CUDNN_STATUS_NOT_INITIALIZED;
   for (const void* each : arrays) {
@@ -27,12 +27,18 @@ cudnnStatus_t begin(const char* name, cudnnHandle_t handle, std::initializer_lis
 }
 
 #define BEGIN(name, ...) \
-  const cudnnStatus_t begun = begin(name, handle, {__VA_ARGS__}); \
+  const cudnnStatus_t begun = check_call(name, handle, {__VA_ARGS__}); \
   if (begun != CUDNN_STATUS_SUCCESS) return begun
 
-size_t at(const cudnnTensorStruct& tensor, int n, int c, int h, int w) {
+size_t index_of(const cudnnTensorStruct& tensor, int n, int c, int h, int w) {
   return size_t(n) * tensor.stride[0] + size_t(c) * tensor.stride[1] + size_t(h) * tensor.stride[2] +
          size_t(w) * tensor.stride[3];
+}
+
+// How many values lie from a tensor's first to its last.
+size_t extent(const cudnnTensorStruct& tensor) {
+  const int* size = tensor.size;
+  return index_of(tensor, size[0] - 1, size[1] - 1, size[2] - 1, size[3] - 1) + 1;
 }
 
 template <class Visit>
@@ -101,7 +107,7 @@ void each_product(const cudnnTensorStruct& x, const cudnnFilterStruct& w, const 
             for (int h = 0; h < y.size[2]; ++h) {
               const int row = h * convolution.stride[0] - convolution.pad[0] + r * convolution.dilation[0];
               if (row < 0 || row >= x.size[2]) continue;
-              visit(at(x, n, c, row, first * step + shift), weight, at(y, n, k, h, first), last - first + 1,
+              visit(index_of(x, n, c, row, first * step + shift), weight, index_of(y, n, k, h, first), last - first + 1,
                     step * x.stride[3]);
             }
           }
@@ -293,13 +299,12 @@ cudnnStatus_t cudnnConvolutionForward(cudnnHandle_t handle, const void* alpha, c
     const Blend<T> blend(alpha, beta);
     const T *from = array<T>(x), *weights = array<T>(w);
     T* to = array<T>(y);
-    std::vector<T> sums(at(*y_shape, y_shape->size[0] - 1, y_shape->size[1] - 1, y_shape->size[2] - 1,
-                           y_shape->size[3] - 1) + 1);
+    std::vector<T> sums(extent(*y_shape));
     each_product(*x_shape, *w_shape, *convolution, *y_shape, [&](size_t i, size_t k, size_t o, int count, int step) {
       for (int j = 0; j < count; ++j) sums[o + size_t(j) * y_shape->stride[3]] += weights[k] * from[i + size_t(j) * step];
     });
     each_value(*y_shape, [&](int n, int c, int h, int v) {
-      const size_t i = at(*y_shape, n, c, h, v);
+      const size_t i = index_of(*y_shape, n, c, h, v);
       blend(to + i, sums[i]);
     });
     return CUDNN_STATUS_SUCCESS;
@@ -319,13 +324,12 @@ cudnnStatus_t cudnnConvolutionBackwardData(cudnnHandle_t handle, const void* alp
     const Blend<T> blend(alpha, beta);
     const T *weights = array<T>(w), *from = array<T>(dy);
     T* to = array<T>(dx);
-    std::vector<T> sums(at(*dx_shape, dx_shape->size[0] - 1, dx_shape->size[1] - 1, dx_shape->size[2] - 1,
-                           dx_shape->size[3] - 1) + 1);
+    std::vector<T> sums(extent(*dx_shape));
     each_product(*dx_shape, *w_shape, *convolution, *dy_shape, [&](size_t i, size_t k, size_t o, int count, int step) {
       for (int j = 0; j < count; ++j) sums[i + size_t(j) * step] += weights[k] * from[o + size_t(j) * dy_shape->stride[3]];
     });
     each_value(*dx_shape, [&](int n, int c, int h, int v) {
-      const size_t i = at(*dx_shape, n, c, h, v);
+      const size_t i = index_of(*dx_shape, n, c, h, v);
       blend(to + i, sums[i]);
     });
     return CUDNN_STATUS_SUCCESS;
@@ -364,8 +368,8 @@ cudnnStatus_t cudnnConvolutionBackwardBias(cudnnHandle_t handle, const void* alp
     const Blend<T> blend(alpha, beta);
     const T* diffs = array<T>(dy);
     std::vector<T> sums(dy_shape->size[1]);
-    each_value(*dy_shape, [&](int n, int c, int h, int w) { sums[c] += diffs[at(*dy_shape, n, c, h, w)]; });
-    for (int c = 0; c < dy_shape->size[1]; ++c) blend(array<T>(db) + at(*db_shape, 0, c, 0, 0), sums[c]);
+    each_value(*dy_shape, [&](int n, int c, int h, int w) { sums[c] += diffs[index_of(*dy_shape, n, c, h, w)]; });
+    for (int c = 0; c < dy_shape->size[1]; ++c) blend(array<T>(db) + index_of(*db_shape, 0, c, 0, 0), sums[c]);
     return CUDNN_STATUS_SUCCESS;
   });
 }
@@ -383,8 +387,8 @@ cudnnStatus_t cudnnAddTensor(cudnnHandle_t handle, const void* alpha, cudnnTenso
     T* to = array<T>(c);
     const int* s = a_shape->size;
     each_value(*c_shape, [&](int n, int k, int h, int w) {
-      const size_t i = at(*a_shape, s[0] == 1 ? 0 : n, s[1] == 1 ? 0 : k, s[2] == 1 ? 0 : h, s[3] == 1 ? 0 : w);
-      blend(to + at(*c_shape, n, k, h, w), from[i]);
+      const size_t i = index_of(*a_shape, s[0] == 1 ? 0 : n, s[1] == 1 ? 0 : k, s[2] == 1 ? 0 : h, s[3] == 1 ? 0 : w);
+      blend(to + index_of(*c_shape, n, k, h, w), from[i]);
     });
     return CUDNN_STATUS_SUCCESS;
   });
@@ -408,7 +412,7 @@ void each_in_window(const cudnnPoolingStruct& pooling, const cudnnTensorStruct& 
   for (int r = 0; r < pooling.window[0]; ++r) {
     for (int s = 0; s < pooling.window[1]; ++s) {
       const int row = h * pooling.stride[0] - pooling.pad[0] + r, column = w * pooling.stride[1] - pooling.pad[1] + s;
-      if (row >= 0 && row < x.size[2] && column >= 0 && column < x.size[3]) visit(at(x, n, c, row, column));
+      if (row >= 0 && row < x.size[2] && column >= 0 && column < x.size[3]) visit(index_of(x, n, c, row, column));
     }
   }
 }
@@ -436,7 +440,7 @@ cudnnStatus_t cudnnPoolingForward(cudnnHandle_t handle, cudnnPoolingDescriptor_t
         sum += from[i];
         ++inside;
       });
-      blend(to + at(*y_shape, n, c, h, w), pooling->mode == CUDNN_POOLING_MAX ? most : sum / divisor(*pooling, inside));
+      blend(to + index_of(*y_shape, n, c, h, w), pooling->mode == CUDNN_POOLING_MAX ? most : sum / divisor(*pooling, inside));
     });
     return CUDNN_STATUS_SUCCESS;
   });
@@ -452,10 +456,9 @@ cudnnStatus_t cudnnPoolingBackward(cudnnHandle_t handle, cudnnPoolingDescriptor_
     using T = decltype(zero);
     const Blend<T> blend(alpha, beta);
     const T *seen = array<T>(x), *tops = array<T>(y), *diffs = array<T>(dy);
-    std::vector<T> sums(at(*dx_shape, dx_shape->size[0] - 1, dx_shape->size[1] - 1, dx_shape->size[2] - 1,
-                           dx_shape->size[3] - 1) + 1);
+    std::vector<T> sums(extent(*dx_shape));
     each_value(*y_shape, [&](int n, int c, int h, int w) {
-      const T diff = diffs[at(*dy_shape, n, c, h, w)], top = tops[at(*y_shape, n, c, h, w)];
+      const T diff = diffs[index_of(*dy_shape, n, c, h, w)], top = tops[index_of(*y_shape, n, c, h, w)];
       int inside = 0;
       each_in_window(*pooling, *x_shape, n, c, h, w, [&](size_t) { ++inside; });
       bool given = false;
@@ -469,7 +472,7 @@ cudnnStatus_t cudnnPoolingBackward(cudnnHandle_t handle, cudnnPoolingDescriptor_
       });
     });
     each_value(*dx_shape, [&](int n, int c, int h, int w) {
-      const size_t i = at(*dx_shape, n, c, h, w);
+      const size_t i = index_of(*dx_shape, n, c, h, w);
       blend(array<T>(dx) + i, sums[i]);
     });
     return CUDNN_STATUS_SUCCESS;
@@ -493,11 +496,11 @@ cudnnStatus_t cudnnActivationForward(cudnnHandle_t handle, cudnnActivationDescri
     using T = decltype(zero);
     const Blend<T> blend(alpha, beta);
     each_value(*y_shape, [&](int n, int c, int h, int w) {
-      const T value = array<T>(x)[at(*x_shape, n, c, h, w)];
+      const T value = array<T>(x)[index_of(*x_shape, n, c, h, w)];
       const T result = activation->mode == CUDNN_ACTIVATION_RELU   ? (value < 0 ? 0 : value)
                        : activation->mode == CUDNN_ACTIVATION_TANH ? std::tanh(value)
                                                                    : 1 / (1 + std::exp(-value));
-      blend(array<T>(y) + at(*y_shape, n, c, h, w), result);
+      blend(array<T>(y) + index_of(*y_shape, n, c, h, w), result);
     });
     return CUDNN_STATUS_SUCCESS;
   });
@@ -513,11 +516,11 @@ cudnnStatus_t cudnnActivationBackward(cudnnHandle_t handle, cudnnActivationDescr
     using T = decltype(zero);
     const Blend<T> blend(alpha, beta);
     each_value(*dx_shape, [&](int n, int c, int h, int w) {
-      const T top = array<T>(y)[at(*y_shape, n, c, h, w)];
-      const T slope = activation->mode == CUDNN_ACTIVATION_RELU   ? T(array<T>(x)[at(*x_shape, n, c, h, w)] > 0)
+      const T top = array<T>(y)[index_of(*y_shape, n, c, h, w)];
+      const T slope = activation->mode == CUDNN_ACTIVATION_RELU   ? T(array<T>(x)[index_of(*x_shape, n, c, h, w)] > 0)
                       : activation->mode == CUDNN_ACTIVATION_TANH ? 1 - top * top
                                                                   : top * (1 - top);
-      blend(array<T>(dx) + at(*dx_shape, n, c, h, w), slope * array<T>(dy)[at(*dy_shape, n, c, h, w)]);
+      blend(array<T>(dx) + index_of(*dx_shape, n, c, h, w), slope * array<T>(dy)[index_of(*dy_shape, n, c, h, w)]);
     });
     return CUDNN_STATUS_SUCCESS;
   });
@@ -537,10 +540,10 @@ cudnnStatus_t cudnnSoftmaxForward(cudnnHandle_t handle, cudnnSoftmaxAlgorithm_t,
     places.size[1] = 1;
     each_value(places, [&](int n, int, int h, int w) {
       T most = -std::numeric_limits<T>::infinity(), sum = 0;
-      for (int c = 0; c < x_shape->size[1]; ++c) most = std::max(most, array<T>(x)[at(*x_shape, n, c, h, w)]);
-      for (int c = 0; c < x_shape->size[1]; ++c) sum += std::exp(array<T>(x)[at(*x_shape, n, c, h, w)] - most);
+      for (int c = 0; c < x_shape->size[1]; ++c) most = std::max(most, array<T>(x)[index_of(*x_shape, n, c, h, w)]);
+      for (int c = 0; c < x_shape->size[1]; ++c) sum += std::exp(array<T>(x)[index_of(*x_shape, n, c, h, w)] - most);
       for (int c = 0; c < x_shape->size[1]; ++c) {
-        blend(array<T>(y) + at(*y_shape, n, c, h, w), std::exp(array<T>(x)[at(*x_shape, n, c, h, w)] - most) / sum);
+        blend(array<T>(y) + index_of(*y_shape, n, c, h, w), std::exp(array<T>(x)[index_of(*x_shape, n, c, h, w)] - most) / sum);
       }
     });
     return CUDNN_STATUS_SUCCESS;
@@ -561,11 +564,11 @@ cudnnStatus_t cudnnSoftmaxBackward(cudnnHandle_t handle, cudnnSoftmaxAlgorithm_t
     each_value(places, [&](int n, int, int h, int w) {
       T sum = 0;
       for (int c = 0; c < y_shape->size[1]; ++c) {
-        sum += array<T>(y)[at(*y_shape, n, c, h, w)] * array<T>(dy)[at(*dy_shape, n, c, h, w)];
+        sum += array<T>(y)[index_of(*y_shape, n, c, h, w)] * array<T>(dy)[index_of(*dy_shape, n, c, h, w)];
       }
       for (int c = 0; c < y_shape->size[1]; ++c) {
-        const T top = array<T>(y)[at(*y_shape, n, c, h, w)];
-        blend(array<T>(dx) + at(*dx_shape, n, c, h, w), top * (array<T>(dy)[at(*dy_shape, n, c, h, w)] - sum));
+        const T top = array<T>(y)[index_of(*y_shape, n, c, h, w)];
+        blend(array<T>(dx) + index_of(*dx_shape, n, c, h, w), top * (array<T>(dy)[index_of(*dy_shape, n, c, h, w)] - sum));
       }
     });
     return CUDNN_STATUS_SUCCESS;
@@ -588,7 +591,7 @@ T across_channels(const cudnnLRNStruct& norm, const cudnnTensorStruct& x_shape, 
   const int before = (norm.size - 1) / 2, after = norm.size - 1 - before;
   T sum = 0;
   for (int i = std::max(0, c - before); i <= std::min(x_shape.size[1] - 1, c + after); ++i) {
-    const T value = x[at(x_shape, n, i, h, w)];
+    const T value = x[index_of(x_shape, n, i, h, w)];
     sum += value * value;
   }
   return norm.k + norm.alpha / norm.size * sum;
@@ -601,7 +604,7 @@ T within_channel(const cudnnLRNStruct& norm, const cudnnTensorStruct& x_shape, c
   T sum = 0;
   for (int i = std::max(0, h - before); i <= std::min(x_shape.size[2] - 1, h + after); ++i) {
     for (int j = std::max(0, w - before); j <= std::min(x_shape.size[3] - 1, w + after); ++j) {
-      const T value = x[at(x_shape, n, c, i, j)];
+      const T value = x[index_of(x_shape, n, c, i, j)];
       sum += value * value;
     }
   }
@@ -621,7 +624,7 @@ cudnnStatus_t cudnnLRNCrossChannelForward(cudnnHandle_t handle, cudnnLRNDescript
     const T* from = array<T>(x);
     each_value(*y_shape, [&](int n, int c, int h, int w) {
       const T scale = across_channels(*norm, *x_shape, from, n, c, h, w);
-      blend(array<T>(y) + at(*y_shape, n, c, h, w), from[at(*x_shape, n, c, h, w)] * std::pow(scale, T(-norm->beta)));
+      blend(array<T>(y) + index_of(*y_shape, n, c, h, w), from[index_of(*x_shape, n, c, h, w)] * std::pow(scale, T(-norm->beta)));
     });
     return CUDNN_STATUS_SUCCESS;
   });
@@ -642,13 +645,13 @@ cudnnStatus_t cudnnLRNCrossChannelBackward(cudnnHandle_t handle, cudnnLRNDescrip
     each_value(*dx_shape, [&](int n, int c, int h, int w) {
       T sum = 0;  // over the channels whose window has this one
       for (int i = std::max(0, c - after); i <= std::min(x_shape->size[1] - 1, c + before); ++i) {
-        sum += diffs[at(*dy_shape, n, i, h, w)] * tops[at(*y_shape, n, i, h, w)] /
+        sum += diffs[index_of(*dy_shape, n, i, h, w)] * tops[index_of(*y_shape, n, i, h, w)] /
                across_channels(*norm, *x_shape, from, n, i, h, w);
       }
-      const T own = diffs[at(*dy_shape, n, c, h, w)] *
+      const T own = diffs[index_of(*dy_shape, n, c, h, w)] *
                     std::pow(across_channels(*norm, *x_shape, from, n, c, h, w), T(-norm->beta));
       const T factor = 2 * norm->alpha * norm->beta / norm->size;
-      blend(array<T>(dx) + at(*dx_shape, n, c, h, w), own - factor * from[at(*x_shape, n, c, h, w)] * sum);
+      blend(array<T>(dx) + index_of(*dx_shape, n, c, h, w), own - factor * from[index_of(*x_shape, n, c, h, w)] * sum);
     });
     return CUDNN_STATUS_SUCCESS;
   });
@@ -666,7 +669,7 @@ cudnnStatus_t cudnnDivisiveNormalizationForward(cudnnHandle_t handle, cudnnLRNDe
     const T* from = array<T>(x);
     each_value(*y_shape, [&](int n, int c, int h, int w) {
       const T scale = within_channel(*norm, *x_shape, from, n, c, h, w);
-      blend(array<T>(y) + at(*y_shape, n, c, h, w), from[at(*x_shape, n, c, h, w)] * std::pow(scale, T(-norm->beta)));
+      blend(array<T>(y) + index_of(*y_shape, n, c, h, w), from[index_of(*x_shape, n, c, h, w)] * std::pow(scale, T(-norm->beta)));
     });
     return CUDNN_STATUS_SUCCESS;
   });
@@ -689,12 +692,12 @@ cudnnStatus_t cudnnDivisiveNormalizationBackward(cudnnHandle_t handle, cudnnLRND
       for (int i = std::max(0, h - after); i <= std::min(x_shape->size[2] - 1, h + before); ++i) {
         for (int j = std::max(0, w - after); j <= std::min(x_shape->size[3] - 1, w + before); ++j) {
           const T scale = within_channel(*norm, *x_shape, from, n, c, i, j);
-          sum += diffs[at(*x_shape, n, c, i, j)] * from[at(*x_shape, n, c, i, j)] * std::pow(scale, T(-norm->beta - 1));
+          sum += diffs[index_of(*x_shape, n, c, i, j)] * from[index_of(*x_shape, n, c, i, j)] * std::pow(scale, T(-norm->beta - 1));
         }
       }
       const T scale = within_channel(*norm, *x_shape, from, n, c, h, w);
       const T factor = 2 * norm->alpha * norm->beta / (norm->size * norm->size);
-      const size_t i = at(*x_shape, n, c, h, w);
+      const size_t i = index_of(*x_shape, n, c, h, w);
       blend(array<T>(dx) + i, diffs[i] * std::pow(scale, T(-norm->beta)) - factor * from[i] * sum);
     });
     return CUDNN_STATUS_SUCCESS;

@@ -11,15 +11,12 @@ import threading
 import caffe
 import numpy as np
 import pytest
+from helpers import why_no_gpu
 
 import deepdream as dd
 from deepdream.network import device, memory, tiling
 
-try:
-    device.choose_device(0)
-    NO_GPU = None
-except dd.DreamError as refusal:
-    NO_GPU = str(refusal)
+NO_GPU = why_no_gpu()
 
 
 gpu_needed = pytest.mark.skipif(NO_GPU is not None, reason=NO_GPU or "")

@@ -4,34 +4,25 @@ import caffe
 import numpy as np
 import pytest
 import scipy.ndimage as nd
-from helpers import correlation, set_image, write_tiny_model
+from helpers import correlation, set_image, why_no_gpu
 
 import deepdream as dd
-from deepdream.network import device, tiling
+from deepdream.network import tiling
 
-try:
-    device.choose_device(0)
-    NO_GPU = None
-except dd.DreamError as refusal:
-    NO_GPU = str(refusal)
+NO_GPU = why_no_gpu()
 
 pytestmark = pytest.mark.skipif(NO_GPU is not None, reason=NO_GPU or "")
 STEP = {"iter_n": 1, "octave_n": 1, "jitter": 5, "seed": 1}
 
 
-@pytest.fixture(scope="module")
-def tiny_folder(tmp_path_factory):
-    return write_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
-
-
 @pytest.fixture
-def on_cpu(tiny_folder):
-    return dd.load(tiny_folder, fast=False)
+def on_cpu(tiny_model):
+    return dd.load(tiny_model, fast=False)
 
 
 @pytest.fixture(params=[True, False], ids=["our layers", "upstream's"])
-def on_gpu(request, tiny_folder):
-    return dd.load(tiny_folder, gpu=0, fast=request.param)
+def on_gpu(request, tiny_model):
+    return dd.load(tiny_model, gpu=0, fast=request.param)
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ import sys
 import caffe
 import numpy as np
 import pytest
-from helpers import write_tiny_model
 
 import deepdream as dd
 
@@ -20,14 +19,9 @@ pytestmark = pytest.mark.skipif(emulator is None, reason="this Caffe has no emul
 DREAM = {"octave_n": 2, "octave_scale": 1.3, "jitter": 5, "seed": 3}
 
 
-@pytest.fixture(scope="module")
-def tiny_folder(tmp_path_factory):
-    return write_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
-
-
 @pytest.fixture
-def net(tiny_folder):
-    return dd.load(tiny_folder, gpu=0)
+def net(tiny_model):
+    return dd.load(tiny_model, gpu=0)
 
 
 @pytest.fixture(autouse=True)
@@ -60,13 +54,13 @@ def test_an_error_in_code_for_gpus_is_found(kind):
         emulator.misuse(kind)
 
 
-def test_to_read_a_gpus_memory_from_the_host_ends_the_process(tiny_folder):
+def test_to_read_a_gpus_memory_from_the_host_ends_the_process(tiny_model):
     code = (
         "import ctypes, sys, deepdream as dd\n"
         "net = dd.load(sys.argv[1], gpu=0); net.forward()\n"
         "ctypes.string_at(net.blobs['both']._gpu_data_ptr, 4)\n"
     )
-    assert run(code, tiny_folder).returncode == -signal.SIGSEGV
+    assert run(code, tiny_model).returncode == -signal.SIGSEGV
 
 
 def test_the_steps_of_a_dream_copy_nothing(net, sky):
@@ -96,12 +90,12 @@ def test_whatever_call_fails_the_net_can_be_used_again(net, sky, name):
 
 
 @pytest.mark.parametrize("name", ["cudnnConvolutionForward", "cudnnConvolutionBackwardData", "cudnnAddTensor"])
-def test_whatever_call_of_cudnn_fails_the_net_can_be_used_again(tiny_folder, sky, name):
-    test_whatever_call_fails_the_net_can_be_used_again(dd.load(tiny_folder, gpu=0, fast=False), sky, name)
+def test_whatever_call_of_cudnn_fails_the_net_can_be_used_again(tiny_model, sky, name):
+    test_whatever_call_fails_the_net_can_be_used_again(dd.load(tiny_model, gpu=0, fast=False), sky, name)
 
 
-def test_a_convolution_of_cudnn_does_without_a_workspace_that_cannot_be_had(tiny_folder, sky):
-    net = dd.load(tiny_folder, gpu=0, fast=False)
+def test_a_convolution_of_cudnn_does_without_a_workspace_that_cannot_be_had(tiny_model, sky):
+    net = dd.load(tiny_model, gpu=0, fast=False)
     expected = dd.deepdream(net, sky, iter_n=1, **DREAM)
     outcomes = []
     for after in range(40):
@@ -147,7 +141,7 @@ def run(code, *arguments, **environment):
     )
 
 
-def test_every_gpu_computes_the_same(tiny_folder):
+def test_every_gpu_computes_the_same(tiny_model):
     code = (
         "import sys, threading, numpy as np, caffe, deepdream as dd\n"
         "image, dreams = dd.picture('clouds')[:90, :120], {}\n"
@@ -160,12 +154,12 @@ def test_every_gpu_computes_the_same(tiny_folder):
         "try: dd.load(sys.argv[1], gpu=3)\n"
         "except dd.DreamError as error: print(error)\n"
     )
-    done = run(code, tiny_folder, PYCAFFE_EMULATED_GPUS="3")
+    done = run(code, tiny_model, PYCAFFE_EMULATED_GPUS="3")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("3 True\nGPU 3 cannot be used: ")
 
 
-def test_a_small_gpu_gets_tiles(tiny_folder):
+def test_a_small_gpu_gets_tiles(tiny_model):
     code = (
         "import sys, logging, numpy as np, deepdream as dd\n"
         "logging.basicConfig(level=logging.INFO, format='%(message)s')\n"
@@ -174,19 +168,19 @@ def test_a_small_gpu_gets_tiles(tiny_folder):
         "dream = dd.deepdream(net, image, iter_n=1, octave_n=1, seed=1, tile='auto')\n"
         "print(np.isfinite(dream).all(), net.input.shape[2:])\n"
     )
-    done = run(code, tiny_folder, PYCAFFE_EMULATED_MEMORY=str(400 << 20))
+    done = run(code, tiny_model, PYCAFFE_EMULATED_MEMORY=str(400 << 20))
     assert done.returncode == 0, done.stderr
     assert "dreaming in tiles of" in done.stderr and done.stdout.startswith("True")
 
 
-def test_no_gpu_is_the_cpu(tiny_folder):
+def test_no_gpu_is_the_cpu(tiny_model):
     code = (
         "import sys, deepdream as dd\n"
         "print(dd.load(sys.argv[1], gpu='auto').gpu)\n"
         "try: dd.load(sys.argv[1], gpu=0)\n"
         "except dd.DreamError as error: print(error)\n"
     )
-    done = run(code, tiny_folder, PYCAFFE_EMULATED_GPUS="0")
+    done = run(code, tiny_model, PYCAFFE_EMULATED_GPUS="0")
     assert re.match(r"None\nGPU 0 cannot be used: .*no CUDA-capable device", done.stdout), (done.stdout, done.stderr)
 
 
@@ -195,15 +189,15 @@ def _dream(folder, gpu):
     return dd.deepdream(dd.load(folder, gpu=gpu), image, iter_n=1, octave_n=1, seed=1)
 
 
-def test_a_spawned_process_computes_the_same(tiny_folder):
+def test_a_spawned_process_computes_the_same(tiny_model):
     with concurrent.futures.ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        there = pool.submit(_dream, tiny_folder, 0).result()
-    assert np.array_equal(there, _dream(tiny_folder, 0))
+        there = pool.submit(_dream, tiny_model, 0).result()
+    assert np.array_equal(there, _dream(tiny_model, 0))
 
 
-def test_the_command_dreams_on_a_gpu(tiny_folder, tmp_path):
+def test_the_command_dreams_on_a_gpu(tiny_model, tmp_path):
     output = tmp_path / "dream.png"
-    options = f"noise:90x64 --model {tiny_folder} --iters 1 --octaves 1 --gpu 0 -o {output}".split()
+    options = f"noise:90x64 --model {tiny_model} --iters 1 --octaves 1 --gpu 0 -o {output}".split()
     done = subprocess.run([sys.executable, "-m", "deepdream", "dream", *options], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert dd.read_image(output).shape == (64, 90, 3)
