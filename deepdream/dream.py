@@ -17,7 +17,6 @@ whole image or tile by tile, on a CPU or a GPU.
 
 from __future__ import annotations
 
-import logging
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -28,20 +27,19 @@ from typing import Any
 import numpy as np
 
 from ._types import Image, Layers, ObjectiveOrMapping, Planes
-from .errors import LayerError, ParameterError
+from .errors import ParameterError
 from .io.arrays import check_image, warn_if_unit_range
 from .network.gpu_ascent import GpuInputGradient, ascent_step, to_gpu, to_host
 from .network.layers import check_objective, format_layers, resolve_end, weights_of
 from .network.memory import keeps_image_on_gpu
 from .network.net import Net, check_net, deprocess, preprocess
+from .network.step_factor import ascent_factor
 from .network.tiling import InputGradient, plan_tiles
 from .objectives import objective_L2
 from .octaves import check_sizes, octave_shapes
 from .resampling import zoom_linear
 from .seeds import fresh_seed
 from .validation import MAX_JITTER, MAX_STEP_SIZE, check_count, check_flag, check_number, short_repr
-
-log = logging.getLogger(__name__)
 
 GradientOf = Callable[[Planes], "tuple[Planes, float | None]"]
 
@@ -248,18 +246,10 @@ def _gradient_ascent_step(
     with np.errstate(over="ignore", invalid="ignore"):  # the next lines raise where NumPy would warn
         gradient, value = gradient_of(shifted)
         magnitude = np.abs(gradient).mean()
-    if not np.isfinite(magnitude):
-        raise LayerError(f"the gradient at {layers} is not finite: the objective or the weights overflow")
-
-    # Normalised ascent. The release divides by the bare mean; a layer that does not respond, or so little that the
-    # quotient overflows, would turn the image into NaN.
-    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        factor = np.float32(step_size / magnitude)
-    if np.isfinite(factor):
+    factor = ascent_factor(step_size, magnitude, layers)  # normalised ascent
+    if factor is not None:
         gradient *= factor
         shifted += gradient
-    else:
-        log.warning("zero gradient at %s: this step left the image unchanged", layers)
 
     image[...] = np.roll(shifted, (-oy, -ox), (-2, -1))
     if limits is not None:

@@ -30,6 +30,7 @@ from ._types import Image, Planes
 from .dream import Step
 from .errors import ParameterError
 from .network.net import Net, check_net, deprocess
+from .network.step_factor import finite_factor
 from .network.tiling import InputGradient, plan_tiles
 from .objectives import DescribedObjective, describe_objective, label_index, score_layer
 from .octaves import MAX_OCTAVES, check_sizes, octave_shapes
@@ -201,9 +202,8 @@ def noise_steps(
             gradient, value = gradient_of(np.roll(image, shift, (-2, -1)))
             gradient = window * _like_photographs(np.roll(gradient, -shift, (-2, -1)))
             # A network that does not respond gives a gradient of zero, or one so small that the quotient overflows.
-            with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-                factor = np.float32(step_size * (1 - 2 / 3 * done) / np.abs(gradient).mean())
-            if np.isfinite(factor):
+            factor = finite_factor(step_size * (1 - 2 / 3 * done), np.abs(gradient).mean())
+            if factor is not None:
                 image += gradient * factor
             sigma = blur[0] + done * (blur[1] - blur[0])
             image = nd.gaussian_filter(image, (0, sigma, sigma), mode="nearest")

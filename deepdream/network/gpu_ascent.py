@@ -6,7 +6,6 @@ Caffe has.
 
 from __future__ import annotations
 
-import logging
 import math
 from functools import partial
 from typing import Any
@@ -15,11 +14,9 @@ import caffe
 import numpy as np
 
 from .._types import Planes
-from ..errors import LayerError
 from .layers import sum_values
+from .step_factor import ascent_factor
 from .tiling import InputGradient, spans
-
-log = logging.getLogger(__name__)
 
 
 def to_gpu(planes: Planes, gpu: int) -> Any:
@@ -81,15 +78,9 @@ def ascent_step(
     oy, ox = rng.randint(-jitter, jitter + 1, 2)[::-1].tolist()
     gradient, value = gradient_of(image, (oy, ox))
     magnitude = np.float32(gradient.mean_magnitude())
-    if not np.isfinite(magnitude):
-        raise LayerError(f"the gradient at {layers} is not finite: the objective or the weights overflow")
-    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        factor = np.float32(step_size / magnitude)
-    if not np.isfinite(factor):
-        log.warning("zero gradient at %s: this step left the image unchanged", layers)
-        factor = np.float32(0)
+    factor = float(ascent_factor(step_size, magnitude, layers) or 0)
     if limits is None:
-        image.add_scaled(gradient, float(factor))
+        image.add_scaled(gradient, factor)
     else:
-        image.ascend(gradient, float(factor), *(limit.ravel().tolist() for limit in limits))
+        image.ascend(gradient, factor, *(limit.ravel().tolist() for limit in limits))
     return math.nan if value is None else float(value)
