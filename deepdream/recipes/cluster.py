@@ -41,6 +41,7 @@ TIMEOUT_S = 10  # to wait for a scheduler's answer
 TASKS_PER_WORKER = 2  # enough to keep every worker busy, and few enough for their images to fit into memory
 SIGTERM_EXIT_CODE = 128 + signal.SIGTERM  # as a shell gives it
 _QUIET = {"DASK_LOGGING__DISTRIBUTED": "critical"}  # otherwise workers report each connection that ends before they do
+_ABOVE_CRITICAL = logging.CRITICAL + 1
 _MAX_GREETING_PARTS = 2**20
 # A worker may have several threads, but a network has one image in it.
 net_lock = threading.Lock()
@@ -185,7 +186,7 @@ def connected_client(scheduler: str | None, workers: int | None) -> Iterator[Any
     except ImportError:
         raise DreamError("dreaming on a cluster needs Dask: pip install 'deepdream-caffe[cluster]'") from None
     for name in ("distributed", "distributed.scheduler", "distributed.nanny", "distributed.core"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # they report every connection
+        logging.getLogger(name).setLevel(_ABOVE_CRITICAL)  # they report every connection that ends, some as critical
     # Dask would warn about an image in a task.
     with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 GiB"}), contextlib.ExitStack() as stack:
         cluster = None if scheduler else stack.enter_context(_local_cluster(workers))

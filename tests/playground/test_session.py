@@ -229,7 +229,9 @@ class TestSession:
             assert message.get("origin") in (None, "sky")  # what a recipe names when it names none, where there is one
 
     def test_a_dream_ends_when_its_time_is_over(self, visitor):
-        page = visitor(Limits(seconds=1))
+        page = visitor()
+        assert page.dream()[0]["how"] == "done"  # the worker has started: only the dream is timed
+        page.session.limits = Limits(seconds=1)
         began = time.monotonic()
         message, buffers = page.dream(iter_n=50, octave_n=8, max_size=480, octave_scale=1.1)
         assert time.monotonic() - began < 30
