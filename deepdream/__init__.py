@@ -11,11 +11,12 @@ An image is float32 (H, W, 3), RGB, 0..255. The public names by purpose:
 Dreaming
     `deepdream`, `dream_steps` (one `Step` at a time), `make_step`, `preprocess`, `deprocess`
 Objectives, the quantities to maximise
-    `objective_L2`, `channels`, `label`, `guided`; `Objectives`, one for each of several layers
+    `objective_L2`, `channels`, `label`, `guided`; `Objective`, which adds and scales; `Objectives`, one for each of
+    several layers
 Networks
     `load`, `Net`, `model_names`, `find_model`, `import_model` (from PyTorch or Keras), `classify`
 Images
-    `read_image`, `write_image`, `picture` (bundled ones and noise), `resize`
+    `read_image`, `write_image`, `picture` (bundled ones and noise), `resize`, `read_mask`
 Images of labels, from noise
     `label_picture`, `label_steps`
 Zooms and videos
@@ -50,8 +51,10 @@ if TYPE_CHECKING:
     from .io.video_reader import Video
     from .io.video_writer import write_animation
     from .label_images import label_picture, label_steps
+    from .mask import read_mask
     from .network.net import Net, deprocess, preprocess
-    from .objectives import Objectives, channels, label, objective_L2
+    from .objective_sums import Objective, Objectives
+    from .objectives import channels, label, objective_L2
     from .recipes.recipe import Recipe
     from .video import video_frames
     from .zoo.importing.importer import import_model
@@ -66,6 +69,7 @@ __all__ = [
     "LayerError",
     "ModelError",
     "Net",
+    "Objective",
     "Objectives",
     "ParameterError",
     "Recipe",
@@ -92,6 +96,7 @@ __all__ = [
     "picture",
     "preprocess",
     "read_image",
+    "read_mask",
     "resize",
     "video_frames",
     "write_animation",
@@ -108,7 +113,8 @@ _HOMES = {
     "LayerError": "errors",
     "ModelError": "errors",
     "Net": "network.net",
-    "Objectives": "objectives",
+    "Objective": "objective_sums",
+    "Objectives": "objective_sums",
     "ParameterError": "errors",
     "Recipe": "recipes.recipe",
     "Step": "dream",
@@ -133,6 +139,7 @@ _HOMES = {
     "picture": "data.bundled",
     "preprocess": "network.net",
     "read_image": "io.image",
+    "read_mask": "mask",
     "resize": "io.arrays",
     "video_frames": "video",
     "write_animation": "io.video_writer",

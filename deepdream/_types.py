@@ -15,6 +15,6 @@ Planes = NDArray[np.float32]
 # Where to dream: one layer's name, or several with their weights.
 Layers = Union[str, Mapping[str, float]]
 # What to maximise: reads a `caffe.Blob`'s data, writes its diff, may return the value. See `deepdream.objectives`.
-Objective = Callable[[Any], Optional[float]]
+ObjectiveFunction = Callable[[Any], Optional[float]]
 # An objective for all layers, or one for each.
-ObjectiveOrMapping = Union[Objective, Mapping[str, Objective]]
+ObjectiveOrMapping = Union[ObjectiveFunction, Mapping[str, ObjectiveFunction]]

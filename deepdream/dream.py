@@ -17,6 +17,8 @@ whole image or tile by tile, on a CPU or a GPU.
 
 from __future__ import annotations
 
+import functools
+import logging
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -29,6 +31,7 @@ import numpy as np
 from ._types import Image, Layers, ObjectiveOrMapping, Planes
 from .errors import ParameterError
 from .io.arrays import check_image, warn_if_unit_range
+from .mask import Mask, check_mask, keep_outside, octave_masks
 from .network.gpu_ascent import GpuInputGradient, ascent_step, to_gpu, to_host
 from .network.layers import check_objective, format_layers, resolve_end, weights_of
 from .network.memory import keeps_image_on_gpu
@@ -40,6 +43,8 @@ from .octaves import check_sizes, octave_shapes
 from .resampling import zoom_linear
 from .seeds import fresh_seed
 from .validation import MAX_JITTER, MAX_STEP_SIZE, check_count, check_flag, check_number, short_repr
+
+log = logging.getLogger(__name__)
 
 GradientOf = Callable[[Planes], "tuple[Planes, float | None]"]
 
@@ -74,6 +79,7 @@ def deepdream(
     jitter: int = 32,
     seed: int | None = None,
     tile: int | str | None = None,
+    mask: Mask | None = None,
 ) -> Image:
     """Dream: change an image so that a layer of the network responds more.
 
@@ -97,12 +103,14 @@ def deepdream(
             memory; "auto": the largest that fits, or no tiles if the whole image fits. If an image is not larger than
             the tile, the result is the same as without tiles; in a larger one, creatures do not grow much larger than
             a tile.
+        mask: which parts are dreamt, (H, W), from 0, which stays bit for bit, to 1, as `read_mask` gives it; one of
+            another size is scaled. `None`: the whole image.
 
     Returns:
         float32 (H, W, 3), RGB.
 
     Raises:
-        ImageError: the image cannot be used or is too small or too large; before the first step.
+        ImageError: the image or the mask cannot be used or is too small or too large; before the first step.
         LayerError: the layer cannot be dreamt; before the first step.
         ParameterError: another argument is out of its range; before the first step.
 
@@ -111,9 +119,11 @@ def deepdream(
         >>> dream.shape, dream.dtype
         ((90, 120, 3), dtype('float32'))
     """
-    ascent = _begin(net, base_img, iter_n, octave_n, octave_scale, end, clip, objective, step_size, jitter, seed, tile)
+    ascent, image_of = _begin(
+        net, base_img, iter_n, octave_n, octave_scale, end, clip, objective, step_size, jitter, seed, tile, mask
+    )
     _, _, planes, _ = deque(ascent, maxlen=1)[0]
-    return deprocess(net, to_host(planes))
+    return image_of(planes)
 
 
 def dream_steps(
@@ -129,6 +139,7 @@ def dream_steps(
     jitter: int = 32,
     seed: int | None = None,
     tile: int | str | None = None,
+    mask: Mask | None = None,
 ) -> Iterator[Step]:
     """Dream, one step at a time.
 
@@ -146,6 +157,7 @@ def dream_steps(
         jitter: see `deepdream`.
         seed: see `deepdream`.
         tile: see `deepdream`.
+        mask: see `deepdream`.
 
     Returns:
         An iterator of `octave_n * iter_n` `Step` records.
@@ -158,10 +170,10 @@ def dream_steps(
         >>> [(step.octave, step.iteration, step.image.shape) for step in steps]
         [(0, 0, (64, 86, 3)), (0, 1, (64, 86, 3)), (1, 0, (90, 120, 3)), (1, 1, (90, 120, 3))]
     """
-    ascent = _begin(net, base_img, iter_n, octave_n, octave_scale, end, clip, objective, step_size, jitter, seed, tile)
-    return (
-        Step(octave, iteration, deprocess(net, to_host(planes)), value) for octave, iteration, planes, value in ascent
+    ascent, image_of = _begin(
+        net, base_img, iter_n, octave_n, octave_scale, end, clip, objective, step_size, jitter, seed, tile, mask
     )
+    return (Step(octave, iteration, image_of(planes), value) for octave, iteration, planes, value in ascent)
 
 
 def _begin(
@@ -177,8 +189,9 @@ def _begin(
     jitter: int,
     seed: int | None,
     tile: int | str | None,
-) -> Iterator[tuple[int, int, Any, float]]:
-    """Check the arguments of `dream_steps`; returns the steps of `_octaves`."""
+    mask: Mask | None,
+) -> tuple[Iterator[tuple[int, int, Any, float]], Callable[[Any], Image]]:
+    """Check the arguments of `dream_steps`; returns the steps of `_octaves`, and what makes their planes an image."""
     check_net(net)
     base_img = check_image(base_img)
     check_count("iter_n", iter_n, 1, "the number of iterations")
@@ -187,6 +200,7 @@ def _begin(
     check_flag("clip", clip, "whether to keep the values within 0..255")
     end = _resolve(net, end, objective)
     height, width = base_img.shape[:2]
+    mask = None if mask is None else check_mask(mask, height, width)
     shapes = octave_shapes(height, width, octave_n, octave_scale)
     check_sizes(net, end, shapes, octave_scale)
     seed = fresh_seed() if seed is None else seed
@@ -200,45 +214,63 @@ def _begin(
         "jitter": jitter,
         "limits": (-net.mean, 255 - net.mean) if clip else None,
         "layers": format_layers(end),
+        "warn": functools.lru_cache(log.warning),  # of each message only the first
     }
     planes, tiles = preprocess(net, base_img), (net, end, objective, tile_side, seed, tile is not None)
-    if net.gpu is not None and keeps_image_on_gpu(net.gpu, height, width):
-        on_gpu = partial(ascent_step, gradient_of=GpuInputGradient(*tiles), **common)
-        return _octaves(to_gpu(planes, net.gpu), shapes, iter_n, on_gpu)
-    return _octaves(planes, shapes, iter_n, partial(_gradient_ascent_step, gradient_of=InputGradient(*tiles), **common))
+
+    def image_of(planes: Any) -> Image:
+        image = deprocess(net, to_host(planes))
+        return keep_outside(image, base_img, mask) if image.shape == base_img.shape else image
+
+    if mask is None and net.gpu is not None and keeps_image_on_gpu(net.gpu, height, width):
+        on_gpu: Callable[[Any], float] = partial(ascent_step, gradient_of=GpuInputGradient(*tiles), **common)
+        no_masks = [None] * octave_n
+        return _octaves(to_gpu(planes, net.gpu), shapes, no_masks, iter_n, lambda image, _: on_gpu(image)), image_of
+    masks = [None] * octave_n if mask is None else octave_masks(mask, shapes)
+    step = partial(_gradient_ascent_step, gradient_of=InputGradient(*tiles), **common)
+    return _octaves(planes, shapes, masks, iter_n, step), image_of
 
 
 def _octaves(
-    planes: Any, shapes: Sequence[tuple[int, int]], iter_n: int, step: Callable[[Any], float]
+    planes: Any,
+    shapes: Sequence[tuple[int, int]],
+    masks: Sequence[Mask | None],
+    iter_n: int,
+    step: Callable[[Any, Mask | None], float],
 ) -> Iterator[tuple[int, int, Any, float]]:
-    """Dream at each of `shapes`, the smallest first, and carry the detail from one to the next.
+    """Dream at each of `shapes`, the smallest first, with its mask, and carry the detail from one to the next.
 
     Yields octave, iteration, the planes, which the next step changes, and the objective's value. The planes are
-    an array, or on a GPU.
+    an array, or on a GPU, where there are no masks.
     """
     bases = [planes]  # the largest first, so that each can be dropped when its octave begins
     for shape in shapes[-2::-1]:
         bases.append(zoom_linear(bases[-1], shape))
     detail = bases[-1] - bases[-1]
-    for octave in range(len(shapes)):
+    for octave, mask in enumerate(masks):
         base = bases.pop()
-        image = base + zoom_linear(detail, base.shape[1:])
+        detail = zoom_linear(detail, base.shape[1:])
+        if mask is not None:
+            detail = detail * (mask > 0)  # enlarging it has carried it over the mask's edges
+        image = base + detail
         for iteration in range(iter_n):
-            value = step(image)
+            value = step(image, mask)
             yield octave, iteration, image, value
         detail = image - base
 
 
 def _gradient_ascent_step(
     image: Planes,
+    mask: Mask | None,
     gradient_of: GradientOf,
     rng: np.random.RandomState,
     step_size: float,
     jitter: int,
     limits: tuple[Planes, Planes] | None,
     layers: str,
+    warn: Callable[..., Any] = log.warning,
 ) -> float:
-    """Change `image`, (3, H, W), in place by one step; returns the objective's value before it."""
+    """Change `image`, (3, H, W), in place by one step where `mask` allows it; returns the objective's value before."""
     # Shift at random, so that no point of the image is always at the same position in a layer's windows.
     ox, oy = rng.randint(-jitter, jitter + 1, 2)
     shifted = np.roll(image, (oy, ox), (-2, -1))
@@ -246,7 +278,12 @@ def _gradient_ascent_step(
     with np.errstate(over="ignore", invalid="ignore"):  # the next lines raise where NumPy would warn
         gradient, value = gradient_of(shifted)
         magnitude = np.abs(gradient).mean()
-    factor = ascent_factor(step_size, magnitude, layers)  # normalised ascent
+        if mask is not None:
+            share = np.roll(mask, (oy, ox), (-2, -1))
+            gradient *= share
+            # The mean change is that inside the mask.
+            magnitude = np.abs(gradient).mean() / np.float32(share.mean(dtype=np.float64))
+    factor = ascent_factor(step_size, magnitude, layers, warn)  # normalised ascent
     if factor is not None:
         gradient *= factor
         shifted += gradient
@@ -305,7 +342,7 @@ def make_step(
         image = net.input.data[0].copy()
         limits = (-net.mean, 255 - net.mean) if clip else None
         gradient_of = InputGradient(net, end, objective)
-        value = _gradient_ascent_step(image, gradient_of, rng, step_size, jitter, limits, format_layers(end))
+        value = _gradient_ascent_step(image, None, gradient_of, rng, step_size, jitter, limits, format_layers(end))
         net.input.data[0] = image
     return value
 

@@ -9,6 +9,7 @@ from typing import Any
 from ._types import Image
 from .dream import dream_steps
 from .errors import ParameterError
+from .mask import check_mask
 from .network.layers import resolve_end
 from .network.net import Net
 from .network.tiling import plan_tiles
@@ -47,7 +48,7 @@ def fix_settings(net: Net, img: Image, /, seed: int, **dream: Any) -> dict[str, 
 
     Returns:
         `dream` with a tile that is no longer "auto": the memory that is free at a later frame must not decide how that
-        frame looks.
+        frame looks. A mask has the size of the frames.
 
     Raises:
         ImageError: as `deepdream`.
@@ -59,12 +60,14 @@ def fix_settings(net: Net, img: Image, /, seed: int, **dream: Any) -> dict[str, 
     except TypeError as error:  # Python's own words name the argument
         raise ParameterError(f"{truncate(str(error), 160)}; see deepdream.deepdream for the arguments") from None
     dream_steps(net, img, seed=seed, **dream)  # checks everything; it dreams nothing until it is iterated over
+    height, width = img.shape[:2]
+    if dream.get("mask") is not None:
+        dream["mask"] = check_mask(dream["mask"], height, width)
     tile = dream.get("tile")
     if not (isinstance(tile, str) and tile == "auto"):
         return dream
     given.apply_defaults()
     full = given.arguments
-    height, width = img.shape[:2]
     shapes = octave_shapes(height, width, full["octave_n"], full["octave_scale"])
     return {**dream, "tile": plan_tiles(net, resolve_end(net, full["end"], full["objective"]), shapes, "auto")}
 

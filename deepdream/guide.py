@@ -18,7 +18,7 @@ from .errors import LayerError
 from .io.arrays import check_image, image_sha256, warn_if_unit_range
 from .network.activations import layer_activations
 from .network.net import Net, check_net
-from .objectives import DescribedObjective, Objectives, describe_objective
+from .objective_sums import Objective, Objectives
 
 # Dot products are taken for this many positions of the dream and of the guide at a time: 4 MiB of them in each thread.
 _POSITIONS, _GUIDE_POSITIONS = 256, 4096
@@ -26,7 +26,7 @@ _POSITIONS, _GUIDE_POSITIONS = 256, 4096
 Features = NDArray[np.float32]
 
 
-def guided(net: Net, guide: ArrayLike, end: Layers | None = None) -> DescribedObjective | Objectives:
+def guided(net: Net, guide: ArrayLike, end: Layers | None = None) -> Objective | Objectives:
     """Dream in a guide's features: at each position of the layer, the one with the largest dot product.
 
     This is the guided dream of the 2015 release: the objective is the sum over the positions of the largest dot
@@ -60,16 +60,14 @@ def guided(net: Net, guide: ArrayLike, end: Layers | None = None) -> DescribedOb
     return _guided_at(net, guide, net.end if end is None else end)
 
 
-def _guided_at(net: Net, guide: NDArray[np.float32], layer: str) -> DescribedObjective:
+def _guided_at(net: Net, guide: NDArray[np.float32], layer: str) -> Objective:
     layer = net.check_layer(layer)
     activations = layer_activations(net, guide, layer)
     spec = {"objective": "guided", "guide_sha256": image_sha256(guide)}
     return best_matches(activations.reshape(len(activations), -1), layer, spec)
 
 
-def best_matches(
-    features: Features, end: str | None = None, spec: Mapping[str, Any] | None = None
-) -> DescribedObjective:
+def best_matches(features: Features, end: str | None = None, spec: Mapping[str, Any] | None = None) -> Objective:
     """The objective of `guided`.
 
     Args:
@@ -95,7 +93,7 @@ def best_matches(
         dst.diff[0] = padded[:, best].reshape(dst.diff[0].shape)
         return float(largest.sum(dtype=np.float64))
 
-    return describe_objective(
+    return Objective(
         raise_matches,
         spec=spec,
         end=end,

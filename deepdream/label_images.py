@@ -32,7 +32,8 @@ from .errors import ParameterError
 from .network.net import Net, check_net, deprocess
 from .network.step_factor import finite_factor
 from .network.tiling import InputGradient, plan_tiles
-from .objectives import DescribedObjective, describe_objective, label_index, score_layer
+from .objective_sums import Objective
+from .objectives import label_index, score_layer
 from .octaves import MAX_OCTAVES, check_sizes, octave_shapes
 from .resampling import zoom_linear
 from .seeds import fresh_seed
@@ -211,7 +212,7 @@ def noise_steps(
             yield Step(octave, iteration, deprocess(net, image), cast(float, value))
 
 
-def _odds(index: int) -> DescribedObjective:
+def _odds(index: int) -> Objective:
     """The objective of these images: the label's score less those of all others, log(p / (1 - p)).
 
     The score alone also rises for things that resemble the label: its banana has a pineapple's leaves.
@@ -224,7 +225,7 @@ def _odds(index: int) -> DescribedObjective:
         dst.diff[...] = np.insert(-likely / likely.sum(), index, 1).reshape(dst.diff.shape)
         return float(scores[index] - others.max() - np.log(likely.sum()))
 
-    return describe_objective(raise_odds, spec=None)
+    return Objective(raise_odds)
 
 
 def _like_photographs(gradient: Planes) -> Planes:

@@ -15,100 +15,40 @@ attributes, each of them `None` or missing where it does not apply:
 - `spec`: its description, as a dict that JSON can hold: `{"objective": name, …}`. From it,
   `deepdream.recipes.objective_spec` makes the objective again.
 
-`Objectives` is one objective for each of several layers.
+`deepdream.objective_sums` has the classes that add and scale objectives; the functions here return an `Objective`.
 """
 
 from __future__ import annotations
 
 import difflib
 import operator
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol, cast
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
-from ._types import Objective
 from .errors import LayerError, ModelError, ParameterError
+from .objective_sums import Objective, Objectives
 from .validation import parse_int, short_repr
 
-
-class DescribedObjective(Protocol):
-    """An objective with the attributes of those made here; see above."""
-
-    end: str | None
-    check: Callable[[Any, str], None] | None
-    spec: dict[str, Any]
-
-    def __call__(self, dst: Any) -> float: ...
+# What may follow a blob in place without changing the direction in which its channels grow.
+_MONOTONE = {"ReLU", "FastReLU", "Dropout"}
 
 
-class Classifier(Protocol):
-    """The part of a network that `label` needs; `deepdream.Net` has it."""
+class Network(Protocol):
+    """The part of a network that `channels` needs; `deepdream.Net` has it."""
 
-    labels: list[str]
     definition: Any
     blobs: Any
+    end: str
 
     def check_layer(self, end: str) -> str: ...
 
 
-class Objectives(dict[str, Objective]):
-    """One objective for each of several layers: {layer: objective}.
+class Classifier(Network, Protocol):
+    """The part of a network that `label` needs; `deepdream.Net` has it."""
 
-    Args:
-        objectives: {layer: objective}.
-        end: {layer: weight}, with the same layers.
-
-    Attributes:
-        end: {layer: weight}, which a dream with `end=None` uses.
-        spec: {"objective": "layers", "layers": {layer: spec}}; `None` if one of the objectives has no `spec`.
-
-    Raises:
-        ParameterError: these are not mappings with the same layers.
-
-    Example:
-        >>> weights = {"fire4/concat": 1, "fire8/concat": 50}
-        >>> both = dd.Objectives({"fire4/concat": dd.objective_L2, "fire8/concat": dd.channels(7)}, end=weights)
-        >>> dd.deepdream(net, dd.picture("cat")[:64, :64], iter_n=1, octave_n=1, objective=both).shape
-        (64, 64, 3)
-    """
-
-    end: dict[str, float]
-    spec: dict[str, Any] | None
-
-    def __init__(self, objectives: Mapping[str, Objective], end: Mapping[str, float]) -> None:
-        if not (isinstance(objectives, Mapping) and isinstance(end, Mapping) and objectives.keys() == end.keys()):
-            raise ParameterError(
-                f"objectives={short_repr(objectives)}, end={short_repr(end)}: they must be {{layer: objective}} and "
-                "{layer: weight} with the same layers"
-            )
-        super().__init__(objectives)
-        self.end = dict(end)
-        specs = {layer: getattr(objective, "spec", None) for layer, objective in self.items()}
-        self.spec = None if None in specs.values() else {"objective": "layers", "layers": specs}
-
-
-def describe_objective(
-    objective: Callable[[Any], float],
-    spec: Mapping[str, Any] | None,
-    end: str | None = None,
-    check: Callable[[Any, str], None] | None = None,
-    on_gpu: Callable[[Any, int], float] | None = None,
-) -> DescribedObjective:
-    """Give an objective its attributes.
-
-    Args:
-        objective: the function; it is changed.
-        spec: see the module's description, as for the others.
-        end: the layer.
-        check: a function of the network and the layer.
-        on_gpu: a function of the blob and the GPU's number.
-
-    Returns:
-        `objective` itself.
-    """
-    vars(objective).update(spec=spec, end=end, check=check, on_gpu=on_gpu)
-    return cast(DescribedObjective, objective)
+    labels: list[str]
 
 
 def objective_L2(dst: Any) -> float:
@@ -142,24 +82,33 @@ def _objective_L2_on_gpu(dst: Any, gpu: int) -> float:
     return caffe._caffe.gpu_half_sum_of_squares(dst, gpu)
 
 
-describe_objective(objective_L2, spec={"objective": "L2"}, on_gpu=_objective_L2_on_gpu)
+vars(objective_L2).update(spec={"objective": "L2"}, on_gpu=_objective_L2_on_gpu)
 
 
-def channels(indices: int | Iterable[int]) -> DescribedObjective:
+def channels(
+    indices: int | Iterable[int], net: Network | None = None, end: str | None = None
+) -> Objective | Objectives:
     """Maximise some channels: the sum of their activations, everywhere in the image.
 
     This is not the sum of squares that `objective_L2` maximises: a channel may be silent at first, or negative before
     its rectification, and squares would keep it silent or make it even more negative.
 
+    A concatenation's channels are rectified: where one is silent everywhere, its gradient is zero and nothing moves.
+    With `net`, each channel is maximised where it is made, at the branch of the concatenation before its rectification,
+    and has a gradient everywhere.
+
     Args:
         indices: a channel's number, or several, counted from zero.
+        net: the network, to maximise the channels where they are made; `None`: at the layer itself.
+        end: with `net`, the layer; `None`: the network's own.
 
     Returns:
         An objective for any layer that has those channels; it returns their sum, and raises a `LayerError` if its layer
-        lacks one of them.
+        lacks one of them. With `net` it belongs to the branches that make them, which may be several.
 
     Raises:
-        ParameterError: the numbers are not channels.
+        LayerError: the network lacks the layer, or the layer a channel.
+        ParameterError: the numbers are not channels, or `end` is given without `net`.
 
     Example:
         >>> objective = dd.channels([3, 200])
@@ -168,20 +117,64 @@ def channels(indices: int | Iterable[int]) -> DescribedObjective:
         >>> img = dd.picture("cat")[:64, :64]
         >>> dd.deepdream(net, img, iter_n=1, octave_n=1, end="fire6/concat", objective=objective).shape
         (64, 64, 3)
+        >>> dd.channels([3, 200], net, "fire6/concat").end
+        {'fire6/expand1x1': 1.0, 'fire6/expand3x3': 1.0}
     """
     chosen = _parse_channels(indices)
+    if net is not None:
+        return _channels_at_sources(chosen, net, net.check_layer(net.end if end is None else end))
+    if end is not None:
+        raise ParameterError(f"end={short_repr(end)}: pass net, too, or use channels(…).at(end)")
+    return _channels_at_layer(chosen)
 
+
+def _channels_at_layer(chosen: list[int]) -> Objective:
     def raise_channels(dst: Any) -> float:
         _check_channels(chosen, dst.shape[1], "the layer")
         dst.diff[...] = 0
         dst.diff[:, chosen] = 1
         return float(dst.data[:, chosen].sum(dtype=np.float64))
 
-    return describe_objective(
+    return Objective(
         raise_channels,
         spec={"objective": "channels", "indices": chosen},
         check=lambda net, layer: _check_channels(chosen, net.blobs[layer].shape[1], repr(layer)),
     )
+
+
+def _channels_at_sources(chosen: list[int], net: Network, end: str) -> Objective | Objectives:
+    """The channels of a layer, each at the blob that makes it."""
+    _check_channels(chosen, net.blobs[end].shape[1], repr(end))
+    sources: dict[str, list[int]] = {}
+    for channel in chosen:
+        blob, own_channel = _channel_source(net, end, channel)
+        sources.setdefault(blob, []).append(own_channel)
+    first, *others = (_channels_at_layer(own).at(blob) for blob, own in sources.items())
+    return sum(others, first)
+
+
+def _channel_source(net: Network, end: str, channel: int) -> tuple[str, int]:
+    """The blob that makes a channel of `end` before rectifications and concatenations, and its number there."""
+    makers = {top: layer for layer in net.definition.layer for top in layer.top if top not in layer.bottom}
+    in_place: dict[str, set[str]] = {}
+    for layer in net.definition.layer:
+        for top in set(layer.top) & set(layer.bottom):
+            in_place.setdefault(top, set()).add(layer.type)
+    source, blob = (end, channel), end
+    while True:
+        layer = makers[blob]
+        if layer.type in _MONOTONE or layer.type == "FastSplit":
+            blob = layer.bottom[0]
+        elif layer.type == "Concat" and layer.concat_param.axis == 1 and layer.concat_param.concat_dim == 1:
+            for bottom in layer.bottom:
+                blob, count = bottom, net.blobs[bottom].shape[1]
+                if channel < count:
+                    break
+                channel -= count
+        else:
+            return source
+        if in_place.get(blob, set()) <= _MONOTONE and makers[blob].type != "FastSplit":
+            source = blob, channel
 
 
 def _parse_channels(indices: Any) -> list[int]:
@@ -203,7 +196,7 @@ def _check_channels(chosen: Sequence[int], count: int, layer: str) -> None:
         )
 
 
-def label(net: Classifier, name_or_index: str | int) -> DescribedObjective:
+def label(net: Classifier, name_or_index: str | int) -> Objective:
     """Maximise a label of the classifier: the label's score, which is its value before the softmax.
 
     The probability itself would be a poor objective: where it is near zero or one its gradient vanishes, and it also
@@ -240,9 +233,7 @@ def label(net: Classifier, name_or_index: str | int) -> DescribedObjective:
         dst.diff[:, index] = 1
         return float(dst.data[:, index].sum(dtype=np.float64))
 
-    return describe_objective(
-        raise_label, spec={"objective": "label", "label": net.labels[index], "index": index}, end=end
-    )
+    return Objective(raise_label, spec={"objective": "label", "label": net.labels[index], "index": index}, end=end)
 
 
 def score_layer(net: Classifier) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ._types import Image
+from .mask import Mask, keep_outside
 from .network.luminance import luminance
 from .resampling import zoom_image_linear
 
@@ -23,10 +24,11 @@ class FullSizePreview:
     Args:
         image: the image that is dreamt on, float32 (H, W, 3) RGB.
         shapes: (height, width) of each octave, as `octave_shapes` gives them.
+        mask: that of the dream, (H, W), if it has one.
     """
 
-    def __init__(self, image: Image, shapes: Sequence[tuple[int, int]]) -> None:
-        self._image, self._shapes = image, shapes
+    def __init__(self, image: Image, shapes: Sequence[tuple[int, int]], mask: Mask | None = None) -> None:
+        self._image, self._shapes, self._mask = image, shapes, mask
 
     @functools.cached_property
     def _bases(self) -> list[Image]:
@@ -56,7 +58,8 @@ class FullSizePreview:
         if step_image.shape == self._image.shape:
             return step_image
         bases = self._grey_bases if _is_grey(step_image) else self._bases
-        return bases[-1] + zoom_image_linear(step_image - bases[octave], self._image.shape[:2])
+        enlarged = bases[-1] + zoom_image_linear(step_image - bases[octave], self._image.shape[:2])
+        return keep_outside(enlarged, self._image, self._mask)
 
 
 def _is_grey(image: Image) -> bool:

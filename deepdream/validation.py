@@ -12,6 +12,8 @@ from .errors import ParameterError
 MAX_JITTER = 100_000  # pixels: larger than any image
 MAX_STEP_SIZE = 1_000_000  # on a scale of 0..255: float32 loses the result of a larger step
 
+MAX_WEIGHT = float(np.finfo(np.float32).max)  # gradients are weighted in float32
+
 
 def check_count(name: str, value: Any, lowest: int, what: str, highest: float = math.inf) -> None:
     """Raise `ParameterError` unless `value` is a whole number from `lowest` to `highest`; `what` describes it."""
@@ -43,6 +45,11 @@ def is_number(value: Any) -> bool:
         return math.isfinite(value)
     except OverflowError:  # a whole number of more than 308 digits
         return False
+
+
+def is_weight(number: float) -> bool:
+    """Whether a float can be the weight of a layer or an objective."""
+    return abs(number) <= MAX_WEIGHT and number != 0
 
 
 def parse_int(text: str) -> int | None:

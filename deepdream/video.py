@@ -21,6 +21,7 @@ from .errors import ParameterError, VideoError
 from .frame import Frame, check_after, fix_settings
 from .guide import guided
 from .io.arrays import check_image, format_size
+from .mask import keep_outside
 from .network.net import Net, check_net
 from .optical_flow import is_cut, motion, warp
 from .seeds import fresh_seed
@@ -56,7 +57,7 @@ def video_frames(
         guides: a guide for each frame, such as the frames of another `Video`: the frame is dreamt with the features of
             its guide (`guided`), instead of an `objective`. If there are fewer, the last one stays.
         dream: other arguments of `deepdream`: `iter_n`, `octave_n`, `octave_scale`, `end`, `clip`, `objective`,
-            `step_size`, `jitter`, `tile`.
+            `step_size`, `jitter`, `tile`, `mask` (of every frame).
 
     Returns:
         An iterator of `Frame` records, one for each of `images` that comes after `after`.
@@ -166,7 +167,8 @@ def dream_frame(
     else:
         dreamt = deepdream(net, source, **dream)
     result = dreamt if strength == 1 else source + np.float32(strength) * (dreamt - source)
-    return result.clip(0, 255) if dream.get("clip", True) else result
+    result = result.clip(0, 255) if dream.get("clip", True) else result
+    return keep_outside(result, source, dream.get("mask"))
 
 
 def _frames(

@@ -51,7 +51,7 @@ def zoom_frames(
         seed: the random seed of the run, 0..2**32-1; the same seed gives the same frames. `None`: a fresh one.
         after: a frame of the same run, to continue after it; the frames are those of a run that never stopped.
         dream: other arguments of `deepdream`: `iter_n`, `octave_n`, `octave_scale`, `end`, `clip`, `objective`,
-            `step_size`, `jitter`, `tile`.
+            `step_size`, `jitter`, `tile`, `mask` (of every frame).
 
     Returns:
         An iterator of `Frame` records, up to number `frame_n - 1`.

@@ -34,7 +34,7 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
 autodoc_type_aliases = {
-    name: name for name in ("Image", "Planes", "Layers", "Objective", "ObjectiveOrMapping", "ArrayLike")
+    name: name for name in ("Image", "Planes", "Layers", "ObjectiveFunction", "ObjectiveOrMapping", "ArrayLike")
 }
 maximum_signature_line_length = 100
 napoleon_google_docstring = True

@@ -25,6 +25,76 @@ def test_a_channel_rises_in_a_dream(squeezenet, sky):
     assert_rises(squeezenet, sky, "fire6/concat", iter_n=4, octave_n=2, objective=dd.channels(200))
 
 
+def test_a_channel_of_a_concatenation_is_raised_where_it_is_made(tiny, sky):
+    found = dd.channels([1, 3, 4, 7], tiny, "both")
+    assert found.end == {"left": 1.0, "right": 1.0}
+    assert {layer: each.spec["indices"] for layer, each in found.items()} == {"left": [1, 3], "right": [0, 3]}
+    assert (dd.channels(5, tiny).end, dd.channels(5, tiny).spec["indices"]) == ("right", [1])
+    assert dd.channels(2, tiny, "conv1").end == "conv1"
+    # No rectification is between the branches and their concatenation here, so the gradient is the same.
+    old = dd.deepdream(tiny, sky, end="both", objective=dd.channels([1, 3, 4, 7]), **QUICK, seed=0)
+    assert np.abs(dd.deepdream(tiny, sky, objective=found, **QUICK, seed=0) - old).max() < 1e-2
+
+
+def test_a_channel_behind_rectifications(tiny_prototxt):
+    """In place, as a layer of its own, and behind another concatenation; another change in place ends the search."""
+    text = tiny_prototxt.read_text(encoding="utf-8")
+    below, above = text.split('layer { name: "both"')
+    layers = """
+layer { name: "relu2" type: "ReLU" bottom: "left" top: "left" }
+layer { name: "scale" type: "Power" bottom: "right" top: "right" power_param { scale: -1 } }
+layer { name: "inner" type: "Concat" bottom: "left" bottom: "right" top: "inner" }
+layer { name: "relu3" type: "ReLU" bottom: "inner" top: "rectified" }
+layer { name: "both" type: "Concat" bottom: "rectified" top: "both" }
+"""
+    rest = above.split("\n", 1)[1]
+    tiny_prototxt.write_text(below + layers + rest, encoding="utf-8")
+    net = dd.Net(tiny_prototxt, None, (104, 117, 123), "both")
+    objective = dd.channels([2, 6], net)
+    assert {layer: each.spec["indices"] for layer, each in objective.items()} == {"left": [2], "inner": [6]}
+
+
+def test_a_silent_channel_answers(squeezenet, sky, caplog):
+    end = "fire9/concat"
+    squeezenet.input.reshape(1, 3, *sky.shape[:2])
+    squeezenet.input.data[0] = dd.preprocess(squeezenet, sky)
+    squeezenet.forward(end=end)
+    silent = int(np.flatnonzero(squeezenet.blobs[end].data[0].max((1, 2)) == 0)[0])
+    settings = {"octave_n": 1, "iter_n": 3, "jitter": 0, "seed": 0}
+
+    values = [
+        step.objective for step in dd.dream_steps(squeezenet, sky, end=end, objective=dd.channels(silent), **settings)
+    ]
+    assert values == [0, 0, 0]
+    assert caplog.text.count("zero gradient at 'fire9/concat'") == 1  # and not once for each step
+
+    caplog.clear()
+    objective = dd.channels(silent, squeezenet, end)
+    values = [step.objective for step in dd.dream_steps(squeezenet, sky, objective=objective, **settings)]
+    assert values[0] < values[1] < values[2]
+    assert caplog.text == ""
+
+
+def test_every_step_answers_at_googlenets_deep_layers(googlenet, sky, caplog):
+    objective = dd.channels(2, googlenet, "inception_4e/output")
+    assert (objective.end, objective.spec["indices"]) == ("inception_4e/1x1", [2])
+    starts = {0: "1x1", 256: "3x3", 576: "5x5", 704: "pool_proj"}
+    for first, branch in starts.items():
+        found = dd.channels(first + 1, googlenet, "inception_4e/output")
+        assert (found.end, found.spec["indices"]) == (f"inception_4e/{branch}", [1])
+    dd.deepdream(googlenet, sky, objective=objective, iter_n=3, octave_n=2, seed=0)
+    assert "zero gradient" not in caplog.text
+
+
+def test_what_channels_of_a_network_refuse(tiny):
+    with pytest.raises(dd.LayerError, match="there is no channel 8: 'both' has 8 channels, 0 to 7"):
+        dd.channels([1, 8], tiny)
+    with pytest.raises(dd.LayerError, match="no layer 'bot'"):
+        dd.channels(1, tiny, "bot")
+    with pytest.raises(dd.ParameterError, match=r"end='both': pass net, too, or use channels\(…\).at\(end\)"):
+        dd.channels(1, end="both")
+
+
 @pytest.mark.parametrize("indices", [-1, [], "3", [1, -2], 1.5, [True], None, ["a"]])
 def test_what_is_no_channel_is_refused(indices):
     with pytest.raises(dd.ParameterError, match="channels are whole numbers from 0"):

@@ -71,7 +71,7 @@ def dream(
                 f"--animate {animate}: the video shows the steps of one dream, made in this process; give one image"
             )
         check_video(animate, "--animate")
-    files = [name for name in [*names, options.guide] if name is not None and name not in BUILT_IN]
+    files = [name for name in [*names, *options.files] if name not in BUILT_IN]
     written = [*((target.path, "-o") for target in targets), (animate, "--animate")]
     for path, option in written:
         if path is not None:

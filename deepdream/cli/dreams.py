@@ -5,7 +5,7 @@ The central type is `Dreams`: all of them in one command.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,13 +21,14 @@ from ..io.arrays import fitted_size, format_size
 from ..io.background import format_background, parse_background
 from ..io.carried_metadata import Metadata
 from ..io.image import check_format_size
-from ..io.source import ImageSource
+from ..io.source import ImageSource, source_of
 from ..io.step_film import StepFilm
 from ..io.video_writer import rehearse_animation, write_animation
 from ..network.net import Net
 from ..octaves import octave_shapes
 from ..preview import FullSizePreview
 from ..recipes.cluster import render_on_cluster
+from ..recipes.inputs import FittedMask
 from ..recipes.recipe import Recipe
 from ..seeds import fresh_seed
 from .console import progress_line, say
@@ -78,10 +79,12 @@ class Dreams:
         self._background = parse_background("white" if background is None else background, "--background")
         self._preloaded: list[ImageSource] = []
         self._dropped: set[str] = set()
+        self._weak_terms_told = False
 
     def preload(self, name: str) -> None:
         """Read the first image."""
         self._preloaded.append(self._read(name))
+        self._options.fit_mask(self._preloaded[0])  # raises what is wrong with it
 
     def load(self) -> None:
         """Load the network."""
@@ -118,17 +121,20 @@ class Dreams:
         """As `here`, in the processes of a cluster, in the order in which they are done."""
         unread: list[_Result] = []
 
-        def jobs() -> Iterator[tuple[Picture, Recipe, ImageSource, Image | None]]:
+        def jobs() -> Iterator[tuple[Picture, Recipe, ImageSource, list[Image] | None, FittedMask | None]]:
             for name, target in work:
                 try:
                     full = self._preloaded.pop() if self._preloaded else self._read(name)
                     picture = self._picture(name, target, full)
+                    mask = self._options.fit_mask(full)
                     small = full.reduced(self._options.max_size)
+                    settings = self._settings_of_one()
+                    self._tell_weak_terms(small, settings)
                 except (DreamError, MemoryError, OSError) as error:
                     unread.append((name, error))
                 else:
-                    recipe = self._options.plan(name, self._model, self._settings_of_one())
-                    yield picture, self._with_background(recipe), small, self._options.guide_image
+                    recipe = self._with_background(self._options.plan(name, self._model, settings))
+                    yield picture, recipe, small, self._options.objectives.images or None, mask
 
         with progress_line() as progress:
             task = progress.add_task("", total=len(work))
@@ -147,7 +153,7 @@ class Dreams:
         self._writing.write(picture.target, result, recipe, picture.metadata, picture.alpha)
         sizes = f"{format_size(picture.shape)} to {format_size(result.shape)}"
         scaled = f", scaled from {sizes}" if result.shape != picture.shape else ""
-        say(f"{picture.name} dreamt at {self._options.target_description(self._settings)}, seed {recipe.seed}{scaled}")
+        say(f"{picture.name} dreamt at {self._options.target_description(self._net)}, seed {recipe.seed}{scaled}")
 
     def _read(self, name: str) -> ImageSource:
         return open_input(name, self._options.max_size, self._background)
@@ -164,17 +170,25 @@ class Dreams:
         """The settings of one image: each has a seed of its own, unless one was given."""
         return {**self._settings, "seed": fresh_seed() if self._options.seed is None else self._options.seed}
 
+    def _tell_weak_terms(self, img: Image | ImageSource, settings: Mapping[str, Any]) -> None:
+        """Say which terms of a sum change nothing, as measured on the first image."""
+        if not self._weak_terms_told and self._options.objectives.count > 1:
+            img = source_of(img).fit(self._options.max_size)
+            self._options.objectives.tell_weak_terms(self._net, img, settings)
+        self._weak_terms_told = True
+
     def _with_background(self, recipe: Recipe) -> Recipe:
         return replace(recipe, more={"background": format_background(self._background)}) if self._flattened else recipe
 
     def _dream_here(self, name: str, target: ImageTarget, animate: Path | None, report: _Report) -> _Dreamt:
         full = self._preloaded.pop() if self._preloaded else self._read(name)
         picture = self._picture(name, target, full)
-        settings = self._settings_of_one()
-        recipe = self._with_background(self._options.recipe(name, self._model, self._net, full, settings))
+        settings, mask = self._settings_of_one(), self._options.fit_mask(full)
+        recipe = self._with_background(self._options.recipe(name, self._model, self._net, full, settings, mask))
         img = recipe.fit(full)
         del full  # frees its memory for the dream
-        settings["tile"] = recipe.tile or settings["tile"]
+        settings |= {"tile": recipe.tile or settings["tile"], "mask": None if mask is None else mask.values}
+        self._tell_weak_terms(img, settings)
         make = _dream if animate is None else partial(_dream_and_animate, animate)
         return picture, recipe.blend(img, make(self._net, img, settings, report)), recipe
 
@@ -184,7 +198,8 @@ def _dream_and_animate(video: Path, net: Net, img: Image, settings: dict[str, An
     height, width = img.shape[:2]
     steps_n = settings["octave_n"] * settings["iter_n"]
     rehearse_animation(video, (height, width), steps_n)
-    preview = FullSizePreview(img, octave_shapes(height, width, settings["octave_n"], settings["octave_scale"]))
+    shapes = octave_shapes(height, width, settings["octave_n"], settings["octave_scale"])
+    preview = FullSizePreview(img, shapes, settings["mask"])
     with StepFilm() as steps:
         steps.check_room(steps_n, img.shape)
         result = _dream(net, img, settings, report, lambda step: steps.add(preview.of(step.image, step.octave)))

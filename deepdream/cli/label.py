@@ -66,6 +66,7 @@ def label(
     writing.check_format(target.format)
     net, chosen = load_model(model)
     objective = label_objective(net, name)
+    assert objective.spec is not None
     index = objective.spec["index"]
     settings: dict[str, Any] = {
         "seed": fresh_seed() if seed is None else seed,

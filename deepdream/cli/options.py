@@ -18,25 +18,23 @@ from typing import Any, Optional
 
 import typer
 
-from .._types import Image, ObjectiveOrMapping
-from ..data.bundled import BUILT_IN, picture
+from .._types import Image
 from ..defaults import defaults_of
 from ..dream import deepdream
 from ..errors import ParameterError
-from ..guide import guided
-from ..io.arrays import check_image
+from ..io.arrays import image_sha256
 from ..io.source import ImageSource
-from ..network.layers import resolve_end
+from ..mask import MAX_FEATHER
 from ..network.net import Net
-from ..objectives import channels, label
-from ..recipes.inputs import abbreviate_home
+from ..recipes.inputs import ALPHA, FittedMask, abbreviate_home
 from ..recipes.recipe import Recipe
 from ..seeds import fresh_seed
 from ..validation import MAX_JITTER, MAX_STEP_SIZE
 from ..zoo.registry import Model
 from .files import check_image_exists
 from .loading import GPU, MODEL, load_model
-from .parsing import check_range, parse_gpu, parse_layers, parse_tile
+from .objective_options import ObjectiveOptions
+from .parsing import check_range, parse_gpu, parse_tile
 
 _DEFAULT = defaults_of(deepdream)
 _END = typer.Option(
@@ -46,8 +44,26 @@ _END = typer.Option(
     show_default=False,
     help="Layer to dream; `deepdream layers` lists them. Repeatable. [default: the model's]",
 )
+_GUIDE = typer.Option(
+    None,
+    "--guide",
+    metavar="IMAGE[=WEIGHT]",
+    show_default=False,
+    help="Guide image: dream the features of this image. Repeatable.",
+)
 _CHANNEL = typer.Option(
-    None, "--channel", metavar="N", show_default=False, help="Maximise this channel of the layer. Repeatable."
+    None,
+    "--channel",
+    metavar="N[=WEIGHT]",
+    show_default=False,
+    help="Maximise this channel of the layer; with a weight below 0, minimise it. Repeatable.",
+)
+_LABEL = typer.Option(
+    None,
+    "--label",
+    metavar="NAME[=WEIGHT]",
+    show_default=False,
+    help='Maximise this label of the classifier: banana, "sea star", or a number. Repeatable.',
 )
 
 
@@ -61,9 +77,9 @@ class DreamOptions:
     Attributes:
         model: a model's name or folder; `None`: the default.
         end: LAYER or LAYER=WEIGHT each; `None`: the objective's or the model's own layer.
-        guide: the name of the guide image.
-        channel: the channels to maximise.
-        label: the label to maximise, or its number.
+        guide: IMAGE or IMAGE=WEIGHT each, the names of guide images.
+        channel: N or N=WEIGHT each, the channels to maximise.
+        label: NAME or NAME=WEIGHT each, the labels to maximise, or their numbers.
         iters: steps per octave.
         octaves: the number of octaves (image sizes).
         octave_scale: the ratio of one size to the next.
@@ -75,6 +91,9 @@ class DreamOptions:
         gpu: a number, "auto" or "none".
         max_size: the longer side, in pixels, that a larger image is scaled down to; `None`: it is not scaled.
         strength: the share of the dream that is blended into the original, 0..1.
+        mask: the name of the mask image, or "alpha" for the image's own transparency; `None`: all of it is dreamt.
+        mask_feather: the width of the mask's edges, in pixels.
+        mask_invert: whether black is dreamt instead of white.
 
     Raises:
         ParameterError: an option out of its range, or options that exclude each other.
@@ -83,17 +102,9 @@ class DreamOptions:
 
     model: Optional[str] = MODEL
     end: Optional[list[str]] = _END
-    guide: Optional[str] = typer.Option(
-        None, "--guide", metavar="IMAGE", show_default=False, help="Guide image: dream the features of this image."
-    )
-    channel: Optional[list[int]] = _CHANNEL
-    label: Optional[str] = typer.Option(
-        None,
-        "--label",
-        metavar="NAME",
-        show_default=False,
-        help='Maximise this label of the classifier: banana, "sea star", or a number.',
-    )
+    guide: Optional[list[str]] = _GUIDE
+    channel: Optional[list[str]] = _CHANNEL
+    label: Optional[list[str]] = _LABEL
     iters: int = typer.Option(_DEFAULT["iter_n"], "--iters", help="Steps per octave.")
     octaves: int = typer.Option(_DEFAULT["octave_n"], "--octaves", help="Number of octaves (image sizes).")
     octave_scale: float = typer.Option(
@@ -126,6 +137,17 @@ class DreamOptions:
     strength: float = typer.Option(
         1.0, "--strength", help="Share of the dream in the result: 0 the original, 1 the dream."
     )
+    mask: Optional[str] = typer.Option(
+        None,
+        "--mask",
+        metavar="IMAGE|alpha",
+        show_default=False,
+        help="Dream only where this image is white; black stays as it is. alpha: only where the image is opaque.",
+    )
+    mask_feather: float = typer.Option(
+        0.0, "--mask-feather", metavar="PIXELS", help="Width over which the dream fades inside the mask's edges."
+    )
+    mask_invert: bool = typer.Option(False, "--mask-invert", help="Dream where the mask is black instead.")
 
     def __post_init__(self) -> None:
         check_range("--iters", self.iters, 1)
@@ -138,18 +160,17 @@ class DreamOptions:
         check_range("--max-size", self.max_size, 1)
         parse_tile(self.tile)
         parse_gpu(self.gpu)
-        parse_layers(self.end)
-        given = [option for option in ("guide", "channel", "label") if getattr(self, option) not in (None, [], ())]
-        if len(given) > 1:
-            raise ParameterError(f"--{given[0]} and --{given[1]}: a dream has one objective; choose one of them")
-        if self.label is not None and self.end:
-            raise ParameterError(
-                "--label and --end: a label has its own layer, that of the classifier; leave --end out"
-            )
-        if self.channel:
-            channels(self.channel)
-        if self.guide is not None:
-            check_image_exists(self.guide)
+        _ = self.objectives  # checks them
+        check_range("--mask-feather", self.mask_feather, 0, MAX_FEATHER)
+        if self.mask is None and (self.mask_feather or self.mask_invert):
+            raise ParameterError("--mask-feather and --mask-invert change a mask; give one, as in --mask mask.png")
+        if self.mask not in (None, ALPHA):
+            check_image_exists(self.mask)
+
+    @functools.cached_property
+    def objectives(self) -> ObjectiveOptions:
+        """What to maximise."""
+        return ObjectiveOptions(self.end, self.guide, self.channel, self.label)
 
     def load(self) -> tuple[Net, Model]:
         """Load the network.
@@ -160,20 +181,19 @@ class DreamOptions:
         Raises:
             DreamError: the guide, the model or the weights cannot be read, or the layers do not fit.
         """
-        if self.guide not in (None, *BUILT_IN):
-            _ = self.guide_image  # a damaged file is found before any weights are fetched
+        self.objectives.read_files()
         net, model = load_model(self.model, self.end or self.channel, parse_gpu(self.gpu))
-        resolve_end(net, parse_layers(self.end), None if self.guide else self.objective(net))
+        self.objectives.check(net)
         return net, model
 
     def settings(self, net: Net) -> dict[str, Any]:
         """The keyword arguments of `dream_steps`, with the layers, the objective and the seed filled in."""
-        objective = self.objective(net)
+        objective = self.objectives.objective(net)
         return {
             "iter_n": self.iters,
             "octave_n": self.octaves,
             "octave_scale": self.octave_scale,
-            "end": resolve_end(net, parse_layers(self.end), objective),
+            "end": self.objectives.end(net, objective),
             "objective": objective,
             "clip": self.clip,
             "step_size": self.step,
@@ -182,37 +202,36 @@ class DreamOptions:
             "tile": parse_tile(self.tile),
         }
 
-    def objective(self, net: Net) -> ObjectiveOrMapping:
-        """The objective, made for `net`."""
-        if self.label is not None:
-            return label(net, self.label)
-        if self.channel:
-            return channels(self.channel)
-        if self.guide_image is not None:
-            return guided(net, self.guide_image, resolve_end(net, parse_layers(self.end), None))
-        return _DEFAULT["objective"]
+    @property
+    def files(self) -> list[str]:
+        """The names of the images that are read beside the input."""
+        masks = [] if self.mask in (None, ALPHA) else [self.mask]
+        return [*(name for name, _ in self.objectives.guides), *masks]
 
-    @functools.cached_property
-    def guide_image(self) -> Optional[Image]:
-        """The guide, float32 (H, W, 3) RGB; `None` if there is none."""
-        return None if self.guide is None else check_image(picture(self.guide))
-
-    def target_description(self, settings: dict[str, Any]) -> str:
-        """The layers of a dream and its objective there, for a person.
+    def fit_mask(self, img: "Image | ImageSource") -> Optional[FittedMask]:
+        """The mask at the size that is dreamt on; `None`: there is none.
 
         Args:
-            settings: from `settings`.
+            img: the input in full size.
         """
-        layers = settings["end"]
-        if not isinstance(layers, str):
-            layers = ", ".join(f"{layer}={weight:g}" for layer, weight in layers.items())
-        if self.label is not None:
-            return f"{layers}: {settings['objective'].spec['label']}"
-        if self.channel:
-            return f"{layers}, channel {', '.join(map(str, settings['objective'].spec['indices']))}"
-        return f"{layers}, guided by {self.guide}" if self.guide is not None else layers
+        recipe = Recipe(
+            max_size=self.max_size, mask=self.mask, mask_feather=self.mask_feather, mask_invert=self.mask_invert
+        )
+        return recipe.fit_mask(img)
 
-    def recipe(self, name: str, model: Model, net: Net, img: "Image | ImageSource", settings: dict[str, Any]) -> Recipe:
+    def target_description(self, net: Net) -> str:
+        """The layers of a dream and its objective there, for a person."""
+        return self.objectives.describe(net)
+
+    def recipe(
+        self,
+        name: str,
+        model: Model,
+        net: Net,
+        img: "Image | ImageSource",
+        settings: dict[str, Any],
+        mask: Optional[FittedMask] = None,
+    ) -> Recipe:
         """The complete recipe of a dream, which is written into its file.
 
         Args:
@@ -221,20 +240,26 @@ class DreamOptions:
             net: from `load`.
             img: the input in full size, (H, W, 3), or an `ImageSource` of it.
             settings: the keyword arguments of `dream_steps`.
+            mask: from `fit_mask`.
         """
-        return self.plan(name, model, settings).complete(net, img, self.guide_image)
+        return self.plan(name, model, settings).complete(net, img, self.objectives.images, mask)
 
     def plan(self, name: str, model: Model, settings: dict[str, Any]) -> Recipe:
         """The recipe of a dream that is yet to be made, without hashes and versions; see `recipe`."""
         settings = dict(settings)
+        settings.pop("mask", None)
         objective = settings.pop("objective")
         return Recipe(
             input=abbreviate_home(name),
             model=abbreviate_home(self.model or model.name),
             objective=objective.spec,
-            guide=None if self.guide is None else abbreviate_home(self.guide),
+            guide=[abbreviate_home(name) for name, _ in self.objectives.guides],
+            guide_sha256=[image_sha256(guide) for guide in self.objectives.images],
             max_size=self.max_size,
             strength=self.strength,
+            mask=None if self.mask is None else abbreviate_home(self.mask),
+            mask_feather=self.mask_feather,
+            mask_invert=self.mask_invert,
             **settings,
         )
 

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from .._types import Layers
 from ..errors import ParameterError
 from ..network.device import AUTO
-from ..network.layers import MAX_WEIGHT, is_weight
 from ..network.tiling import MIN_TILE
-from ..validation import is_number, parse_int, short_repr, truncate
+from ..validation import MAX_WEIGHT, is_number, is_weight, parse_int, short_repr, truncate
 
 MAX_GPU = 2**31 - 1  # CUDA counts in an int
 
@@ -62,6 +61,55 @@ def parse_layers(texts: Sequence[str] | None) -> Layers | None:
             raise ParameterError(f"--end {truncate(layer)} is given twice; give it once, with a weight if necessary")
         weights[layer] = number
     return next(iter(weights)) if list(weights.values()) == [1.0] else weights or None
+
+
+def parse_weighted(option: str, text: str) -> tuple[str, float]:
+    """(name, weight) of NAME or NAME=WEIGHT; without a weight it is 1. A `=` before something else belongs to the name.
+
+    Args:
+        option: its name, for the message.
+        text: its value.
+
+    Raises:
+        ParameterError: the weight is out of its range.
+    """
+    name, equals, weight = text.rpartition("=")
+    try:
+        number = float(weight) if equals else math.nan
+    except ValueError:
+        equals = ""
+    if not equals:
+        return text, 1.0
+    if not is_weight(number):
+        raise ParameterError(
+            f"{option} {truncate(text)}: the weight must be a number other than 0, from {-MAX_WEIGHT:.2g} to "
+            f"{MAX_WEIGHT:.2g}, as in {option} {truncate(name)}=0.5"
+        )
+    return name, number
+
+
+def parse_channels(texts: Sequence[str] | None) -> dict[float, list[int]]:
+    """The channels of the command's `--channel`.
+
+    Args:
+        texts: N or N=WEIGHT each.
+
+    Returns:
+        {weight: the channels with that weight}.
+
+    Raises:
+        ParameterError: one of them is neither.
+    """
+    found: dict[float, list[int]] = {}
+    for text in texts or ():
+        name, weight = parse_weighted("--channel", text)
+        number = parse_int(name.strip())
+        if number is None:
+            raise ParameterError(
+                f"--channel {truncate(text)}: channels are whole numbers from 0, as in --channel 7 or --channel 90=-1"
+            )
+        found.setdefault(weight, []).append(number)
+    return found
 
 
 def parse_tile(text: str) -> int | str | None:

@@ -48,12 +48,20 @@ def replay(
         show_default=False,
         help="Image to dream on. [default: the recorded one, found by its name and hash]",
     ),
-    guide: Optional[str] = typer.Option(
+    guide: Optional[list[str]] = typer.Option(
         None,
         "--guide",
         metavar="IMAGE",
         show_default=False,
-        help="Guide of a guided dream. [default: the recorded one, found by its name and hash]",
+        help="Guide of a guided dream; if it has several, repeat it in their order. [default: the recorded ones, found "
+        "by their names and hashes]",
+    ),
+    mask: Optional[str] = typer.Option(
+        None,
+        "--mask",
+        metavar="IMAGE",
+        show_default=False,
+        help="Mask of a masked dream. [default: the recorded one, found by its name and hash]",
     ),
     file_format: Optional[str] = FORMAT,
     quality: Optional[int] = QUALITY,
@@ -68,7 +76,7 @@ def replay(
     target = image_targets([image], output, file_format)[0]
     writing = WriteOptions(quality, no_metadata, keep_location)
     writing.check_format(target.format)
-    named = [name for name in (input_image, guide) if name is not None]
+    named = [name for name in (input_image, *(guide or ()), mask) if name is not None]
     check_stdin([image, *named])
     file: Union[str, BinaryIO] = read_stdin() if image == STANDARD_INPUT else image
     name = "standard input" if image == STANDARD_INPUT else image
@@ -83,9 +91,10 @@ def replay(
         task = progress.add_task(f"making {name} again", total=1)
         result, complete = recipe.make(
             _open_if_stdin(input_image, recipe.max_size, background),
-            _open_if_stdin(guide),
+            [_open_if_stdin(name) for name in guide] if guide else None,
             search_dir=Path(image).parent,
             gpu=device,
+            mask=_open_if_stdin(mask),
             progress=lambda share: progress.update(task, completed=share),
         )
     try:  # before writing, because OUT may be IMAGE
@@ -97,8 +106,10 @@ def replay(
         alpha, metadata, verdict = None, None, f"the new image was not compared with {name}: {error}"
     if input_image is not None:
         complete = replace(complete, input=abbreviate_home(input_image))
-    if guide is not None:
-        complete = replace(complete, guide=abbreviate_home(guide))
+    if guide:
+        complete = replace(complete, guide=[abbreviate_home(name) for name in guide])
+    if mask is not None:
+        complete = replace(complete, mask=abbreviate_home(mask))
     writing.write(target, result, complete, writing.kept(name, metadata, set()), alpha)
     say(verdict)
     target.print_path()

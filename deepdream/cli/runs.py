@@ -7,24 +7,26 @@ from typing import Any
 from .._types import Image
 from ..frame import fix_settings
 from ..network.net import Net
+from ..recipes.inputs import FittedMask
 from ..recipes.recipe import Recipe
 from ..recipes.runs import FrameFolder
 from .console import say
 from .options import DreamOptions
 
 
-def run_settings(run: FrameFolder, options: DreamOptions, net: Net) -> dict[str, Any]:
+def run_settings(run: FrameFolder, options: DreamOptions, net: Net, mask: FittedMask | None = None) -> dict[str, Any]:
     """The settings of a run; a seed or tile that was not given is the one that the run began with.
 
     Args:
         run: the folder.
         options: the options of the command.
         net: the network.
+        mask: the mask of every frame.
 
     Returns:
         The keyword arguments of `dream_steps`.
     """
-    settings = options.settings(net)
+    settings = {**options.settings(net), "mask": None if mask is None else mask.values}
     if run.recipe is not None:
         settings["seed"] = run.recipe.seed if options.seed is None else options.seed
         settings["tile"] = run.recipe.tile if settings["tile"] == "auto" else settings["tile"]

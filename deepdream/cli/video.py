@@ -17,9 +17,10 @@ from ..io.arrays import fitted_size
 from ..io.image_sequence import FrameSource, open_frames
 from ..network.net import Net
 from ..recipes.cluster import video_on_cluster
-from ..recipes.inputs import abbreviate_home
+from ..recipes.inputs import ALPHA, FittedMask, abbreviate_home
 from ..recipes.runs import FrameFolder, video_into
 from ..recipes.shots import ShotRun, recorded_shots
+from ..validation import truncate
 from ..video import find_shots, hold_last, video_frames
 from ..zoo.registry import Model
 from .cluster_options import SCHEDULER, check_cluster
@@ -101,7 +102,9 @@ def video(
         raise VideoError(f"{output} is the input video; write to another file")
     frames = cut_part(open_frames(source, Fraction(fps).limit_denominator(1000)), *moments)
     size = fitted_size(frames.height, frames.width, options.max_size)
-    guides = guide_video(options.guide)
+    guides = _guide_video(options)
+    if options.mask == ALPHA:
+        raise VideoError("--mask alpha: frames have no transparency here; give a mask file of the frames' size")
     lost = target.rehearse(frames, size, keep_location)
     with FrameFolder(target.frame_folder, "video") as run:
         if lost:
@@ -116,6 +119,20 @@ def video(
     print(target.path.resolve(), flush=True)
 
 
+def _guide_video(options: DreamOptions) -> Optional[FrameSource]:
+    """The guide if it is a video; `None` if the guides are images, or if there are none."""
+    videos = [(name, video) for name, _ in options.objectives.guides if (video := guide_video(name)) is not None]
+    if not videos:
+        return None
+    name, video = videos[0]
+    if options.objectives.count > 1 or options.objectives.guides != [(name, 1.0)]:
+        raise VideoError(
+            f"--guide {truncate(name)} is a video, which guides alone: leave out its weight and the other --guide, "
+            "--channel and --label options"
+        )
+    return video
+
+
 def _dream(
     options: DreamOptions,
     run: FrameFolder,
@@ -127,11 +144,12 @@ def _dream(
     cluster: _Cluster,
 ) -> None:
     """Dream the frames that do not exist yet, with a progress line."""
-    guide_name = options.guide
+    guide_name = options.objectives.guides[0][0] if guides is not None else None
     options = options if guides is None else replace(options, guide=None)
-    settings = run_settings(run, options, net)
     first = next(frames.frames())
-    recipe = options.recipe(str(frames.path), model, net, first, settings)
+    mask = options.fit_mask(first)
+    settings = run_settings(run, options, net, mask)
+    recipe = options.recipe(str(frames.path), model, net, first, settings, mask)
     recipe = replace(recipe, kind="video", more={"carry": carry, **_part(frames)}, input_sha256=source_sha256(frames))
     if guides is not None:
         guided(net, next(guides.frames()), settings["end"])  # raises what is wrong with it
@@ -140,7 +158,8 @@ def _dream(
             recipe, objective="guided", guide=abbreviate_home(guide_name), guide_sha256=source_sha256(guides)
         )
     begin_run(run, recipe, net, first, settings, len(frames))
-    total, (before, paths) = len(frames), _new_frames(options, run, net, frames, guides, carry, cluster, settings)
+    options.objectives.tell_weak_terms(net, recipe.fit(first), settings)
+    total, (before, paths) = len(frames), _new_frames(options, run, net, frames, guides, carry, cluster, settings, mask)
     with progress_line() as progress:
         task = progress.add_task(f"frame {before + 1}/{total}", total=total, completed=before)
         for number, path in enumerate(paths, before + 1):
@@ -149,7 +168,7 @@ def _dream(
             progress.update(task, advance=1, description=f"frame {min(number + 1, total)}/{total}, last {path}")
     count = "1 frame" if total == 1 else f"{total} frames"
     guided_by = "" if guides is None else f", guided by {guide_name}"
-    say(f"{frames.path} dreamt at {options.target_description(settings)}{guided_by}, seed {settings['seed']}: {count}")
+    say(f"{frames.path} dreamt at {options.target_description(net)}{guided_by}, seed {settings['seed']}: {count}")
 
 
 def _new_frames(
@@ -161,6 +180,7 @@ def _new_frames(
     carry: float,
     cluster: _Cluster,
     settings: dict[str, Any],
+    mask: Optional[FittedMask],
 ) -> tuple[int, Iterator[Path]]:
     """(number of the frames that exist, the paths of the others as they are written)."""
     assert run.recipe is not None
@@ -179,8 +199,8 @@ def _new_frames(
     gpu = parse_gpu(options.gpu)
     where: dict[str, Any] = {"scheduler": cluster.scheduler, "workers": cluster.workers, "gpu": gpu}
     if cluster and not carry:
-        guide: Any = options.guide_image if reader is None else reader(run.done)
-        return run.done, video_on_cluster(run, images(run.done), guide, **where)
+        guide: Any = options.objectives.images if reader is None else reader(run.done)
+        return run.done, video_on_cluster(run, images(run.done), guide, mask, **where)
     starts = recorded_shots(run)
     if starts is None and not cluster:
         shown = None if reader is None else reader()
@@ -189,7 +209,7 @@ def _new_frames(
     say(f"{frames.path} has {'1 shot' if len(starts) == 1 else f'{len(starts)} shots'}")
     shots = ShotRun(run, starts, len(frames))
     if cluster:
-        return shots.done, shots.dream_on_cluster(images, carry, options.guide_image, reader, **where)
+        return shots.done, shots.dream_on_cluster(images, carry, options.objectives.images, reader, mask, **where)
     return shots.done, shots.dream(net, images, carry, reader, strength=options.strength, **settings)
 
 

@@ -65,7 +65,7 @@ def zoom(
     if image is not None:
         check_image_exists(image)
         for path in videos:
-            check_not_read(path, [image], f"--{path.suffix[1:].lower()}")
+            check_not_read(path, [image, *options.files], f"--{path.suffix[1:].lower()}")
     with FrameFolder(output, "zoom") as run:
         if image is None and run.done < (frames or 1) and (videos or run.recipe is not None):
             raise DreamError(
@@ -94,14 +94,16 @@ def _dream(
     height, width = full.shape[:2]
     for path in videos:
         rehearse_animation(path, fitted_size(height, width, options.max_size), frame_n, fps)
+    mask = options.fit_mask(full)
     net, model = options.load()
-    settings = run_settings(run, options, net)
+    settings = run_settings(run, options, net, mask)
     recipe = replace(
-        options.recipe(name, model, net, full, settings), kind="zoom", more={"scale": scale, "rotate": rotate}
+        options.recipe(name, model, net, full, settings, mask), kind="zoom", more={"scale": scale, "rotate": rotate}
     )
     img = recipe.fit(full)
     del full  # frees its memory for the dream
     begin_run(run, recipe, net, img, settings, frame_n)
+    options.objectives.tell_weak_terms(net, img, settings)
     before = run.done
     new_frames = zoom_into(run, net, img, frame_n, scale, rotate, strength=options.strength, **settings)
     with progress_line() as progress:
@@ -112,6 +114,6 @@ def _dream(
             progress.update(task, advance=1, description=f"frame {min(run.done + 1, frame_n)}/{frame_n}, last {path}")
             print(path.resolve(), flush=True)
     say(
-        f"{name} dreamt at {options.target_description(settings)}, seed {settings['seed']}: "
+        f"{name} dreamt at {options.target_description(net)}, seed {settings['seed']}: "
         f"{max(frame_n - before, 0)} new frames, {run.done} in {run.folder}"
     )

@@ -73,13 +73,13 @@ class ImageSource(abc.ABC):
             return None
         self._check_memory(fitting_bytes(height, width, max_size))
         if size != (height, width):
-            alpha = resize_blocks(self._alpha_levels, (height, width), size)[:, :, 0].clip(0, 255) / np.float32(255)
+            alpha = resize_blocks(self.alpha_levels, (height, width), size)[:, :, 0].clip(0, 255) / np.float32(255)
         else:
-            levels = [self._alpha_levels(rows, slice(None))[:, :, 0] for rows in blocks(height, width)]
+            levels = [self.alpha_levels(rows, slice(None))[:, :, 0] for rows in blocks(height, width)]
             alpha = np.concatenate(levels) / np.float32(255)
         return None if (alpha >= 1).all() else alpha
 
-    def _alpha_levels(self, rows: slice, columns: slice) -> Image:
+    def alpha_levels(self, rows: slice, columns: slice) -> Image:
         """The alpha of these rows and columns as grey, 0..255."""
         return np.repeat(np.float32(255) * cast("NDArray[np.float32]", self.alpha_block(rows, columns)), 3, axis=2)
 
@@ -161,6 +161,21 @@ class ArraySource(ImageSource):
     def full(self) -> Image:
         """The array itself, as float32."""
         return self._image
+
+
+class AlphaSource(ImageSource):
+    """The alpha of an image as a grey image: 255 where it is opaque.
+
+    Args:
+        image: an image that has alpha.
+    """
+
+    def __init__(self, image: ImageSource) -> None:
+        self._image, self.shape, self.name = image, image.shape, image.name
+
+    def block(self, rows: slice, columns: slice) -> Image:
+        """These rows and columns, float32 (h, w, 3)."""
+        return self._image.alpha_levels(rows, columns)
 
 
 def source_of(image: Any) -> ImageSource:

@@ -7,6 +7,7 @@ Caffe has.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,7 @@ import caffe
 import numpy as np
 
 from .._types import Planes
-from .layers import sum_values
+from ..objective_sums import sum_values
 from .step_factor import ascent_factor
 from .tiling import InputGradient, spans
 
@@ -73,12 +74,13 @@ def ascent_step(
     jitter: int,
     limits: tuple[Planes, Planes] | None,
     layers: str,
+    warn: Callable[..., Any],
 ) -> float:
     """Change `image`, a `GpuPlanes`, by one step; returns the objective's value before it."""
     oy, ox = rng.randint(-jitter, jitter + 1, 2)[::-1].tolist()
     gradient, value = gradient_of(image, (oy, ox))
     magnitude = np.float32(gradient.mean_magnitude())
-    factor = float(ascent_factor(step_size, magnitude, layers) or 0)
+    factor = float(ascent_factor(step_size, magnitude, layers, warn) or 0)
     if limits is None:
         image.add_scaled(gradient, factor)
     else:

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from .._types import Layers, ObjectiveOrMapping, Planes
+from ..objective_sums import sum_values
 from .interface import NetInterface
-from .layers import objectives_at, sum_values, weights_of
+from .layers import objectives_at, weights_of
 
 
 def input_gradient(net: NetInterface, end: Layers, objective: ObjectiveOrMapping) -> tuple[Planes, float | None]:

@@ -8,19 +8,16 @@ by its output, the blob (see `end_names`); a *checked* `end` names blobs.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, cast
 
-import numpy as np
-
-from .._types import Layers, Objective, ObjectiveOrMapping
+from .._types import Layers, ObjectiveFunction, ObjectiveOrMapping
 from ..errors import LayerError, ParameterError
-from ..validation import short_repr
+from ..objective_sums import parse_value
+from ..validation import MAX_WEIGHT, is_weight, short_repr
 from .device import has_gpu_planes
 from .interface import NetInterface
-
-MAX_WEIGHT = float(np.finfo(np.float32).max)  # gradients are weighted in float32
 
 
 def resolve_end(net: NetInterface, end: Layers | None, objective: ObjectiveOrMapping | None) -> Layers:
@@ -69,7 +66,7 @@ def resolve_end(net: NetInterface, end: Layers | None, objective: ObjectiveOrMap
     return {blob: weights[blob] for blob in sorted(weights, key=order.index)}
 
 
-def objectives_at(net: NetInterface, end: Layers, objective: ObjectiveOrMapping) -> dict[str, Objective]:
+def objectives_at(net: NetInterface, end: Layers, objective: ObjectiveOrMapping) -> dict[str, ObjectiveFunction]:
     """The objective of each layer of an `end`.
 
     Args:
@@ -102,36 +99,16 @@ def _objective_of_each(net: NetInterface, end: Layers, objective: Any) -> Mappin
     return dict.fromkeys(map(net.check_layer, _layer_names(end)), objective)
 
 
-def _for_device(net: NetInterface, objective: Any) -> Objective:
+def _for_device(net: NetInterface, objective: Any) -> ObjectiveFunction:
     """The objective; on a GPU its own way to compute there, if it has one."""
     on_gpu = getattr(objective, "on_gpu", None)
     if net.gpu is None or on_gpu is None or not has_gpu_planes():
-        return cast(Objective, objective)
+        return cast(ObjectiveFunction, objective)
     return partial(on_gpu, gpu=net.gpu)
 
 
-def _with_checked_value(layer: str, objective: Objective) -> Objective:
-    def checked_objective(dst: Any) -> float | None:
-        value: Any = objective(dst)
-        if value is None:
-            return None
-        try:
-            if isinstance(value, (str, bytes)):
-                raise TypeError
-            return float(value.item() if isinstance(value, np.ndarray) else value)
-        except (TypeError, ValueError, OverflowError):
-            raise LayerError(
-                f"the objective for {layer!r} returned {short_repr(value)}; it must return a number, or None"
-            ) from None
-
-    return checked_objective
-
-
-def sum_values(values: Iterable[float | None]) -> float | None:
-    """The sum of the values that objectives returned; `None` if one of them returned nothing."""
-    values = list(values)
-    numbers = [value for value in values if value is not None]
-    return sum(numbers) if len(numbers) == len(values) else None
+def _with_checked_value(layer: str, objective: ObjectiveFunction) -> ObjectiveFunction:
+    return lambda dst: parse_value(f"the objective for {layer!r}", objective(dst))
 
 
 def weights_of(end: Layers) -> Mapping[str, float]:
@@ -171,8 +148,3 @@ def _check_weight(layer: str, weight: Any) -> float:
             f"from {-MAX_WEIGHT:.2g} to {MAX_WEIGHT:.2g}"
         )
     return number
-
-
-def is_weight(number: float) -> bool:
-    """Whether a float can be a layer's weight."""
-    return abs(number) <= MAX_WEIGHT and number != 0

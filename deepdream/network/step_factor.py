@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,9 @@ def finite_factor(step_size: float, magnitude: Any) -> np.float32 | None:
     return factor if np.isfinite(factor) else None
 
 
-def ascent_factor(step_size: float, magnitude: Any, layers: str) -> np.float32 | None:
+def ascent_factor(
+    step_size: float, magnitude: Any, layers: str, warn: Callable[..., Any] = log.warning
+) -> np.float32 | None:
     """As `finite_factor`, for the gradient of a dream; a warning says that the step leaves the image unchanged.
 
     The release divides by the bare mean; a layer that does not respond, or so little that the quotient overflows, would
@@ -29,6 +32,7 @@ def ascent_factor(step_size: float, magnitude: Any, layers: str) -> np.float32 |
         step_size: the mean change of a value.
         magnitude: the mean magnitude of the gradient, a NumPy number.
         layers: the layers, for messages.
+        warn: takes the message and its argument.
 
     Raises:
         LayerError: the magnitude is not finite.
@@ -37,5 +41,5 @@ def ascent_factor(step_size: float, magnitude: Any, layers: str) -> np.float32 |
         raise LayerError(f"the gradient at {layers} is not finite: the objective or the weights overflow")
     factor = finite_factor(step_size, magnitude)
     if factor is None:
-        log.warning("zero gradient at %s: this step left the image unchanged", layers)
+        warn("zero gradient at %s: this step left the image unchanged (said once)", layers)
     return factor

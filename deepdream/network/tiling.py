@@ -20,8 +20,9 @@ from .._types import Layers, ObjectiveOrMapping, Planes
 from ..errors import ImageError, ParameterError
 from ..io.arrays import format_size
 from ..memory import format_gib
+from ..objective_sums import sum_values
 from ..validation import short_repr
-from .layers import format_layers, sum_values
+from .layers import format_layers
 from .memory import free_bytes, gradient_bytes, image_bytes, is_out_of_memory, keeps_image_on_gpu
 
 if TYPE_CHECKING:

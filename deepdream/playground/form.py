@@ -148,10 +148,14 @@ def form_of(recipe: Recipe, limits: Limits) -> tuple[dict[str, Any], list[str]]:
             notes.append("It was dreamt from several layers, which cannot be set here.")
         if kind not in ("L2", "label", "guided"):
             notes.append("Its objective cannot be set here.")
-        if recipe.guide:
+        if isinstance(recipe.guide, list):
+            notes.append(f"It had {len(recipe.guide)} guides, which cannot be set here.")
+        elif recipe.guide:
             notes.append(f"It had the guide {recipe.guide!r}: choose that one as well.")
     else:
         notes.append(f"Its model {recipe.model!r} is not available here.")
+    if recipe.mask is not None:
+        notes.append("It had a mask, which cannot be set here.")
     if recipe.kind not in ("dream", "stopped dream"):
         notes.append(f"It is of the kind {recipe.kind[:40]!r}, which this page cannot make.")
     if not recipe.clip:

@@ -23,13 +23,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-import numpy as np
-
 from .._types import Image
 from ..errors import DreamError, VideoError
 from ..io.source import ImageSource
+from .inputs import FittedMask
 from .recipe import Recipe
-from .render import find_inputs, make_with_cached_net
+from .render import Guides, find_inputs, make_with_cached_net
 
 if TYPE_CHECKING:
     from .frame_folder import FrameFolder
@@ -70,16 +69,16 @@ def make_on_cluster(
     """
     lacking: list[tuple[Entry, Path, Exception]] = []  # entries whose images were not found
 
-    def jobs() -> Iterator[tuple[tuple[Entry, Path], Recipe, ImageSource, ImageSource | None]]:
+    def jobs() -> Iterator[tuple[tuple[Entry, Path], Recipe, ImageSource, Guides | None, FittedMask | None]]:
         for entry, path in waiting:
             try:
-                image, guide = find_inputs(entry.recipe)
+                image, guides, mask = find_inputs(entry.recipe)
                 small = image.reduced(entry.recipe.max_size)
-                small_guide = None if guide is None else guide.reduced(entry.recipe.more.get("guide_max_size"))
+                small_guides = [each.reduced(entry.recipe.more.get("guide_max_size")) for each in guides]
             except DreamError as error:
                 lacking.append((entry, path, error))
             else:
-                yield (entry, path), entry.recipe, small, small_guide
+                yield (entry, path), entry.recipe, small, small_guides or None, mask
 
     for (entry, path), result in render_on_cluster(jobs(), scheduler, workers, gpu):
         yield entry, path, result
@@ -89,7 +88,8 @@ def make_on_cluster(
 def video_on_cluster(
     run: FrameFolder,
     images: Iterable[Image],
-    guide: Image | Iterable[Image] | None = None,
+    guide: Image | list[Image] | Iterator[Image] | None = None,
+    mask: FittedMask | None = None,
     scheduler: str | None = None,
     workers: int | None = None,
     gpu: int | str | None = None,
@@ -99,7 +99,8 @@ def video_on_cluster(
     Args:
         run: a folder whose recipe has been begun.
         images: the missing frames, (H, W, 3) RGB.
-        guide: the guide of a guided dream, (H, W, 3) RGB; or one for each of `images`.
+        guide: the guide of a guided dream, (H, W, 3) RGB, or a list of several; or an iterator of one for each image.
+        mask: the mask of every frame.
         scheduler: see `render_on_cluster`.
         workers: see `render_on_cluster`.
         gpu: see `render_on_cluster`.
@@ -113,8 +114,8 @@ def video_on_cluster(
     """
     assert run.recipe is not None
     single = replace(run.recipe, kind="dream", more={}, input_sha256=None, guide_sha256=None, max_size=None)
-    guides = itertools.repeat(guide) if guide is None or isinstance(guide, np.ndarray) else guide
-    jobs = ((index, single, image, each) for index, image, each in zip(itertools.count(run.done), images, guides))
+    guides = guide if isinstance(guide, Iterator) else itertools.repeat(guide)
+    jobs = ((index, single, image, each, mask) for index, image, each in zip(itertools.count(run.done), images, guides))
     early: dict[int, Image] = {}  # frames that were done before an earlier one
     for index, result in render_on_cluster(jobs, scheduler, workers, gpu):
         if isinstance(result, Exception):
@@ -125,7 +126,7 @@ def video_on_cluster(
 
 
 def render_on_cluster(
-    jobs: Iterable[tuple[_Key, Recipe, Image | ImageSource, Image | ImageSource | None]],
+    jobs: Iterable[tuple[_Key, Recipe, Image | ImageSource, Guides | None, FittedMask | None]],
     scheduler: str | None = None,
     workers: int | None = None,
     gpu: int | str | None = None,
@@ -136,7 +137,7 @@ def render_on_cluster(
     recipe fails.
 
     Args:
-        jobs: (key, recipe, image, guide) each, read one at a time.
+        jobs: (key, recipe, image, guide, mask) each, read one at a time.
         scheduler: an address, such as tcp://10.0.0.1:8786.
         workers: or the number of processes to start here.
         gpu: the device of each worker; see `deepdream.load`.
@@ -155,8 +156,8 @@ def render_on_cluster(
 
         def submit_next() -> Iterator[Any]:
             """Submit the next job, if there is one."""
-            for key, recipe, image, guide in itertools.islice(remaining, 1):
-                future = client.submit(_render_on_worker, recipe, image, guide, gpu, pure=False)
+            for key, recipe, image, guide, mask in itertools.islice(remaining, 1):
+                future = client.submit(_render_on_worker, recipe, image, guide, mask, gpu, pure=False)
                 keys[future] = key
                 yield future
 
@@ -285,10 +286,14 @@ def _speaks_dask(address: str) -> bool:
 
 
 def _render_on_worker(
-    recipe: Recipe, image: Image | ImageSource, guide: Image | ImageSource | None, gpu: int | str | None
+    recipe: Recipe,
+    image: Image | ImageSource,
+    guide: Guides | None,
+    mask: FittedMask | None,
+    gpu: int | str | None,
 ) -> tuple[Image, Recipe] | DreamError:
     with net_lock:
         try:
-            return make_with_cached_net(recipe, image, guide, gpu=gpu)
+            return make_with_cached_net(recipe, image, guide, gpu=gpu, mask=mask)
         except DreamError as error:  # returned, because Dask would print the traceback
             return error

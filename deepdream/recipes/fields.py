@@ -20,8 +20,9 @@ from ..errors import ImageError, ParameterError
 from ..io.background import parse_background
 from ..io.image import read_embedded_text
 from ..label_images import check_blur
+from ..mask import MAX_FEATHER
 from ..seeds import fresh_seed
-from ..validation import check_count, short_repr
+from ..validation import check_count, check_number, short_repr
 from ..zoom import check_zoom
 
 FORMAT = 1  # of the JSON
@@ -35,8 +36,8 @@ _TYPES = {
     "input_sha256": str,
     "model": str,
     "weights_sha256": str,
-    "guide": str,
-    "guide_sha256": str,
+    "guide": (str, list),
+    "guide_sha256": (str, list),
     "objective": Mapping,
     "end": (str, Mapping),
     "iter_n": int,
@@ -49,10 +50,18 @@ _TYPES = {
     "tile": (int, str),
     "max_size": int,
     "strength": _NUMBER,
+    "mask": str,
+    "mask_sha256": str,
+    "mask_feather": _NUMBER,
+    "mask_invert": bool,
     "more": Mapping,
     "versions": Mapping,
 }
-_MAY_BE_NONE = {"input_sha256", "weights_sha256", "guide", "guide_sha256", "end", "tile", "max_size"}
+_MAY_BE_NONE = {
+    *("input_sha256", "weights_sha256", "guide", "guide_sha256", "mask", "mask_sha256", "end", "tile", "max_size")
+}
+# Fields that came later: JSON has them only where they say something, so older recipes and their images stay the same.
+_LATER_FIELDS = ("mask", "mask_sha256", "mask_feather", "mask_invert")
 _Self = TypeVar("_Self", bound="RecipeFields")
 
 
@@ -69,8 +78,8 @@ class RecipeFields:
     model: str = "bvlc_googlenet"
     weights_sha256: str | None = None
     objective: Mapping[str, Any] | str | None = None
-    guide: str | None = None
-    guide_sha256: str | None = None
+    guide: str | list[str] | None = None
+    guide_sha256: str | list[str] | None = None
     end: str | Mapping[str, float] | None = None
     iter_n: int = _DEFAULT["iter_n"]
     octave_n: int = _DEFAULT["octave_n"]
@@ -82,25 +91,36 @@ class RecipeFields:
     tile: int | str | None = _DEFAULT["tile"]
     max_size: int | None = None
     strength: float = 1.0
+    mask: str | None = None
+    mask_sha256: str | None = None
+    mask_feather: float = 0.0
+    mask_invert: bool = False
     kind: str = "dream"
     more: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for name in ("guide", "guide_sha256"):
+            self._set(**{name: _one_or_several(_plain(getattr(self, name)))})
         objective = self.objective if self.objective is not None else "guided" if self.guide else "L2"
         if isinstance(objective, str):
             objective = {"objective": objective}
-        self._set(objective=_without_hash(_plain(objective)), seed=fresh_seed() if self.seed is None else self.seed)
+        objective = _without_hashes(_plain(objective), as_list(self.guide_sha256))
+        self._set(objective=objective, seed=fresh_seed() if self.seed is None else self.seed)
         for name, kind in _TYPES.items():
             self._set(**{name: _plain(getattr(self, name))})
             _check_type(name, getattr(self, name), kind)
-        for name in ("input_sha256", "guide_sha256", "weights_sha256"):
-            if getattr(self, name) is not None and not re.fullmatch("[0-9a-f]{64}", getattr(self, name)):
-                raise ParameterError(f"{name}={short_repr(getattr(self, name))}: a sha256 has 64 hexadecimal digits")
+        if not all(isinstance(each, str) for each in as_list(self.guide)):
+            raise ParameterError(f"guide={short_repr(self.guide)}: it must be the name of an image, or a list of names")
+        for name in ("input_sha256", "guide_sha256", "mask_sha256", "weights_sha256"):
+            for each in as_list(getattr(self, name)):
+                if not isinstance(each, str) or not re.fullmatch("[0-9a-f]{64}", each):
+                    raise ParameterError(f"{name}={short_repr(each)}: a sha256 has 64 hexadecimal digits")
         if not 0 <= self.strength <= 1:
             raise ParameterError(f"strength={short_repr(self.strength)}: must be from 0, the input, to 1, the dream")
         if self.max_size is not None and self.max_size < 1:
             raise ParameterError(f"max_size={short_repr(self.max_size)}: the longer side in pixels must be 1 or more")
+        check_number("mask_feather", self.mask_feather, 0, "the width of the mask's edges in pixels", MAX_FEATHER)
         _check_more(self)
 
     def _set(self, **values: Any) -> None:
@@ -109,7 +129,11 @@ class RecipeFields:
 
     def to_json(self) -> str:
         """The recipe as one line of ASCII."""
-        return json.dumps({"recipe": FORMAT, **asdict(self)})
+        values = asdict(self)
+        for each in fields(self):
+            if each.name in _LATER_FIELDS and values[each.name] == each.default:
+                del values[each.name]
+        return json.dumps({"recipe": FORMAT, **values})
 
     @classmethod
     def from_json(cls: type[_Self], text: str) -> _Self:
@@ -161,18 +185,16 @@ class RecipeFields:
 
     def differences(self, other: RecipeFields) -> list[str]:
         """The differences of `other`, a complete recipe, from this one: a sentence each."""
-        pairs = [
-            (what, getattr(other, name), getattr(self, name))
+        found = [
+            f"{what}: sha256 {here[:8]}… here, {recorded[:8]}… in the recipe"
             for what, name in (
                 ("another input", "input_sha256"),
                 ("another guide", "guide_sha256"),
+                ("another mask", "mask_sha256"),
                 ("other weights", "weights_sha256"),
             )
-        ]
-        found = [
-            f"{what}: sha256 {here[:8]}… here, {recorded[:8]}… in the recipe"
-            for what, here, recorded in pairs
-            if None not in (here, recorded) and here != recorded
+            for here, recorded in zip(as_list(getattr(other, name)), as_list(getattr(self, name)))
+            if here != recorded
         ]
         # Recipes from before tiles had a version lack it, and their tiles were added up in another order.
         names = [*self.versions]
@@ -204,11 +226,31 @@ def _check_more(recipe: RecipeFields) -> None:
         check_blur(more["blur"])
 
 
-def _without_hash(spec: Any) -> Any:
-    """An objective's spec without its guide's hash: the recipe has a separate field for that."""
+def as_list(value: Any) -> list[Any]:
+    """One value, a list of several, or `None` as a list."""
+    return [] if value is None else list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def _one_or_several(value: Any) -> Any:
+    """A list of one value as that value, an empty one as `None`: so each recipe can be written in one way only."""
+    if not isinstance(value, list) or len(value) > 1:
+        return value
+    return value[0] if value else None
+
+
+def _without_hashes(spec: Any, hashes: list[str]) -> Any:
+    """An objective's spec with the numbers of its guides among `hashes` in place of their hashes.
+
+    The recipe has a separate field for these. The number 0 is left out, and so is that of an unknown hash.
+    """
+    if isinstance(spec, list):
+        return [_without_hashes(each, hashes) for each in spec]
     if not isinstance(spec, Mapping):
         return spec
-    return {key: _without_hash(value) for key, value in spec.items() if key != "guide_sha256"}
+    numbered = {key: _without_hashes(value, hashes) for key, value in spec.items() if key != "guide_sha256"}
+    if spec.get("guide_sha256") in hashes[1:] and spec["guide_sha256"] != hashes[0]:
+        numbered["guide"] = hashes.index(spec["guide_sha256"])
+    return numbered
 
 
 def _plain(value: Any, depth: int = 0) -> Any:

@@ -36,7 +36,7 @@ if sys.platform != "win32":  # Windows has no fcntl: there, two runs in one fold
 
 _MAX_RECIPE_BYTES = 2**20
 # A recipe records these, but they may differ when the run continues: they are compared by hash, or only logged.
-_NOT_COMPARED = {"input", "guide", "versions"}
+_NOT_COMPARED = {"input", "guide", "mask", "versions"}
 _LEFTOVER_NAME = re.compile(r"\..*-[0-9a-f]{8}\.(png|json|npz)")  # atomic_path's names, of a process that was killed
 
 
@@ -306,7 +306,9 @@ def _describe_difference(name: str, recorded: Any, wanted: Any, kind: str) -> st
     """How two recipes differ in the field `name`, for a person."""
     if name.endswith("_sha256"):
         other_input = "another video" if kind == "video" else "another image"
-        return {"input_sha256": other_input, "guide_sha256": "another guide"}.get(name, "other weights")
+        return {"input_sha256": other_input, "guide_sha256": "another guide", "mask_sha256": "another mask"}.get(
+            name, "other weights"
+        )
     if name == "more":
         name = next(key for key in {**recorded, **wanted} if recorded.get(key) != wanted.get(key))
         recorded, wanted = recorded.get(name), wanted.get(name)

@@ -23,6 +23,7 @@ from ..io.image import write_image
 from ..zoo.registry import Model, find_model
 from ..zoo.weights import local_weights
 from .cluster import make_on_cluster
+from .fields import as_list
 from .gallery_file import Entry, Gallery, Outcome
 from .gallery_page import write_gallery_page
 from .recipe import Recipe
@@ -32,7 +33,7 @@ log = logging.getLogger(__name__)
 
 PAGE = "index.html"
 # A recipe leaves these open until its image is made.
-_OPEN_FIELDS = ("input_sha256", "guide_sha256", "weights_sha256", "versions", "end", "tile")
+_OPEN_FIELDS = ("input_sha256", "guide_sha256", "mask_sha256", "weights_sha256", "versions", "end", "tile")
 
 Result = tuple[Entry, Path, "tuple[Image, Recipe] | Exception"]
 
@@ -161,10 +162,11 @@ def is_made(recipe: Recipe, path: Path) -> bool:
         sources = find_inputs(recipe)
     except ImageError:
         return True  # it could not be made again anyway
-    return all(
-        source is None or sha256 in (None, source.sha256)
-        for source, sha256 in zip(sources, (made.input_sha256, made.guide_sha256))
-    )
+    image, guides, mask = sources
+    if mask is not None and made.mask_sha256 not in (None, mask.sha256):
+        return False
+    pairs = [(image, made.input_sha256), *zip(guides, as_list(made.guide_sha256))]
+    return all(sha256 in (None, source.sha256) for source, sha256 in pairs)
 
 
 def _same_end(recipe: Recipe, made: Recipe, model: Model) -> bool:

@@ -19,6 +19,9 @@ _DEFAULTS = Recipe(seed=0)
 _FIELD_ORDER = (
     "input",
     "guide",
+    "mask",
+    "mask_feather",
+    "mask_invert",
     "model",
     "end",
     "objective",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ from ..data.bundled import BUILT_IN, open_picture
 from ..data.cache import user_folders
 from ..errors import ImageError
 from ..io.background import WHITE
-from ..io.source import ImageSource, NotEnoughMemoryError, source_of
+from ..io.source import AlphaSource, ImageSource, NotEnoughMemoryError, source_of
+from ..mask import Mask
 from ..validation import truncate
 
 STANDARD_INPUT = "-"  # the name of an image that the command read there
@@ -62,6 +64,33 @@ def find_image(
         f"the image {truncate(name, 300)} that the recipe was made from was not found "
         f"({'; '.join(failures)}); put it there, or give one as {option}"
     )
+
+
+ALPHA = "alpha"  # in place of a mask's name: the input's own transparency
+
+
+@dataclass(frozen=True)
+class FittedMask:
+    """A mask at the size of its image.
+
+    Attributes:
+        values: float32 (H, W), 0..1.
+        sha256: the hash of the mask's pixels in full size.
+    """
+
+    values: Mask
+    sha256: str
+
+
+def alpha_of(image: ImageSource) -> ImageSource:
+    """The transparency of an image as a mask: opaque is white.
+
+    Raises:
+        ImageError: the whole image is opaque.
+    """
+    if image.alpha(1) is None:
+        raise ImageError(f"{image.name} has no transparent parts, so it has no mask of its own; give the mask a file")
+    return AlphaSource(image)
 
 
 def _candidates(name: str, search_dir: str | Path | None) -> list[str]:

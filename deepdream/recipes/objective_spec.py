@@ -1,22 +1,26 @@
 """Objectives as data, for recipes.
 
 A spec is a dict that JSON can hold. `{"objective": "L2"}`, `{"objective": "channels", "indices": [1, 2]}`,
-`{"objective": "label", "label": "banana", "index": 954}`, `{"objective": "guided", "guide_sha256": "…"}`, and for a
-mapping `{"objective": "layers", "layers": {layer: spec}}`. `guide_sha256` is that of the guide's pixels
-(`deepdream.io.arrays.image_sha256`); the guide itself is not part of the spec.
+`{"objective": "label", "label": "banana", "index": 954}`, `{"objective": "guided", "guide_sha256": "…"}`; for a sum at
+one layer `{"objective": "sum", "terms": [{"weight": 0.5, "objective": …}, …]}`, and for a mapping of layers
+`{"objective": "layers", "layers": {layer: spec}}`. `guide_sha256` is that of the guide's pixels
+(`deepdream.io.arrays.image_sha256`); the guide itself is not part of the spec. A recipe, which has its guides in a
+field, replaces the hash by the guide's number there, `"guide": 1`, or leaves it out if it is 0.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .._types import Image, Layers, Objective, ObjectiveOrMapping
+from .._types import Image, Layers, ObjectiveFunction, ObjectiveOrMapping
 from ..errors import ParameterError
 from ..guide import guided
 from ..network.net import Net
+from ..objective_sums import Objective, Objectives
 from ..objectives import channels, label, objective_L2
 from ..validation import short_repr
+from .fields import as_list
 
 
 def spec_of(objective: ObjectiveOrMapping) -> dict[str, Any] | None:
@@ -28,15 +32,15 @@ def spec_of(objective: ObjectiveOrMapping) -> dict[str, Any] | None:
 
 
 def objective_from_spec(
-    net: Net, spec: Any, end: Layers | None = None, guide: Image | None = None
-) -> Objective | dict[str, Any]:
+    net: Net, spec: Any, end: Layers | None = None, guide: Image | Sequence[Image] | None = None
+) -> ObjectiveFunction | dict[str, Any]:
     """Make an objective from its spec.
 
     Args:
         net: the network.
         spec: see above.
         end: the layer or {layer: weight} that a guide is used at.
-        guide: the guide's image, if the spec needs one. Its hash is not compared here.
+        guide: the guide's image, or several, if the spec needs them. Their hashes are not compared here.
 
     Returns:
         An objective, or a mapping of them.
@@ -48,6 +52,7 @@ def objective_from_spec(
         ParameterError: this is not a spec, or its guide is missing; or as the objectives.
     """
     kind = spec.get("objective") if isinstance(spec, Mapping) else None
+    guides = as_list(guide)
     try:
         if kind == "L2":
             return objective_L2
@@ -56,11 +61,40 @@ def objective_from_spec(
         if kind == "label":
             return label(net, spec["index"] if "index" in spec else spec["label"])
         if kind == "layers":
-            return {layer: objective_from_spec(net, each, layer, guide) for layer, each in spec["layers"].items()}
+            return {layer: objective_from_spec(net, each, layer, guides) for layer, each in spec["layers"].items()}
         if kind == "guided":
-            if guide is None:
-                raise ParameterError("the objective is guided by an image; pass it as guide")
-            return guided(net, guide, end)
-    except (KeyError, AttributeError):
+            return guided(net, _numbered(guides, spec.get("guide", 0)), end)
+        if kind == "sum":
+            return _sum_from_spec(net, spec["terms"], end, guides)
+    except (LookupError, AttributeError, TypeError):
         pass
     raise ParameterError(f"{short_repr(spec)} does not describe an objective of deepdream")
+
+
+def _numbered(guides: Sequence[Image], number: Any) -> Image:
+    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < max(1, len(guides)):
+        raise ParameterError(f"the objective is guided by guide {short_repr(number)}, but there are {len(guides)}")
+    if not guides:
+        raise ParameterError("the objective is guided by an image; pass it as guide")
+    return guides[number]
+
+
+def _sum_from_spec(net: Net, terms: Any, end: Layers | None, guides: Sequence[Image]) -> Objective | Objectives:
+    """The weighted sum of the objectives that `terms` describe, at one layer or at the same several."""
+    own = net.end if end is None else dict.fromkeys(end, 1.0) if isinstance(end, Mapping) else end
+    weighted = []
+    for term in terms:
+        function = objective_from_spec(net, {key: each for key, each in term.items() if key != "weight"}, own, guides)
+        if isinstance(function, Mapping) and not isinstance(function, Objectives):
+            raise ParameterError("a sum in a recipe is for one layer: write a table of layers that holds sums instead")
+        if not isinstance(function, (Objective, Objectives)):
+            function = Objective(function)
+        if isinstance(function, Objective) and function.end is None:
+            function = function.at(own)
+        weighted.append(function * term.get("weight", 1.0))
+    total = sum(weighted[1:], weighted[0])
+    if isinstance(total, Objectives) and not isinstance(own, Mapping):
+        raise ParameterError(
+            f"a sum in a recipe is for one layer, and this one for {', '.join(total)}: write a table of layers instead"
+        )
+    return total

@@ -1,7 +1,8 @@
 """Makes images from recipes.
 
 The central type is a renderer, one for each kind of recipe (`RENDERERS`): a function of the complete recipe, the
-network, the input (scaled), the guide or `None`, and a callback for the share that is done. It returns the image.
+network, the input (scaled), the guides, the mask or `None`, and a callback for the share that is done. It returns the
+image.
 """
 
 from __future__ import annotations
@@ -9,9 +10,9 @@ from __future__ import annotations
 import functools
 import itertools
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar, cast
+from typing import Any, Optional, TypeVar, Union, cast
 
 import caffe
 import numpy as np
@@ -27,6 +28,7 @@ from ..io.arrays import fitted_size
 from ..io.background import parse_background
 from ..io.source import ImageSource, source_of
 from ..label_images import label_steps
+from ..mask import read_mask
 from ..network.layers import resolve_end
 from ..network.net import Net, check_net
 from ..network.tiling import plan_tiles
@@ -35,8 +37,8 @@ from ..preview import FullSizePreview
 from ..validation import short_repr
 from ..zoo.loading import load
 from ..zoom import zoom_frames
-from .fields import RecipeFields
-from .inputs import expand_home, find_image, given_image
+from .fields import RecipeFields, as_list
+from .inputs import ALPHA, FittedMask, alpha_of, expand_home, find_image, given_image
 from .objective_spec import objective_from_spec
 
 log = logging.getLogger(__name__)
@@ -45,8 +47,10 @@ log = logging.getLogger(__name__)
 TILING_VERSION = "2"
 _DREAM_ARGUMENTS = ("iter_n", "octave_n", "octave_scale", "clip", "step_size", "jitter", "seed", "tile")
 _LABEL_ARGUMENTS = ("seed", "iter_n", "octave_n", "octave_scale", "step_size", "jitter")
+_Mask = Optional[FittedMask]
 _Recipe = TypeVar("_Recipe", bound=RecipeFields)
 Progress = Callable[[float], Any]
+Guides = Union[Image, ImageSource, Sequence[Union[Image, ImageSource]]]  # one guide, or several
 
 
 def make(
@@ -57,6 +61,7 @@ def make(
     search_dir: Any = None,
     progress: Progress | None = None,
     gpu: Any = None,
+    mask: Any = None,
 ) -> tuple[Image, _Recipe]:
     """(image, complete recipe); the arguments are those of `Recipe.make`."""
     if recipe.kind not in RENDERERS:
@@ -66,27 +71,32 @@ def make(
         )
     if progress is not None and not callable(progress):
         raise ParameterError(f"progress={short_repr(progress)}: it must be a function of the share that is done")
-    source, guide_source = find_inputs(recipe, image, guide, search_dir)
+    source, guide_sources, found_mask = find_inputs(recipe, image, guide, search_dir, mask)
     net = load_net(recipe, gpu) if net is None else net
     check_net(net)
-    done = complete(recipe, net, source, guide_source)
+    done = complete(recipe, net, source, guide_sources, found_mask)
     for difference in recipe.differences(done):
         log.warning("%s", difference)
     renderer = RENDERERS[recipe.kind]
     image = fit_input(done, source)
-    guide = None if guide_source is None else fit_guide(done, guide_source)
-    del source, guide_source  # frees their memory for the dream
+    guides = fit_guides(done, guide_sources)
+    del source, guide_sources  # frees their memory for the dream
     try:
-        return renderer(done, net, image, guide, progress or (lambda share: None)), done
+        return renderer(done, net, image, guides, found_mask, progress or (lambda share: None)), done
     except KeyError as error:
         raise ParameterError(f"a recipe of the kind {recipe.kind!r} needs {error.args[0]!r} in its more") from None
 
 
 def make_with_cached_net(
-    recipe: _Recipe, image: Any = None, guide: Any = None, progress: Progress | None = None, gpu: Any = None
+    recipe: _Recipe,
+    image: Any = None,
+    guide: Any = None,
+    progress: Progress | None = None,
+    gpu: Any = None,
+    mask: Any = None,
 ) -> tuple[Image, _Recipe]:
     """As `make`; the network stays loaded for the next recipe of the same model."""
-    return make(recipe, image, guide, net=cached_net(recipe.model, gpu), progress=progress)
+    return make(recipe, image, guide, net=cached_net(recipe.model, gpu), progress=progress, mask=mask)
 
 
 @functools.lru_cache(maxsize=1)
@@ -101,9 +111,9 @@ def load_net(recipe: RecipeFields, gpu: Any = None) -> Net:
 
 
 def find_inputs(
-    recipe: RecipeFields, image: Any = None, guide: Any = None, search_dir: Any = None
-) -> tuple[ImageSource, ImageSource | None]:
-    """(input, guide) in full size: the given ones, or else those that the recipe names."""
+    recipe: RecipeFields, image: Any = None, guide: Any = None, search_dir: Any = None, mask: Any = None
+) -> tuple[ImageSource, list[ImageSource], FittedMask | None]:
+    """(input, guides, mask), all but the mask in full size: the given ones, or else those that the recipe names."""
     background = parse_background(recipe.more.get("background", "white"))
     if image is None:
         image = find_image(
@@ -115,14 +125,48 @@ def find_inputs(
             background=background,
         )
     image = given_image(image, recipe.max_size, background)
-    guide_max_size = recipe.more.get("guide_max_size")
-    if guide is not None:
-        return image, given_image(guide, guide_max_size)
-    if not recipe.guide:
-        return image, None
-    return image, find_image(
-        recipe.guide, recipe.guide_sha256, search_dir, "guide (replay --guide)", max_size=guide_max_size
-    )
+    found_mask = find_mask(recipe, image, mask, search_dir)
+    max_size = recipe.more.get("guide_max_size")
+    names, hashes = as_list(recipe.guide or None), as_list(recipe.guide_sha256)
+    if guide is None:
+        found = itertools.zip_longest(names, hashes[: len(names)])
+        sources = [find_image(*each, search_dir, "guide (replay --guide)", max_size=max_size) for each in found]
+        return image, sources, found_mask
+    guides = as_list(guide)
+    if len(guides) != max(1, len(names)):
+        raise ParameterError(
+            f"the recipe has {len(names)} guides and {len(guides)} {'was' if len(guides) == 1 else 'were'} given; "
+            "give each of them, in its order"
+        )
+    return image, [given_image(each, max_size) for each in guides], found_mask
+
+
+def find_mask(recipe: RecipeFields, image: ImageSource, mask: Any = None, search_dir: Any = None) -> FittedMask | None:
+    """The mask of a recipe at the size that is dreamt on: the given one, or else the one that it names.
+
+    Args:
+        recipe: the recipe.
+        image: the input in full size.
+        mask: a name, an array (H, W, 3), a `FittedMask`, or `None`.
+        search_dir: an additional folder to search.
+
+    Returns:
+        `None` if the recipe has no mask.
+    """
+    if recipe.mask is None:
+        if mask is not None:
+            raise ParameterError("the recipe has no mask, so none can take its place")
+        return None
+    if isinstance(mask, FittedMask):
+        return mask
+    if mask is not None:
+        source = given_image(mask)
+    elif recipe.mask == ALPHA:
+        source = alpha_of(image)
+    else:
+        source = find_image(recipe.mask, recipe.mask_sha256, search_dir, "mask (replay --mask)")
+    size = fitted_size(*image.shape[:2], recipe.max_size)
+    return FittedMask(read_mask(source, size, recipe.mask_feather, recipe.mask_invert), source.sha256)
 
 
 def fit_input(recipe: RecipeFields, image: Image | ImageSource) -> Image:
@@ -130,9 +174,9 @@ def fit_input(recipe: RecipeFields, image: Image | ImageSource) -> Image:
     return source_of(image).fit(recipe.max_size)
 
 
-def fit_guide(recipe: RecipeFields, guide: Image | ImageSource) -> Image:
-    """The guide at the size that is used; the playground scales guides down."""
-    return source_of(guide).fit(recipe.more.get("guide_max_size"))
+def fit_guides(recipe: RecipeFields, guide: Any) -> list[Image]:
+    """The guides at the size that is used; the playground scales guides down."""
+    return [source_of(each).fit(recipe.more.get("guide_max_size")) for each in as_list(guide)]
 
 
 def blend(recipe: RecipeFields, image: Image, dream: Image) -> Image:
@@ -140,24 +184,33 @@ def blend(recipe: RecipeFields, image: Image, dream: Image) -> Image:
     return dream if recipe.strength == 1 else image + np.float32(recipe.strength) * (dream - image)
 
 
-def settings(recipe: RecipeFields, net: Net, guide: Image | ImageSource | None = None) -> dict[str, Any]:
+def settings(
+    recipe: RecipeFields, net: Net, guide: Guides | None = None, mask: FittedMask | None = None
+) -> dict[str, Any]:
     """The keyword arguments of `dream_steps`; the image for them comes from `fit_input`."""
-    fitted = None if guide is None else fit_guide(recipe, guide)
+    guides = fit_guides(recipe, guide)
+    if (mask is None) != (recipe.mask is None):
+        raise ParameterError(f"the recipe has the mask {short_repr(recipe.mask)}; pass what its fit_mask returns")
     return {
+        "mask": None if mask is None else mask.values,
         "end": recipe.end,
-        "objective": objective_from_spec(net, recipe.objective, recipe.end, fitted),
+        "objective": objective_from_spec(net, recipe.objective, recipe.end, guides),
         **{name: getattr(recipe, name) for name in _DREAM_ARGUMENTS},
     }
 
 
 def complete(
-    recipe: _Recipe, net: Net, image: Image | ImageSource, guide: Image | ImageSource | None = None
+    recipe: _Recipe,
+    net: Net,
+    image: Image | ImageSource,
+    guide: Guides | None = None,
+    mask: FittedMask | None = None,
 ) -> _Recipe:
     """The recipe with all values that determine the pixels; see `Recipe.complete`."""
     check_net(net)
-    source = source_of(image)
+    source, guides = source_of(image), [source_of(each) for each in as_list(guide)]
     # A guided objective needs a pass through the network, and is at the recipe's layer or the network's default.
-    objective = None if guide is not None else objective_from_spec(net, recipe.objective, recipe.end)
+    objective = None if guides else objective_from_spec(net, recipe.objective, recipe.end)
     end = resolve_end(net, recipe.end, objective)
     tile = recipe.tile
     if tile is not None:
@@ -171,7 +224,8 @@ def complete(
         tile=tile,
         input_sha256=source.sha256,
         versions=versions(net, tile),
-        guide_sha256=None if guide is None else source_of(guide).sha256,
+        guide_sha256=[each.sha256 for each in guides],
+        mask_sha256=None if mask is None else mask.sha256,
         weights_sha256=None if net.weights is None else file_sha256(net.weights),
     )
 
@@ -190,36 +244,44 @@ def versions(net: Net, tile: int | None = None) -> dict[str, str]:
     return found if tile is None else {**found, "tiling": TILING_VERSION}
 
 
-def _render_dream(recipe: RecipeFields, net: Net, image: Image, guide: Image | None, progress: Progress) -> Image:
+def _render_dream(
+    recipe: RecipeFields, net: Net, image: Image, guide: list[Image], mask: _Mask, progress: Progress
+) -> Image:
     areas = [height * width for height, width in _octave_shapes(recipe, *image.shape[:2])]
     work, worked = sum(areas) * recipe.iter_n, 0
-    for step in dream_steps(net, image, **settings(recipe, net, guide)):
+    for step in dream_steps(net, image, **settings(recipe, net, guide, mask)):
         worked += areas[step.octave]
         progress(worked / work)
     return blend(recipe, image, step.image)
 
 
-def _render_stopped(recipe: RecipeFields, net: Net, image: Image, guide: Image | None, progress: Progress) -> Image:
+def _render_stopped(
+    recipe: RecipeFields, net: Net, image: Image, guide: list[Image], mask: _Mask, progress: Progress
+) -> Image:
     """A dream that was stopped after a step: its state then, at full size."""
     count = recipe.more["octave"] * recipe.iter_n + recipe.more["iteration"] + 1
-    steps = itertools.islice(dream_steps(net, image, **settings(recipe, net, guide)), count)
+    steps = itertools.islice(dream_steps(net, image, **settings(recipe, net, guide, mask)), count)
     for number, step in enumerate(steps):
         progress((number + 1) / count)
         last = step
-    preview = FullSizePreview(image, _octave_shapes(recipe, *image.shape[:2]))
+    preview = FullSizePreview(image, _octave_shapes(recipe, *image.shape[:2]), None if mask is None else mask.values)
     return blend(recipe, image, preview.of(last.image, last.octave))
 
 
-def _render_zoom(recipe: RecipeFields, net: Net, image: Image, guide: Image | None, progress: Progress) -> Image:
+def _render_zoom(
+    recipe: RecipeFields, net: Net, image: Image, guide: list[Image], mask: _Mask, progress: Progress
+) -> Image:
     """One frame of a zoom, which needs all earlier ones."""
     count = recipe.more["frame"] + 1
     scale, rotate = recipe.more["scale"], recipe.more["rotate"]
-    for frame in zoom_frames(net, image, count, scale, rotate, recipe.strength, **settings(recipe, net, guide)):
+    for frame in zoom_frames(net, image, count, scale, rotate, recipe.strength, **settings(recipe, net, guide, mask)):
         progress((frame.index + 1) / count)
     return frame.image
 
 
-def _render_label(recipe: RecipeFields, net: Net, image: Image, guide: Image | None, progress: Progress) -> Image:
+def _render_label(
+    recipe: RecipeFields, net: Net, image: Image, guide: list[Image], mask: _Mask, progress: Progress
+) -> Image:
     """The image of a label from noise; only the size of the input is used."""
     label = cast("Mapping[str, Any]", recipe.objective)
     arguments = {name: getattr(recipe, name) for name in _LABEL_ARGUMENTS}

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Union
 
 from .._types import Image
 from ..errors import DreamError, VideoError
@@ -23,10 +23,12 @@ from ..video import dream_frame, video_frames
 from .cluster import TASKS_PER_WORKER, connected_client, net_lock, worker_count
 from .frame_folder import FrameFolder
 from .frame_state import packed_state, read_state
+from .inputs import FittedMask
 from .recipe import Recipe
 from .render import cached_net
 
 Reader = Callable[[int], Iterator[Image]]  # the frames from a number on
+_Guide = Union[Image, list[Image], None]
 
 
 @dataclass
@@ -100,8 +102,9 @@ class ShotRun:
         self,
         frames: Reader,
         carry: float,
-        guide: Image | None = None,
+        guide: _Guide = None,
         guides: Reader | None = None,
+        mask: FittedMask | None = None,
         scheduler: str | None = None,
         workers: int | None = None,
         gpu: int | str | None = None,
@@ -114,8 +117,9 @@ class ShotRun:
         Args:
             frames: see `dream`.
             carry: see `dream`.
-            guide: the guide of all frames, (H, W, 3) RGB.
+            guide: the guide of all frames, (H, W, 3) RGB, or a list of several.
             guides: see `dream`.
+            mask: the mask of all frames.
             scheduler: see `cluster.render_on_cluster`.
             workers: see `cluster.render_on_cluster`.
             gpu: see `cluster.render_on_cluster`.
@@ -135,7 +139,7 @@ class ShotRun:
             waiting, lanes, futures = self._unfinished(), {}, as_completed()
 
             def submit(lane: _Lane) -> None:
-                future = client.submit(_dream_on_worker, recipe, *lane.task(guide), carry, gpu, pure=False)
+                future = client.submit(_dream_on_worker, recipe, *lane.task(guide), mask, carry, gpu, pure=False)
                 lanes[future] = lane
                 futures.add(future)
 
@@ -243,7 +247,7 @@ class _Lane:
         self._guides = None if guides is None else _Forward(guides)
         self._source: tuple[int, Image] | None = None  # the frame that was read last, with its number
 
-    def task(self, guide: Image | None) -> tuple[Image, tuple[Image, Image] | None, Image | None]:
+    def task(self, guide: _Guide) -> tuple[Image, tuple[Image, Image] | None, _Guide]:
         """The next frame of the shot, the one before with its result, and the guide."""
         index, result = self.shot.done, self.shot.image
         before = None
@@ -259,13 +263,14 @@ def _dream_on_worker(
     recipe: Recipe,
     source: Image,
     before: tuple[Image, Image] | None,
-    guide: Image | None,
+    guide: _Guide,
+    mask: FittedMask | None,
     carry: float,
     gpu: int | str | None,
 ) -> Image | DreamError:
     with net_lock:
         try:
             net = cached_net(recipe.model, gpu)
-            return dream_frame(net, source, before, carry, recipe.strength, recipe.settings(net, guide))
+            return dream_frame(net, source, before, carry, recipe.strength, recipe.settings(net, guide, mask))
         except DreamError as error:  # returned, because Dask would print the traceback
             return error

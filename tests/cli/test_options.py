@@ -67,6 +67,7 @@ def test_another_file_of_googlenet_is_used_or_refused_but_never_replaced(place, 
 
 SETTINGS = {"iter_n": 1, "octave_n": 1, "seed": 1}
 SEVERAL = {"fire3/concat": 1, "fire6/concat": 2.5}
+SEVERAL_ENDS = ["--end", "fire3/concat", "--end", "fire6/concat=2.5"]
 
 
 @pytest.fixture
@@ -111,7 +112,7 @@ def dream(squeezenet_file, tmp_path, monkeypatch):
         (
             ["--end", "fire6/concat", "--channel", "7", "--channel", "5"],
             "fire6/concat, channel 5, 7",
-            lambda net: {"end": "fire6/concat", "objective": dd.channels([5, 7])},
+            lambda net: {"objective": dd.channels([5, 7], net, "fire6/concat")},
         ),
         (["--label", "Starfish"], "pool10: starfish, sea star", lambda net: {"objective": dd.label(net, 327)}),
         (
@@ -123,6 +124,34 @@ def dream(squeezenet_file, tmp_path, monkeypatch):
             ["--guide", "small.png", "--end", "fire3/concat", "--end", "fire6/concat=2.5"],
             "guided by small.png",
             lambda net: {"objective": dd.guided(net, dd.read_image("small.png"), SEVERAL)},
+        ),
+        (
+            ["--guide", "coffee", "--guide", "small.png=-0.5", "--end", "fire5/concat"],
+            "fire5/concat, guided by coffee, small.png=-0.5",
+            lambda net: {
+                "objective": dd.guided(net, dd.picture("coffee"), "fire5/concat")
+                - 0.5 * dd.guided(net, dd.read_image("small.png"), "fire5/concat")
+            },
+        ),
+        (
+            ["--label", "starfish", "--label", "ant=-0.3"],
+            "pool10: starfish, sea star, ant, emmet, pismire=-0.3",
+            lambda net: {"objective": dd.label(net, "starfish") - 0.3 * dd.label(net, "ant")},
+        ),
+        (
+            ["--end", "fire6/concat", "--channel", "7", "--channel", "90=-1", "--channel", "5"],
+            "fire6/concat, channel 5, 7, 90=-1",
+            lambda net: {"objective": dd.channels([5, 7], net, "fire6/concat") - dd.channels(90, net, "fire6/concat")},
+        ),
+        (
+            ["--guide=coffee", "--guide=cat=2", "--channel=3=4", "--label=ant=-.3", *SEVERAL_ENDS],
+            "fire6/concat=2.5, pool10=1, channel 3=4, guided by coffee, cat=2: ant, emmet, pismire=-0.3",
+            lambda net: {
+                "objective": dd.guided(net, dd.picture("coffee"), SEVERAL)
+                + 2 * dd.guided(net, dd.picture("cat"), SEVERAL)
+                + 4 * (dd.channels(3, net, "fire3/concat") + 2.5 * dd.channels(3, net, "fire6/concat"))
+                - 0.3 * dd.label(net, "ant")
+            },
         ),
     ],
 )
@@ -137,9 +166,14 @@ def test_the_dream_is_the_library_s_and_its_recipe_makes_it_again(dream, squeeze
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["--guide", "cat", "--label", "banana"], "--guide and --label: a dream has one objective; choose one of them"),
-        (["--guide", "cat", "--channel", "1"], "--guide and --channel: a dream has one objective"),
-        (["--channel", "0", "--label", "banana"], "--channel and --label: a dream has one objective"),
+        (["--guide", "cat=0"], "--guide cat=0: the weight must be a number other than 0"),
+        (["--guide", "cat", "--guide", "none.jpg=0.5"], "none.jpg: no such file"),
+        (["--label", "banana=inf"], "--label banana=inf: the weight must be a number other than 0"),
+        (["--label", "banana", "--label", "bananna=-1"], "the network does not know 'bananna'"),
+        (["--channel", "7=1e99"], "--channel 7=1e99: the weight must be a number other than 0"),
+        (["--channel", "seven"], "--channel seven: channels are whole numbers from 0, as in --channel 7"),
+        (["--channel", "7=half"], "--channel 7=half: channels are whole numbers from 0"),
+        (["--channel", "1", "--guide", "cat", "--channel", "512=-1"], "there is no channel 512"),
         (
             ["--label", "banana", "--end", "fire3/concat"],
             "--label and --end: a label has its own layer",

@@ -112,7 +112,7 @@ def test_a_frame_of_a_zoom_is_made_again(tmp_path, run):
     assert (code, err) == (0, f"every pixel is the same as in {last}\n")
 
 
-TEN = {
+RECIPES = {
     "plain": {},
     "guided": {"guide": "coffee", "end": "fire4/concat"},
     "channels": {"objective": {"objective": "channels", "indices": list(range(0, 384, 9))}, "end": "fire6/concat"},
@@ -128,12 +128,35 @@ TEN = {
     "guided in tiles": {"tile": 64, "max_size": 100, "guide": "coffee", "end": "fire4/concat"},
     "not clipped, blended": {"clip": False, "strength": 0.4, "jitter": 3, "step_size": 4.0},
     "noise": {"input": "noise:50x70", "max_size": None, "octave_scale": 1.2},
+    "several guides": {
+        "guide": ["coffee", "rocket"],
+        "end": "fire4/concat",
+        "objective": {
+            "objective": "sum",
+            "terms": [
+                {"objective": "guided", "guide": 1},
+                {"objective": "guided", "weight": 0.5},
+                {"objective": "channels", "indices": [3], "weight": -1},
+            ],
+        },
+    },
+    "a mixture": {
+        "guide": ["coffee", "rocket"],
+        "end": {"fire4/concat": 1.0, "pool10": -0.3},
+        "objective": {
+            "objective": "layers",
+            "layers": {
+                "fire4/concat": {"objective": "guided", "guide": 1},
+                "pool10": {"objective": "sum", "terms": [{"objective": "label", "label": "ant", "weight": 2}]},
+            },
+        },
+    },
 }
 
 
 @pytest.mark.usefixtures("squeezenet_file")
-@pytest.mark.parametrize("changes", TEN.values(), ids=TEN)
-def test_ten_recipes_replayed_give_identical_pixels(tmp_path, run, changes):
+@pytest.mark.parametrize("changes", RECIPES.values(), ids=RECIPES)
+def test_recipes_replayed_give_identical_pixels(tmp_path, run, changes):
     recipe = Recipe(**{**SMALL, "end": "fire6/concat" if "objective" not in changes else None, "iter_n": 2, **changes})
     img, done = recipe.make()
     dd.write_image(tmp_path / "a.png", img, recipe=done)
@@ -219,3 +242,29 @@ def test_an_edited_image_is_compared_a_part_at_a_time(tmp_path, monkeypatch):
         pixels[y, x] = 255 - pixels[y, x]
     assert compare(pixels).startswith(f"3 of 600 pixels differ from {path}: it was edited, or another build")
     assert compare(pixels[1:]) == f"{path} has a different size, 30×20"
+
+
+@pytest.mark.usefixtures("squeezenet_file")
+def test_a_sum_of_guides_is_made_again_from_its_files(tmp_path, run, monkeypatch, sky):
+    monkeypatch.chdir(tmp_path)
+    dd.write_image("one.png", sky[:50])
+    dd.write_image("two.png", sky[50:])
+    small = ["--model", "squeezenet_v1.1", "--iters", 1, "--octaves", 1, "--max-size", 60, "--seed", 1]
+    guides = ["--guide", "one.png", "--guide", "two.png=0.5", "--label", "ant=-0.01"]
+    code, _, err = run("dream", "cat", *small, *guides, "-o", "a.png")
+    assert code == 0, err
+    recipe = Recipe.from_image("a.png")
+    assert recipe.guide == ["one.png", "two.png"]
+    assert [len(sha) for sha in recipe.guide_sha256] == [64, 64]
+    assert recipe.end == {"fire8/concat": 1.0, "pool10": -0.01}
+    assert recipe.objective["layers"]["fire8/concat"]["terms"] == [
+        {"weight": 1.0, "objective": "guided"},
+        {"weight": 0.5, "objective": "guided", "guide": 1},
+    ]
+    code, _, err = run("replay", "a.png", "-o", "b.png")
+    assert (code, err) == (0, "every pixel is the same as in a.png\n")
+    code, _, err = run("replay", "a.png", "-o", "b.png", "--guide", "one.png")
+    assert code == 2 and "the recipe has 2 guides and 1 was given; give each of them, in its order" in err
+    code, _, err = run("replay", "a.png", "-o", "b.png", "--guide", "two.png", "--guide", "one.png")
+    assert code == 0 and err.count("another guide: sha256") == 2 and "pixels differ from a.png" in err
+    assert Recipe.from_image("b.png").guide == ["two.png", "one.png"]

@@ -177,11 +177,21 @@ OBJECTIVES = mostly(
             {"objective": "channels", "indices": [0, 1]},
             {"objective": "guided"},
             {"objective": "label", "label": "cat"},
+            {
+                "objective": "sum",
+                "terms": [{"objective": "L2", "weight": -0.5}, {"objective": "channels", "indices": [0]}],
+            },
         )
     ),
     st.fixed_dictionaries(
-        {"objective": st.sampled_from(("L2", "channels", "label", "guided", "", "x"))},
-        optional={"indices": NOT_NUMBERS, "label": NOT_NUMBERS, "weight": WILD_NUMBERS},
+        {"objective": st.sampled_from(("L2", "channels", "label", "guided", "sum", "", "x"))},
+        optional={
+            "indices": NOT_NUMBERS,
+            "terms": NOT_NUMBERS,
+            "guide": NOT_NUMBERS,
+            "label": NOT_NUMBERS,
+            "weight": WILD_NUMBERS,
+        },
     ),
     NOT_NUMBERS,
 )
