@@ -16,7 +16,8 @@ Objectives, the quantities to maximise
 Networks
     `load`, `Net`, `model_names`, `find_model`, `import_model` (from PyTorch or Keras), `classify`
 Images
-    `read_image`, `write_image`, `picture` (bundled ones and noise), `resize`, `read_mask`
+    `read_image`, `write_image`, `picture` (bundled ones and noise), `resize`,
+    `read_mask`, `equirectangular_mask`
 Images of labels, from noise
     `label_picture`, `label_steps`
 Zooms and videos
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
     from .io.video_reader import Video
     from .io.video_writer import write_animation
     from .label_images import label_picture, label_steps
-    from .mask import read_mask
+    from .mask import equirectangular_mask, read_mask
     from .network.net import Net, deprocess, preprocess
     from .objective_sums import Objective, Objectives
     from .objectives import channels, label, objective_L2
@@ -83,6 +84,7 @@ __all__ = [
     "deepdream",
     "deprocess",
     "dream_steps",
+    "equirectangular_mask",
     "find_model",
     "guided",
     "import_model",
@@ -126,6 +128,7 @@ _HOMES = {
     "deepdream": "dream",
     "deprocess": "network.net",
     "dream_steps": "dream",
+    "equirectangular_mask": "mask",
     "find_model": "zoo.registry",
     "guided": "guide",
     "import_model": "zoo.importing.importer",

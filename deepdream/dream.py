@@ -37,12 +37,12 @@ from .network.layers import check_objective, format_layers, resolve_end, weights
 from .network.memory import keeps_image_on_gpu
 from .network.net import Net, check_net, deprocess, preprocess
 from .network.step_factor import ascent_factor
-from .network.tiling import InputGradient, plan_tiles
+from .network.tiling import InputGradient, input_gradient, plan_tiles
 from .objectives import objective_L2
 from .octaves import check_sizes, octave_shapes
 from .resampling import zoom_linear
 from .seeds import fresh_seed
-from .validation import MAX_JITTER, MAX_STEP_SIZE, check_count, check_flag, check_number, short_repr
+from .validation import MAX_JITTER, MAX_STEP_SIZE, check_count, check_flag, check_number, check_wrap, short_repr
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +80,7 @@ def deepdream(
     seed: int | None = None,
     tile: int | str | None = None,
     mask: Mask | None = None,
+    wrap: str | None = None,
 ) -> Image:
     """Dream: change an image so that a layer of the network responds more.
 
@@ -105,6 +106,8 @@ def deepdream(
             a tile.
         mask: which parts are dreamt, (H, W), from 0, which stays bit for bit, to 1, as `read_mask` gives it; one of
             another size is scaled. `None`: the whole image.
+        wrap: "x" if the left and right edges join, as in a panorama all around; "xy" if top and bottom join, too, as in
+            a texture. `None`: no edges do.
 
     Returns:
         float32 (H, W, 3), RGB.
@@ -120,7 +123,7 @@ def deepdream(
         ((90, 120, 3), dtype('float32'))
     """
     ascent, image_of = _begin(
-        net, base_img, iter_n, octave_n, octave_scale, end, clip, objective, step_size, jitter, seed, tile, mask
+        net, base_img, iter_n, octave_n, octave_scale, end, clip, objective, step_size, jitter, seed, tile, mask, wrap
     )
     _, _, planes, _ = deque(ascent, maxlen=1)[0]
     return image_of(planes)
@@ -140,6 +143,7 @@ def dream_steps(
     seed: int | None = None,
     tile: int | str | None = None,
     mask: Mask | None = None,
+    wrap: str | None = None,
 ) -> Iterator[Step]:
     """Dream, one step at a time.
 
@@ -158,6 +162,7 @@ def dream_steps(
         seed: see `deepdream`.
         tile: see `deepdream`.
         mask: see `deepdream`.
+        wrap: see `deepdream`.
 
     Returns:
         An iterator of `octave_n * iter_n` `Step` records.
@@ -171,7 +176,7 @@ def dream_steps(
         [(0, 0, (64, 86, 3)), (0, 1, (64, 86, 3)), (1, 0, (90, 120, 3)), (1, 1, (90, 120, 3))]
     """
     ascent, image_of = _begin(
-        net, base_img, iter_n, octave_n, octave_scale, end, clip, objective, step_size, jitter, seed, tile, mask
+        net, base_img, iter_n, octave_n, octave_scale, end, clip, objective, step_size, jitter, seed, tile, mask, wrap
     )
     return (Step(octave, iteration, image_of(planes), value) for octave, iteration, planes, value in ascent)
 
@@ -190,6 +195,7 @@ def _begin(
     seed: int | None,
     tile: int | str | None,
     mask: Mask | None,
+    wrap: str | None,
 ) -> tuple[Iterator[tuple[int, int, Any, float]], Callable[[Any], Image]]:
     """Check the arguments of `dream_steps`; returns the steps of `_octaves`, and what makes their planes an image."""
     check_net(net)
@@ -198,6 +204,7 @@ def _begin(
     check_count("jitter", jitter, 0, "the jitter in pixels", MAX_JITTER)
     check_number("step_size", step_size, -MAX_STEP_SIZE, "the step size", MAX_STEP_SIZE)
     check_flag("clip", clip, "whether to keep the values within 0..255")
+    check_wrap(wrap)
     end = _resolve(net, end, objective)
     height, width = base_img.shape[:2]
     mask = None if mask is None else check_mask(mask, height, width)
@@ -222,34 +229,35 @@ def _begin(
         image = deprocess(net, to_host(planes))
         return keep_outside(image, base_img, mask) if image.shape == base_img.shape else image
 
-    if mask is None and net.gpu is not None and keeps_image_on_gpu(net.gpu, height, width):
+    masks: Sequence[Mask | None] = [None] * octave_n if mask is None else octave_masks(mask, shapes)
+    if mask is None and wrap is None and net.gpu is not None and keeps_image_on_gpu(net.gpu, height, width):
         on_gpu: Callable[[Any], float] = partial(ascent_step, gradient_of=GpuInputGradient(*tiles), **common)
-        no_masks = [None] * octave_n
-        return _octaves(to_gpu(planes, net.gpu), shapes, no_masks, iter_n, lambda image, _: on_gpu(image)), image_of
-    masks = [None] * octave_n if mask is None else octave_masks(mask, shapes)
-    step = partial(_gradient_ascent_step, gradient_of=InputGradient(*tiles), **common)
-    return _octaves(planes, shapes, masks, iter_n, step), image_of
+        return _octaves(to_gpu(planes, net.gpu), shapes, masks, wrap, iter_n, lambda image, _: on_gpu(image)), image_of
+    gradient_of = input_gradient(*tiles, wrap=wrap)
+    step = partial(_gradient_ascent_step, gradient_of=gradient_of, **common)
+    return _octaves(planes, shapes, masks, wrap, iter_n, step), image_of
 
 
 def _octaves(
     planes: Any,
     shapes: Sequence[tuple[int, int]],
     masks: Sequence[Mask | None],
+    wrap: str | None,
     iter_n: int,
     step: Callable[[Any, Mask | None], float],
 ) -> Iterator[tuple[int, int, Any, float]]:
     """Dream at each of `shapes`, the smallest first, with its mask, and carry the detail from one to the next.
 
     Yields octave, iteration, the planes, which the next step changes, and the objective's value. The planes are
-    an array, or on a GPU, where there are no masks.
+    an array, or on a GPU, where there are no masks and no edges join.
     """
     bases = [planes]  # the largest first, so that each can be dropped when its octave begins
     for shape in shapes[-2::-1]:
-        bases.append(zoom_linear(bases[-1], shape))
+        bases.append(zoom_linear(bases[-1], shape, wrap))
     detail = bases[-1] - bases[-1]
     for octave, mask in enumerate(masks):
         base = bases.pop()
-        detail = zoom_linear(detail, base.shape[1:])
+        detail = zoom_linear(detail, base.shape[1:], wrap)
         if mask is not None:
             detail = detail * (mask > 0)  # enlarging it has carried it over the mask's edges
         image = base + detail

@@ -31,13 +31,13 @@ from .dream import Step
 from .errors import ParameterError
 from .network.net import Net, check_net, deprocess
 from .network.step_factor import finite_factor
-from .network.tiling import InputGradient, plan_tiles
+from .network.tiling import InputGradient, input_gradient, plan_tiles
 from .objective_sums import Objective
 from .objectives import label_index, score_layer
 from .octaves import MAX_OCTAVES, check_sizes, octave_shapes
 from .resampling import zoom_linear
 from .seeds import fresh_seed
-from .validation import MAX_JITTER, MAX_STEP_SIZE, check_count, check_number, short_repr
+from .validation import MAX_JITTER, MAX_STEP_SIZE, check_count, check_number, check_wrap, short_repr
 
 MAX_SIDE = 4096  # pixels
 _GREY_FRACTION = 0.4  # the share of each colour's change that is the mean of all three
@@ -54,6 +54,7 @@ def label_picture(
     step_size: float = 6.0,
     jitter: int = 16,
     blur: Sequence[float] = (1.0, 0.4),
+    wrap: str | None = None,
 ) -> Image:
     """Make an image of a label from noise, which the classifier and most people recognise as that label.
 
@@ -70,6 +71,8 @@ def label_picture(
         jitter: the largest random shift of the image in a step, in pixels.
         blur: the blur of the image after each step: the Gaussian's standard deviation in pixels at the beginning and at
             the end of each scale.
+        wrap: "x" if the left and right edges join, "xy" if top and bottom join, too, as in a texture: then
+            the thing need not be in the middle. `None`: no edges do.
 
     Returns:
         float32 (height, width, 3), RGB, within 0..255.
@@ -84,7 +87,7 @@ def label_picture(
         >>> image.shape, image.dtype
         ((64, 80, 3), dtype('float32'))
     """
-    steps = label_steps(net, name, size, seed, iter_n, octave_n, octave_scale, step_size, jitter, blur)
+    steps = label_steps(net, name, size, seed, iter_n, octave_n, octave_scale, step_size, jitter, blur, wrap)
     return deque(steps, maxlen=1)[0].image
 
 
@@ -99,6 +102,7 @@ def label_steps(
     step_size: float = 6.0,
     jitter: int = 16,
     blur: Sequence[float] = (1.0, 0.4),
+    wrap: str | None = None,
 ) -> Iterator[Step]:
     """Make the image of a label, one step at a time.
 
@@ -114,6 +118,7 @@ def label_steps(
         step_size: see `label_picture`.
         jitter: see `label_picture`.
         blur: see `label_picture`.
+        wrap: see `label_picture`.
 
     Returns:
         An iterator of `octave_n * iter_n` `Step` records; `step.objective` is the log of the label's odds.
@@ -141,15 +146,16 @@ def label_steps(
     check_number("step_size", step_size, 0, "the step size", MAX_STEP_SIZE)
     check_count("jitter", jitter, 0, "the jitter in pixels", MAX_JITTER)
     check_blur(blur)
+    check_wrap(wrap)
     seed = fresh_seed() if seed is None else seed
     check_count("seed", seed, 0, "the seed", 2**32 - 1)
     height, width = sides
     shapes = octave_shapes(height, width, octave_n, octave_scale)
     check_sizes(net, end, shapes, octave_scale)
     plan_tiles(net, end, shapes, None)
-    gradient_of = InputGradient(net, end, _odds(index))
+    gradient_of = input_gradient(net, end, _odds(index), None, seed, wrap=wrap)
     rng = np.random.RandomState(seed)
-    return noise_steps(net, gradient_of, shapes, iter_n, step_size, jitter, blur, rng, centred=True)
+    return noise_steps(net, gradient_of, shapes, iter_n, step_size, jitter, blur, rng, wrap is None, wrap)
 
 
 def check_blur(blur: Any) -> None:
@@ -176,6 +182,7 @@ def noise_steps(
     blur: Sequence[float],
     rng: np.random.RandomState,
     centred: bool,
+    wrap: str | None = None,
 ) -> Iterator[Step]:
     """Change noise at each of `shapes`, the smallest first, and enlarge the image from one to the next.
 
@@ -189,13 +196,15 @@ def noise_steps(
         blur: see `iter_n`.
         rng: of the noise and the shifts.
         centred: whether the corners change less than the middle.
+        wrap: see `label_picture`; `gradient_of` must know it, too.
 
     Yields:
         The steps.
     """
+    blur_modes = ["nearest", *("wrap" if letter in (wrap or "") else "nearest" for letter in "yx")]
     image: Planes = rng.normal(scale=10, size=(len(net.mean), *shapes[0])).astype(np.float32)
     for octave, shape in enumerate(shapes):
-        image = zoom_linear(image, shape)
+        image = zoom_linear(image, shape, wrap)
         window = _centre_window(*shape) if centred else np.float32(1)
         for iteration in range(iter_n):
             done = iteration / max(1, iter_n - 1)
@@ -207,7 +216,7 @@ def noise_steps(
             if factor is not None:
                 image += gradient * factor
             sigma = blur[0] + done * (blur[1] - blur[0])
-            image = nd.gaussian_filter(image, (0, sigma, sigma), mode="nearest")
+            image = nd.gaussian_filter(image, (0, sigma, sigma), mode=blur_modes)
             np.clip(image, -net.mean, 255 - net.mean, out=image)
             yield Step(octave, iteration, deprocess(net, image), cast(float, value))
 

@@ -21,7 +21,7 @@ from .data.bundled import open_picture
 from .errors import ImageError, ParameterError
 from .io.arrays import format_size
 from .io.source import ImageSource, source_of
-from .validation import check_flag, check_number, short_repr
+from .validation import check_count, check_flag, check_number, check_wrap, short_repr
 
 Mask = NDArray[np.float32]
 
@@ -34,6 +34,7 @@ def read_mask(
     size: tuple[int, int] | None = None,
     feather: float = 0,
     invert: bool = False,
+    wrap: str | None = None,
 ) -> Mask:
     """A mask from an image: white is dreamt, black stays as it is, grey is between.
 
@@ -42,6 +43,7 @@ def read_mask(
         size: (height, width) of the image that is dreamt on, to which the mask is scaled; `None`: the mask's own.
         feather: the width of the edges in pixels, over which the dream fades inside of the white parts.
         invert: black is dreamt instead.
+        wrap: that of the dream: over edges that join, the dream fades, too.
 
     Returns:
         float32 (H, W), 0..1.
@@ -58,6 +60,7 @@ def read_mask(
     """
     check_number("feather", feather, 0, "the width of the mask's edges in pixels", MAX_FEATHER)
     check_flag("invert", invert, "whether black is dreamt instead of white")
+    check_wrap(wrap)
     source = open_picture(image) if isinstance(image, (str, Path)) else source_of(image)
     mask = source.full().mean(axis=2, dtype=np.float32).clip(0, 255) / np.float32(255)
     height, width = mask.shape if size is None else size
@@ -65,9 +68,40 @@ def read_mask(
     if invert:
         mask = 1 - mask
     if feather and not mask.all():
-        inside = nd.distance_transform_edt(mask > 0) / (feather + 1)
-        mask = mask * np.minimum(inside, 1).astype(np.float32)
+        mask = mask * np.minimum(_distance_to_black(mask, feather, wrap) / (feather + 1), 1).astype(np.float32)
     return _check_not_empty(mask)
+
+
+def _distance_to_black(mask: Mask, limit: float, wrap: str | None) -> NDArray[np.float64]:
+    """The distance of each pixel to the nearest black one, exact up to `limit` over edges that join."""
+    far = [min(math.ceil(limit) + 1, n) if letter in (wrap or "") else 0 for letter, n in zip("yx", mask.shape)]
+    wider = np.pad(mask, [(n, n) for n in far], mode="wrap")
+    distance = nd.distance_transform_edt(wider > 0)
+    return distance[far[0] : far[0] + mask.shape[0], far[1] : far[1] + mask.shape[1]]
+
+
+def equirectangular_mask(height: int, width: int) -> Mask:
+    """A mask for a panorama all around: the cosine of each row's latitude.
+
+    Towards the poles of such an image a part of the sphere has more and more pixels, and the dream is drawn out as
+    they are; with this mask it fades there.
+
+    Args:
+        height: the image's, in pixels; its rows are the latitudes from 90° to -90°.
+        width: the image's.
+
+    Returns:
+        float32 (H, W), 1 at the equator and nearly 0 at the poles.
+
+    Example:
+        >>> mask = dd.equirectangular_mask(90, 180)
+        >>> mask.shape, float(mask[45, 0].round(3)), float(mask[0, 0].round(3))
+        ((90, 180), 1.0, 0.017)
+    """
+    check_count("height", height, 1, "the image's height in pixels")
+    check_count("width", width, 1, "the image's width in pixels")
+    latitude = np.pi * ((np.arange(height) + 0.5) / height - 0.5)
+    return np.repeat(np.cos(latitude).astype(np.float32)[:, None], width, axis=1)
 
 
 def check_mask(mask: Any, height: int, width: int, allow_empty: bool = False) -> Mask:

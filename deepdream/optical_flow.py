@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import ModuleType
 from typing import ClassVar
 
@@ -31,14 +31,16 @@ _CONTRAST_TOLERANCE = 30.0
 _MIN_SHOT_TRUST = 0.1
 # The number of OpenCV's threads holds for the whole process: two threads that set and restore it undo each other.
 _thread_setting = ForkSafeLock()
+_MAX_MARGIN = 128  # pixels of the other side that are seen beyond an edge that joins
 
 
-def motion(before: Image, now: Image) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def motion(before: Image, now: Image, wrap: str | None = None) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """The motion from the frame before to this one.
 
     Args:
         before: the frame before, (H, W, 3) RGB 0..255.
         now: this frame, of the same size.
+        wrap: the edges that join, over which things move: "x", "xy" or `None`.
 
     Returns:
         (flow, trust): the flow back to the frame before, and float32 (H, W) in 0..1, how far it can be trusted: little
@@ -50,17 +52,19 @@ def motion(before: Image, now: Image) -> tuple[NDArray[np.float32], NDArray[np.f
     """
     cv2 = require_extra("cv2", "dreaming on videos")
     grey_before, grey_now = (cv2.cvtColor(to_uint8(img), cv2.COLOR_RGB2GRAY) for img in (before, now))
+    margins = _margins(grey_now.shape, wrap, _MAX_MARGIN)
+    wide_before, wide_now = (np.pad(img, margins, mode="wrap") for img in (grey_before, grey_now))
     search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     with _one_thread(cv2):
-        back = search.calc(grey_now, grey_before, None)
-        forth = search.calc(grey_before, grey_now, None)
-    forth_from_there = warp(forth, back)
+        back = _without(search.calc(wide_now, wide_before, None), margins)
+        forth = _without(search.calc(wide_before, wide_now, None), margins)
+    forth_from_there = warp(forth, back, wrap=wrap)
     apart = np.square(back + forth_from_there).sum(axis=2)
     length = np.square(back).sum(axis=2) + np.square(forth_from_there).sum(axis=2)
     allowed = _RELATIVE_TOLERANCE * length + _ABSOLUTE_TOLERANCE
-    contrast = np.abs(np.float32(grey_now) - warp(np.float32(grey_before), back))
+    contrast = np.abs(np.float32(grey_now) - warp(np.float32(grey_before), back, wrap=wrap))
     trust = np.exp(-apart / allowed - np.square(contrast / _CONTRAST_TOLERANCE))
-    return back, trust * _leads_inside(back)
+    return back, trust * _leads_inside(back, wrap)
 
 
 def is_cut(trust: NDArray[np.float32]) -> bool:
@@ -72,16 +76,19 @@ def is_cut(trust: NDArray[np.float32]) -> bool:
     return float(trust.mean(dtype=np.float64)) < _MIN_SHOT_TRUST
 
 
-def warp(img: NDArray[np.float32], flow: NDArray[np.float32], smooth: bool = False) -> NDArray[np.float32]:
+def warp(
+    img: NDArray[np.float32], flow: NDArray[np.float32], smooth: bool = False, wrap: str | None = None
+) -> NDArray[np.float32]:
     """Move an array of the frame before to the positions of this frame.
 
     Args:
         img: (H, W) or (H, W, channels).
         flow: from this frame back to the frame before.
         smooth: interpolate cubically instead of linearly: an array that is moved many times stays sharp.
+        wrap: the edges that join, see `motion`.
 
     Returns:
-        float32, of the shape of `img`; beyond its edges the edge is repeated.
+        float32, of the shape of `img`; beyond its edges the edge is repeated, or the other side joins.
 
     Raises:
         DreamError: OpenCV is not installed.
@@ -90,15 +97,32 @@ def warp(img: NDArray[np.float32], flow: NDArray[np.float32], smooth: bool = Fal
     height, width = flow.shape[:2]
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     interpolation = cv2.INTER_CUBIC if smooth else cv2.INTER_LINEAR
-    places = x + flow[:, :, 0], y + flow[:, :, 1]
-    return cv2.remap(np.float32(img), *places, interpolation, borderMode=cv2.BORDER_REPLICATE)
+    x, y = x + flow[:, :, 0], y + flow[:, :, 1]
+    if wrap:
+        margins = _margins((height, width), wrap, 3)  # as many as cubic interpolation reads beyond a point
+        img = np.pad(img, [*margins, *[(0, 0)] * (img.ndim - 2)], mode="wrap")
+        x = np.float32(x % width + margins[1][0]) if "x" in wrap else x
+        y = np.float32(y % height + margins[0][0]) if "y" in wrap else y
+    return cv2.remap(np.float32(img), x, y, interpolation, borderMode=cv2.BORDER_REPLICATE)
 
 
-def _leads_inside(flow: NDArray[np.float32]) -> NDArray[np.float32]:
-    """1 where a flow ends inside the image, else 0, (H, W)."""
+def _leads_inside(flow: NDArray[np.float32], wrap: str | None) -> NDArray[np.float32]:
+    """1 where a flow ends inside the image, else 0, (H, W); nothing leads out over edges that join."""
     height, width = flow.shape[:2]
     x, y = np.arange(width) + flow[:, :, 0], np.arange(height)[:, None] + flow[:, :, 1]
-    return np.float32((x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1))
+    inside_x, inside_y = (x >= 0) & (x <= width - 1), (y >= 0) & (y <= height - 1)
+    return np.float32((inside_x | ("x" in (wrap or ""))) & (inside_y | ("y" in (wrap or ""))))
+
+
+def _margins(shape: Sequence[int], wrap: str | None, limit: int) -> list[tuple[int, int]]:
+    """For each axis of (height, width) the number of pixels to add at both ends: none where no edges join."""
+    return [(min(limit, n),) * 2 if letter in (wrap or "") else (0, 0) for letter, n in zip("yx", shape)]
+
+
+def _without(array: NDArray[np.float32], margins: Sequence[tuple[int, int]]) -> NDArray[np.float32]:
+    """An array without its margins."""
+    (top, _), (left, _) = margins
+    return array[top : array.shape[0] - top, left : array.shape[1] - left]
 
 
 @contextlib.contextmanager

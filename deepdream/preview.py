@@ -25,10 +25,13 @@ class FullSizePreview:
         image: the image that is dreamt on, float32 (H, W, 3) RGB.
         shapes: (height, width) of each octave, as `octave_shapes` gives them.
         mask: that of the dream, (H, W), if it has one.
+        wrap: that of the dream.
     """
 
-    def __init__(self, image: Image, shapes: Sequence[tuple[int, int]], mask: Mask | None = None) -> None:
-        self._image, self._shapes, self._mask = image, shapes, mask
+    def __init__(
+        self, image: Image, shapes: Sequence[tuple[int, int]], mask: Mask | None = None, wrap: str | None = None
+    ) -> None:
+        self._image, self._shapes, self._mask, self._wrap = image, shapes, mask, wrap
 
     @functools.cached_property
     def _bases(self) -> list[Image]:
@@ -42,7 +45,7 @@ class FullSizePreview:
     def _scaled_down(self, image: Image) -> list[Image]:
         bases = [image]
         for shape in self._shapes[-2::-1]:
-            bases.insert(0, zoom_image_linear(bases[0], shape))
+            bases.insert(0, zoom_image_linear(bases[0], shape, self._wrap))
         return bases
 
     def of(self, step_image: Image, octave: int) -> Image:
@@ -58,7 +61,7 @@ class FullSizePreview:
         if step_image.shape == self._image.shape:
             return step_image
         bases = self._grey_bases if _is_grey(step_image) else self._bases
-        enlarged = bases[-1] + zoom_image_linear(step_image - bases[octave], self._image.shape[:2])
+        enlarged = bases[-1] + zoom_image_linear(step_image - bases[octave], self._image.shape[:2], self._wrap)
         return keep_outside(enlarged, self._image, self._mask)
 
 

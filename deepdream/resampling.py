@@ -9,12 +9,13 @@ import scipy.ndimage as nd
 from numpy.typing import NDArray
 
 
-def zoom_linear(planes: NDArray[np.float32], shape: Sequence[int]) -> NDArray[np.float32]:
+def zoom_linear(planes: NDArray[np.float32], shape: Sequence[int], wrap: str | None = None) -> NDArray[np.float32]:
     """Resize planes by linear interpolation.
 
     Args:
         planes: (channels, H, W).
         shape: the new (height, width).
+        wrap: "x" or "xy": the left and right edges join, or all opposite ones; `None`: none do.
 
     Returns:
         (channels, height, width); `planes` itself where it has that size already.
@@ -26,9 +27,33 @@ def zoom_linear(planes: NDArray[np.float32], shape: Sequence[int]) -> NDArray[np
     if not isinstance(planes, np.ndarray):  # on a GPU
         return planes.zoom(*shape)
     factors = [n / old for n, old in zip(shape, planes.shape[1:])]
-    return nd.zoom(planes, (1, *factors), order=1)
+    if wrap is None:
+        return nd.zoom(planes, (1, *factors), order=1)
+    for axis, letter in ((1, "y"), (2, "x")):
+        if letter in wrap:
+            planes = _zoom_joined(planes, axis, shape[axis - 1])
+        else:
+            planes = nd.zoom(planes, [factors[0] if each == axis else 1.0 for each in range(3)], order=1)
+    return planes
 
 
-def zoom_image_linear(image: NDArray[np.float32], shape: Sequence[int]) -> NDArray[np.float32]:
+def _zoom_joined(planes: NDArray[np.float32], axis: int, length: int) -> NDArray[np.float32]:
+    """Resize planes along an axis whose ends join; enlarging undoes the shift of shrinking.
+
+    Enlarged values lie on lines between the old ones, so a step between two neighbours is largest if no old value is
+    between them. Without a shift this holds for the two at the edge, at every octave. With it, their step has the mean
+    square of all steps: of a step of length r, the share t lies on one side of an old value, and
+    t² + (1 - t)² = 1 - r / 3.
+    """
+    scale = planes.shape[axis] / length
+    r = min(scale, 1 / scale)
+    t = (1 - np.sqrt(1 - 2 * r / 3)) / 2
+    shift = (0.5 - r / 2 + t * r) * (1 if scale < 1 else -scale)
+    matrix, offset, shape = np.ones(3), np.zeros(3), list(planes.shape)
+    matrix[axis], offset[axis], shape[axis] = scale, 0.5 * scale - 0.5 + shift, length
+    return nd.affine_transform(planes, matrix, offset, tuple(shape), order=1, mode="grid-wrap")
+
+
+def zoom_image_linear(image: NDArray[np.float32], shape: Sequence[int], wrap: str | None = None) -> NDArray[np.float32]:
     """As `zoom_linear`, for an image (H, W, channels)."""
-    return np.moveaxis(zoom_linear(np.moveaxis(image, 2, 0), shape), 0, 2)
+    return np.moveaxis(zoom_linear(np.moveaxis(image, 2, 0), shape, wrap), 0, 2)

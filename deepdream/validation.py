@@ -37,6 +37,15 @@ def check_flag(name: str, value: Any, what: str) -> None:
         raise ParameterError(f"{name}={short_repr(value)}: {what} must be True or False")
 
 
+def check_wrap(wrap: Any) -> None:
+    """Raise `ParameterError` unless `wrap` names edges that join: "x", "xy" or `None`."""
+    if not (wrap is None or (isinstance(wrap, str) and wrap in ("x", "xy"))):
+        raise ParameterError(
+            f"wrap={short_repr(wrap)}: it must be 'x', where left and right join, 'xy', where top and bottom join, "
+            "too, or None"
+        )
+
+
 def is_number(value: Any) -> bool:
     """Whether a value is a finite number that a float can hold."""
     if not isinstance(value, (int, float, np.integer, np.floating)) or isinstance(value, bool):

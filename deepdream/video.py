@@ -57,7 +57,7 @@ def video_frames(
         guides: a guide for each frame, such as the frames of another `Video`: the frame is dreamt with the features of
             its guide (`guided`), instead of an `objective`. If there are fewer, the last one stays.
         dream: other arguments of `deepdream`: `iter_n`, `octave_n`, `octave_scale`, `end`, `clip`, `objective`,
-            `step_size`, `jitter`, `tile`, `mask` (of every frame).
+            `step_size`, `jitter`, `tile`, `mask` (of every frame), `wrap`.
 
     Returns:
         An iterator of `Frame` records, one for each of `images` that comes after `after`.
@@ -112,13 +112,14 @@ def _iterate(name: str, images: Iterable[ArrayLike]) -> Iterator[ArrayLike]:
         ) from None
 
 
-def find_shots(images: Iterable[ArrayLike]) -> Iterator[int]:
+def find_shots(images: Iterable[ArrayLike], wrap: str | None = None) -> Iterator[int]:
     """The numbers of the frames that begin a shot, the first one included.
 
     A carried dream begins anew there, so each shot can be dreamt by itself, with `video_frames`, with the same result.
 
     Args:
         images: the frames, (H, W, 3) RGB 0..255, all of one size, as they are dreamt on.
+        wrap: that of the dream.
 
     Yields:
         Each number, in ascending order.
@@ -131,7 +132,7 @@ def find_shots(images: Iterable[ArrayLike]) -> Iterator[int]:
     before: Image | None = None
     for index, given in enumerate(images):
         image = _next_source(index, given, before)
-        if before is None or is_cut(motion(before, image)[1]):
+        if before is None or is_cut(motion(before, image, wrap)[1]):
             yield index
         before = image
 
@@ -161,7 +162,7 @@ def dream_frame(
     if carry and strength and before is not None:
         source_before, result_before = before
         detail = (result_before - source_before) / np.float32(strength)
-        moved = _move_detail(source_before, source, detail, carry)
+        moved = _move_detail(source_before, source, detail, carry, dream.get("wrap"))
     if moved is not None:
         dreamt = source + _blended_detail(net, source, *moved, dream)
     else:
@@ -223,7 +224,9 @@ def hold_last(images: Iterable[_T]) -> Iterator[_T]:
         yield image
 
 
-def _move_detail(before: Image, now: Image, detail: Image, carry: float) -> tuple[Image, NDArray[np.float32]] | None:
+def _move_detail(
+    before: Image, now: Image, detail: Image, carry: float, wrap: str | None
+) -> tuple[Image, NDArray[np.float32]] | None:
     """Move the detail of the frame before to its position in this one.
 
     Args:
@@ -231,15 +234,16 @@ def _move_detail(before: Image, now: Image, detail: Image, carry: float) -> tupl
         now: this frame.
         detail: the detail of the frame before, (H, W, 3).
         carry: see `video_frames`.
+        wrap: that of the dream.
 
     Returns:
         (detail, weight): the moved detail, and how much it counts at each pixel, float32 (H, W, 1). `None` if this
         frame begins another shot.
     """
-    flow, trust = motion(before, now)
+    flow, trust = motion(before, now, wrap)
     if is_cut(trust):
         return None
-    return warp(detail, flow, smooth=True), np.float32(carry) * trust[:, :, None]
+    return warp(detail, flow, smooth=True, wrap=wrap), np.float32(carry) * trust[:, :, None]
 
 
 def _blended_detail(

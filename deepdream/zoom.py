@@ -51,7 +51,7 @@ def zoom_frames(
         seed: the random seed of the run, 0..2**32-1; the same seed gives the same frames. `None`: a fresh one.
         after: a frame of the same run, to continue after it; the frames are those of a run that never stopped.
         dream: other arguments of `deepdream`: `iter_n`, `octave_n`, `octave_scale`, `end`, `clip`, `objective`,
-            `step_size`, `jitter`, `tile`, `mask` (of every frame).
+            `step_size`, `jitter`, `tile`, `mask` (of every frame). Not `wrap`: a zoom crops the edges away.
 
     Returns:
         An iterator of `Frame` records, up to number `frame_n - 1`.
@@ -73,6 +73,8 @@ def zoom_frames(
     check_zoom(scale, rotate)
     check_number("strength", strength, 0, "the strength of the dream", 1)
     check_after(after, img.shape)
+    if dream.get("wrap") is not None:
+        raise ParameterError("wrap: the edges of a zoom cannot join, because each frame is cropped; leave it out")
     seed = fresh_seed() if seed is None else seed
     dream = fix_settings(net, img, seed=seed, **dream)
     move = functools.partial(zoom, scale=scale, rotate=rotate)

@@ -199,7 +199,7 @@ def _dream_and_animate(video: Path, net: Net, img: Image, settings: dict[str, An
     steps_n = settings["octave_n"] * settings["iter_n"]
     rehearse_animation(video, (height, width), steps_n)
     shapes = octave_shapes(height, width, settings["octave_n"], settings["octave_scale"])
-    preview = FullSizePreview(img, shapes, settings["mask"])
+    preview = FullSizePreview(img, shapes, settings["mask"], settings["wrap"])
     with StepFilm() as steps:
         steps.check_room(steps_n, img.shape)
         result = _dream(net, img, settings, report, lambda step: steps.add(preview.of(step.image, step.octave)))

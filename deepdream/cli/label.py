@@ -18,7 +18,8 @@ from ..validation import MAX_JITTER, MAX_STEP_SIZE
 from .console import progress_line, say
 from .image_output import FORMAT, NO_METADATA_OPTION, OUTPUT_HELP, QUALITY, WriteOptions, image_targets
 from .loading import MODEL, load_model
-from .parsing import check_range
+from .options import WRAP
+from .parsing import check_range, check_wrap_option
 
 _DEFAULT = defaults_of(label_picture)
 
@@ -48,6 +49,7 @@ def label(
         show_default=False,
         help="Random seed for the noise and the jitter; the same seed gives the same image.",
     ),
+    wrap: Optional[str] = WRAP,
 ) -> None:
     """Make an image of a label from noise."""
     for option, value, *limits in (
@@ -60,6 +62,7 @@ def label(
         ("--seed", seed, 0, 2**32 - 1),
     ):
         check_range(option, value, *limits)
+    check_wrap_option(wrap)
     target = image_targets([name], output, file_format, default="label")[0]
     check_format_size(target.name, target.format, size, size)
     writing = WriteOptions(quality, no_metadata)
@@ -75,6 +78,7 @@ def label(
         "octave_scale": octave_scale,
         "step_size": step,
         "jitter": jitter,
+        "wrap": wrap,
     }
     steps = label_steps(net, index, size, **settings)
     with progress_line() as progress:

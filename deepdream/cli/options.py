@@ -26,7 +26,7 @@ from ..io.arrays import image_sha256
 from ..io.source import ImageSource
 from ..mask import MAX_FEATHER
 from ..network.net import Net
-from ..recipes.inputs import ALPHA, FittedMask, abbreviate_home
+from ..recipes.inputs import COMPUTED_MASKS, FittedMask, abbreviate_home
 from ..recipes.recipe import Recipe
 from ..seeds import fresh_seed
 from ..validation import MAX_JITTER, MAX_STEP_SIZE
@@ -34,7 +34,7 @@ from ..zoo.registry import Model
 from .files import check_image_exists
 from .loading import GPU, MODEL, load_model
 from .objective_options import ObjectiveOptions
-from .parsing import check_range, parse_gpu, parse_tile
+from .parsing import check_range, check_wrap_option, parse_gpu, parse_tile
 
 _DEFAULT = defaults_of(deepdream)
 _END = typer.Option(
@@ -50,6 +50,13 @@ _GUIDE = typer.Option(
     metavar="IMAGE[=WEIGHT]",
     show_default=False,
     help="Guide image: dream the features of this image. Repeatable.",
+)
+WRAP = typer.Option(
+    None,
+    "--wrap",
+    metavar="x|xy",
+    show_default=False,
+    help="Let opposite edges join. x: left and right, as in a 360° panorama. xy: all four, as in a texture.",
 )
 _CHANNEL = typer.Option(
     None,
@@ -91,9 +98,10 @@ class DreamOptions:
         gpu: a number, "auto" or "none".
         max_size: the longer side, in pixels, that a larger image is scaled down to; `None`: it is not scaled.
         strength: the share of the dream that is blended into the original, 0..1.
-        mask: the name of the mask image, or "alpha" for the image's own transparency; `None`: all of it is dreamt.
+        mask: the name of the mask image, or one of `COMPUTED_MASKS`; `None`: all of the image is dreamt.
         mask_feather: the width of the mask's edges, in pixels.
         mask_invert: whether black is dreamt instead of white.
+        wrap: "x" if the left and right edges join, "xy" if top and bottom join, too; `None`: none do.
 
     Raises:
         ParameterError: an option out of its range, or options that exclude each other.
@@ -140,14 +148,16 @@ class DreamOptions:
     mask: Optional[str] = typer.Option(
         None,
         "--mask",
-        metavar="IMAGE|alpha",
+        metavar="IMAGE|alpha|equirectangular",
         show_default=False,
-        help="Dream only where this image is white; black stays as it is. alpha: only where the image is opaque.",
+        help="Dream only where this image is white; black stays as it is. alpha: only where the image is opaque. "
+        "equirectangular: less towards the poles of a 360° panorama.",
     )
     mask_feather: float = typer.Option(
         0.0, "--mask-feather", metavar="PIXELS", help="Width over which the dream fades inside the mask's edges."
     )
     mask_invert: bool = typer.Option(False, "--mask-invert", help="Dream where the mask is black instead.")
+    wrap: Optional[str] = WRAP
 
     def __post_init__(self) -> None:
         check_range("--iters", self.iters, 1)
@@ -162,9 +172,10 @@ class DreamOptions:
         parse_gpu(self.gpu)
         _ = self.objectives  # checks them
         check_range("--mask-feather", self.mask_feather, 0, MAX_FEATHER)
+        check_wrap_option(self.wrap)
         if self.mask is None and (self.mask_feather or self.mask_invert):
             raise ParameterError("--mask-feather and --mask-invert change a mask; give one, as in --mask mask.png")
-        if self.mask not in (None, ALPHA):
+        if self.mask not in (None, *COMPUTED_MASKS):
             check_image_exists(self.mask)
 
     @functools.cached_property
@@ -200,12 +211,13 @@ class DreamOptions:
             "jitter": self.jitter,
             "seed": fresh_seed() if self.seed is None else self.seed,
             "tile": parse_tile(self.tile),
+            "wrap": self.wrap,
         }
 
     @property
     def files(self) -> list[str]:
         """The names of the images that are read beside the input."""
-        masks = [] if self.mask in (None, ALPHA) else [self.mask]
+        masks = [] if self.mask in (None, *COMPUTED_MASKS) else [self.mask]
         return [*(name for name, _ in self.objectives.guides), *masks]
 
     def fit_mask(self, img: "Image | ImageSource") -> Optional[FittedMask]:
@@ -215,7 +227,11 @@ class DreamOptions:
             img: the input in full size.
         """
         recipe = Recipe(
-            max_size=self.max_size, mask=self.mask, mask_feather=self.mask_feather, mask_invert=self.mask_invert
+            max_size=self.max_size,
+            mask=self.mask,
+            mask_feather=self.mask_feather,
+            mask_invert=self.mask_invert,
+            wrap=self.wrap,
         )
         return recipe.fit_mask(img)
 

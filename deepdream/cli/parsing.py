@@ -33,6 +33,12 @@ def check_range(option: str, value: float | None, lowest: float = -math.inf, hig
     raise ParameterError(f"{option} {short_repr(value)}: must be {', '.join(finite + [limit] * (lowest > -math.inf))}")
 
 
+def check_wrap_option(wrap: str | None) -> None:
+    """Raise `ParameterError` unless this is a value of `--wrap`; `None`: it was not given."""
+    if wrap not in (None, "x", "xy"):
+        raise ParameterError(f"--wrap {truncate(wrap)}: must be x or xy")
+
+
 def parse_layers(texts: Sequence[str] | None) -> Layers | None:
     """The library's `end` of the command's `--end`.
 

@@ -205,7 +205,7 @@ def _new_frames(
     if starts is None and not cluster:
         shown = None if reader is None else reader()
         return run.done, video_into(run, net, images(), carry, guides=shown, strength=options.strength, **settings)
-    starts = _find_shots(images(), len(frames)) if starts is None else starts
+    starts = _find_shots(images(), len(frames), options.wrap) if starts is None else starts
     say(f"{frames.path} has {'1 shot' if len(starts) == 1 else f'{len(starts)} shots'}")
     shots = ShotRun(run, starts, len(frames))
     if cluster:
@@ -213,7 +213,7 @@ def _new_frames(
     return shots.done, shots.dream(net, images, carry, reader, strength=options.strength, **settings)
 
 
-def _find_shots(images: Iterable[Image], total: int) -> list[int]:
+def _find_shots(images: Iterable[Image], total: int, wrap: Optional[str]) -> list[int]:
     with progress_line() as progress:
         task = progress.add_task("finding the shots", total=total)
 
@@ -222,7 +222,7 @@ def _find_shots(images: Iterable[Image], total: int) -> list[int]:
                 yield image
                 progress.update(task, advance=1)
 
-        return list(find_shots(counted()))
+        return list(find_shots(counted(), wrap))
 
 
 def _part(frames: FrameSource) -> dict[str, int]:

@@ -8,7 +8,7 @@ import typer
 
 from ..data.bundled import open_picture
 from ..defaults import defaults_of
-from ..errors import DreamError
+from ..errors import DreamError, ParameterError
 from ..io.arrays import fitted_size
 from ..io.video_writer import rehearse_animation
 from ..recipes.runs import FrameFolder, zoom_into
@@ -61,6 +61,8 @@ def zoom(
     check_range("--frames", frames, 1)
     check_range("--scale", scale, -0.9, 0.9)
     check_range("--rotate", rotate)
+    if options.wrap is not None:
+        raise ParameterError(f"--wrap {options.wrap}: the edges of a zoom cannot join, because each frame is cropped")
     videos = check_videos(mp4, gif, fps)
     if image is not None:
         check_image_exists(image)

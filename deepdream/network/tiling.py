@@ -130,6 +130,59 @@ class InputGradient:
         self._net.release()
 
 
+class WrappedInputGradient(InputGradient):
+    """As `InputGradient`, for an image whose opposite edges join.
+
+    The network sees the image shifted at random by up to its whole size, so that the edges that join are at any place
+    of what it sees, as every other line is.
+
+    Args:
+        net: see `InputGradient`.
+        end: see `InputGradient`.
+        objective: see `InputGradient`.
+        tile: see `InputGradient`.
+        seed: see `InputGradient`; also that of the shifts.
+        may_shrink: see `InputGradient`.
+        wrap: "x" or "xy", see `deepdream.deepdream`.
+    """
+
+    def __init__(
+        self,
+        net: Net,
+        end: Layers,
+        objective: ObjectiveOrMapping,
+        tile: int | None,
+        seed: int,
+        may_shrink: bool,
+        wrap: str,
+    ) -> None:
+        super().__init__(net, end, objective, tile, seed, may_shrink)
+        self._wrap = wrap
+        self._shift_rng = np.random.RandomState([seed, 2])  # a third stream
+
+    def __call__(self, image: Planes) -> tuple[Planes, float | None]:
+        """The gradient; see `InputGradient`."""
+        height, width = image.shape[1:]
+        shift = np.array([self._shift_rng.randint(height) if "y" in self._wrap else 0, self._shift_rng.randint(width)])
+        gradient, value = super().__call__(np.roll(image, shift, (1, 2)))
+        return np.roll(gradient, -shift, (1, 2)), value
+
+
+def input_gradient(
+    net: Net,
+    end: Layers,
+    objective: ObjectiveOrMapping,
+    tile: int | None = None,
+    seed: int = 0,
+    may_shrink: bool = False,
+    wrap: str | None = None,
+) -> InputGradient:
+    """The `InputGradient` of these arguments, or a `WrappedInputGradient` if edges join."""
+    if wrap is None:
+        return InputGradient(net, end, objective, tile, seed, may_shrink)
+    return WrappedInputGradient(net, end, objective, tile, seed, may_shrink, wrap)
+
+
 def set_input(net: Net, chw: Planes) -> None:
     """Put an image or tile, (3, H, W), into the network's input blob."""
     net.input.reshape(1, *chw.shape)

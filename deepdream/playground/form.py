@@ -156,6 +156,8 @@ def form_of(recipe: Recipe, limits: Limits) -> tuple[dict[str, Any], list[str]]:
         notes.append(f"Its model {recipe.model!r} is not available here.")
     if recipe.mask is not None:
         notes.append("It had a mask, which cannot be set here.")
+    if recipe.wrap is not None:
+        notes.append("Its edges joined, which cannot be set here.")
     if recipe.kind not in ("dream", "stopped dream"):
         notes.append(f"It is of the kind {recipe.kind[:40]!r}, which this page cannot make.")
     if not recipe.clip:

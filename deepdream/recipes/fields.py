@@ -22,7 +22,7 @@ from ..io.image import read_embedded_text
 from ..label_images import check_blur
 from ..mask import MAX_FEATHER
 from ..seeds import fresh_seed
-from ..validation import check_count, check_number, short_repr
+from ..validation import check_count, check_number, check_wrap, short_repr
 from ..zoom import check_zoom
 
 FORMAT = 1  # of the JSON
@@ -54,14 +54,16 @@ _TYPES = {
     "mask_sha256": str,
     "mask_feather": _NUMBER,
     "mask_invert": bool,
+    "wrap": str,
     "more": Mapping,
     "versions": Mapping,
 }
 _MAY_BE_NONE = {
-    *("input_sha256", "weights_sha256", "guide", "guide_sha256", "mask", "mask_sha256", "end", "tile", "max_size")
+    *("input_sha256", "weights_sha256", "guide", "guide_sha256", "mask", "mask_sha256", "wrap"),
+    *("end", "tile", "max_size"),
 }
 # Fields that came later: JSON has them only where they say something, so older recipes and their images stay the same.
-_LATER_FIELDS = ("mask", "mask_sha256", "mask_feather", "mask_invert")
+_LATER_FIELDS = ("mask", "mask_sha256", "mask_feather", "mask_invert", "wrap")
 _Self = TypeVar("_Self", bound="RecipeFields")
 
 
@@ -95,6 +97,7 @@ class RecipeFields:
     mask_sha256: str | None = None
     mask_feather: float = 0.0
     mask_invert: bool = False
+    wrap: str | None = None
     kind: str = "dream"
     more: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -121,6 +124,7 @@ class RecipeFields:
         if self.max_size is not None and self.max_size < 1:
             raise ParameterError(f"max_size={short_repr(self.max_size)}: the longer side in pixels must be 1 or more")
         check_number("mask_feather", self.mask_feather, 0, "the width of the mask's edges in pixels", MAX_FEATHER)
+        check_wrap(self.wrap)
         _check_more(self)
 
     def _set(self, **values: Any) -> None:

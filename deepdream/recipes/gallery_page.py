@@ -22,6 +22,7 @@ _FIELD_ORDER = (
     "mask",
     "mask_feather",
     "mask_invert",
+    "wrap",
     "model",
     "end",
     "objective",

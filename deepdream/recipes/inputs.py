@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..data.bundled import BUILT_IN, open_picture
 from ..data.cache import user_folders
 from ..errors import ImageError
 from ..io.background import WHITE
-from ..io.source import AlphaSource, ImageSource, NotEnoughMemoryError, source_of
-from ..mask import Mask
+from ..io.source import AlphaSource, ArraySource, ImageSource, NotEnoughMemoryError, source_of
+from ..mask import Mask, equirectangular_mask
 from ..validation import truncate
 
 STANDARD_INPUT = "-"  # the name of an image that the command read there
@@ -66,7 +68,10 @@ def find_image(
     )
 
 
-ALPHA = "alpha"  # in place of a mask's name: the input's own transparency
+# In place of a mask's name:
+ALPHA = "alpha"  # the input's own transparency
+EQUIRECTANGULAR = "equirectangular"  # less towards the poles of a panorama
+COMPUTED_MASKS = (ALPHA, EQUIRECTANGULAR)
 
 
 @dataclass(frozen=True)
@@ -91,6 +96,17 @@ def alpha_of(image: ImageSource) -> ImageSource:
     if image.alpha(1) is None:
         raise ImageError(f"{image.name} has no transparent parts, so it has no mask of its own; give the mask a file")
     return AlphaSource(image)
+
+
+def computed_mask(name: str, image: ImageSource) -> ImageSource:
+    """One of `COMPUTED_MASKS` for an image, as an image in full size.
+
+    Raises:
+        ImageError: it is the transparency of an opaque image.
+    """
+    if name == ALPHA:
+        return alpha_of(image)
+    return ArraySource(np.repeat(255 * equirectangular_mask(*image.shape[:2])[:, :, None], 3, axis=2))
 
 
 def _candidates(name: str, search_dir: str | Path | None) -> list[str]:

@@ -49,6 +49,7 @@ class Recipe(RecipeFields):
         mask_sha256: the hash of its pixels.
         mask_feather: the width of its edges in pixels, see `read_mask`.
         mask_invert: see `read_mask`.
+        wrap: see `deepdream`.
         kind: "dream", "label", "stopped dream" or "zoom"; all but the first keep additional values in `more`.
         more: see `kind`.
         versions: the versions of the software that made the image.

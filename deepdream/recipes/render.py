@@ -38,15 +38,15 @@ from ..validation import short_repr
 from ..zoo.loading import load
 from ..zoom import zoom_frames
 from .fields import RecipeFields, as_list
-from .inputs import ALPHA, FittedMask, alpha_of, expand_home, find_image, given_image
+from .inputs import COMPUTED_MASKS, FittedMask, computed_mask, expand_home, find_image, given_image
 from .objective_spec import objective_from_spec
 
 log = logging.getLogger(__name__)
 
 # Increased when tiles of the same size are added up in another order.
 TILING_VERSION = "2"
-_DREAM_ARGUMENTS = ("iter_n", "octave_n", "octave_scale", "clip", "step_size", "jitter", "seed", "tile")
-_LABEL_ARGUMENTS = ("seed", "iter_n", "octave_n", "octave_scale", "step_size", "jitter")
+_DREAM_ARGUMENTS = ("iter_n", "octave_n", "octave_scale", "clip", "step_size", "jitter", "seed", "tile", "wrap")
+_LABEL_ARGUMENTS = ("seed", "iter_n", "octave_n", "octave_scale", "step_size", "jitter", "wrap")
 _Mask = Optional[FittedMask]
 _Recipe = TypeVar("_Recipe", bound=RecipeFields)
 Progress = Callable[[float], Any]
@@ -161,12 +161,12 @@ def find_mask(recipe: RecipeFields, image: ImageSource, mask: Any = None, search
         return mask
     if mask is not None:
         source = given_image(mask)
-    elif recipe.mask == ALPHA:
-        source = alpha_of(image)
+    elif recipe.mask in COMPUTED_MASKS:
+        source = computed_mask(recipe.mask, image)
     else:
         source = find_image(recipe.mask, recipe.mask_sha256, search_dir, "mask (replay --mask)")
     size = fitted_size(*image.shape[:2], recipe.max_size)
-    return FittedMask(read_mask(source, size, recipe.mask_feather, recipe.mask_invert), source.sha256)
+    return FittedMask(read_mask(source, size, recipe.mask_feather, recipe.mask_invert, recipe.wrap), source.sha256)
 
 
 def fit_input(recipe: RecipeFields, image: Image | ImageSource) -> Image:
@@ -264,7 +264,8 @@ def _render_stopped(
     for number, step in enumerate(steps):
         progress((number + 1) / count)
         last = step
-    preview = FullSizePreview(image, _octave_shapes(recipe, *image.shape[:2]), None if mask is None else mask.values)
+    shapes = _octave_shapes(recipe, *image.shape[:2])
+    preview = FullSizePreview(image, shapes, None if mask is None else mask.values, recipe.wrap)
     return blend(recipe, image, preview.of(last.image, last.octave))
 
 

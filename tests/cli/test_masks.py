@@ -131,3 +131,29 @@ def test_a_mask_is_not_overwritten(run):
 
 def test_recipes_without_a_mask_are_written_as_before():
     assert "mask" not in Recipe(seed=1).to_json()
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_panorama_is_dreamt_without_an_edge_and_made_again(run):
+    options = ["--wrap", "x", "--mask", "equirectangular"]
+    code, _, err = run("dream", "photo.png", *QUICK, *options, "-o", "a.png")
+    assert code == 0, err
+    recipe = Recipe.from_image("a.png")
+    assert (recipe.wrap, recipe.mask) == ("x", "equirectangular")
+    assert run("replay", "a.png", "-o", "b.png")[2] == "every pixel is the same as in a.png\n"
+    run("dream", "photo.png", *QUICK, "-o", "plain.png")
+    assert "wrap" not in Recipe.from_image("plain.png").to_json()
+    assert not np.array_equal(dd.read_image("plain.png"), dd.read_image("a.png"))
+
+
+@pytest.mark.parametrize("command", [("dream", "photo.png"), ("label", "ant")])
+@pytest.mark.usefixtures("folder")
+def test_other_edges_are_refused(run, command):
+    code, _, err = run(*command, "--wrap", "y", "-o", "a.png")
+    assert (code, err) == (2, "deepdream: --wrap y: must be x or xy\n")
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_edges_of_a_zoom_cannot_join(run):
+    code, _, err = run("zoom", "photo.png", "--wrap", "x", "-o", "frames")
+    assert code == 2 and "--wrap x: the edges of a zoom cannot join" in err
