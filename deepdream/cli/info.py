@@ -1,35 +1,99 @@
 """`deepdream layers | classify`: lists layers, and classifies images."""
 
-from typing import Optional
+from pathlib import Path
+from typing import Any, Optional
 
 import typer
 
 from ..classification import classify
+from ..data.bundled import BUILT_IN, open_picture
 from ..defaults import defaults_of
 from ..errors import ImageError
+from ..io.files import why_not_a_folder
+from ..io.image import output_format
+from ..recipes.gallery_file import Entry, Gallery, Outcome
+from ..recipes.layer_trial import MAX_SIZE, layer_gallery, parts_folder, try_layers
+from ..recipes.sheet import HTML
 from ..text import printable
+from ..zoo.registry import Model
 from . import INCOMPLETE
-from .console import say
+from .cluster_options import SCHEDULER, WORKERS, check_cluster
+from .console import progress_line, say
+from .files import check_image_exists, check_not_read, check_writable
 from .inputs import IMAGES_HELP, expand_images, open_input
-from .loading import MODEL, load_model
-from .parsing import check_range
+from .loading import GPU, MODEL, load_model
+from .parsing import check_range, parse_gpu
 
 
 def layers(
     model: Optional[str] = MODEL,
-    every: bool = typer.Option(False, "--all", help="List every layer that can be dreamt, not only the main ones."),
+    every: bool = typer.Option(False, "--all", help="Every layer that can be dreamt, not only the main ones."),
+    image: Optional[str] = typer.Option(
+        None,
+        "--try",
+        metavar="IMAGE",
+        show_default=False,
+        help="Dream on this image at each layer, and write a sheet of the results.",
+    ),
+    output: Path = typer.Option(
+        "layers.png", "-o", "--output", metavar="OUT", help="With --try: the sheet (png, jpg, tif, webp, html)."
+    ),
+    max_size: int = typer.Option(
+        MAX_SIZE, "--max-size", metavar="PIXELS", help="With --try: the longer side of each dream."
+    ),
+    workers: Optional[int] = WORKERS,
+    scheduler: Optional[str] = SCHEDULER,
+    gpu: str = GPU,
 ) -> None:
-    """List the layers that can be dreamt, and what each one gives.
+    """List the layers that can be dreamt, and what each one gives. With --try, show it on an image.
 
-    The shallowest layer comes first.
+    The shallowest layer comes first. If --try was stopped, start it again to continue where it stopped: the dreams are
+    kept in the folder OUT.layers until the sheet is written.
     """
-    net, chosen = load_model(model)
-    for layer in net.dreamable if every else chosen.ladder or net.dreamable:
+    if image is not None:
+        check_range("--max-size", max_size, 1)
+        check_cluster(workers, scheduler)
+        check_image_exists(image)
+        if output.suffix.lower() != HTML:
+            output_format(output)
+        check_writable(output, output)
+        check_not_read(output, [] if image in BUILT_IN else [image])
+        if parts_folder(output).exists() and not parts_folder(output).is_dir():
+            raise ImageError(f"-o {output}: {parts_folder(output)} {why_not_a_folder(parts_folder(output))}")
+        if image not in BUILT_IN:
+            open_picture(image, max_size)  # a damaged file fails before the network is loaded
+    net, chosen = load_model(model, gpu=parse_gpu(gpu))
+    shown = list(net.dreamable if every else chosen.ladder or net.dreamable)
+    if image is not None:
+        trial = layer_gallery(image, model or chosen.name, shown, max_size)
+        _try_layers(trial, output, chosen, workers=workers, scheduler=scheduler, gpu=parse_gpu(gpu))
+        return
+    for layer in shown:
         blob = net.check_layer(layer)  # a ladder may use the layer's own name
         channels = net.blobs[blob].shape[1]
         mark = "*" if blob == net.end else " "
         print(printable(f"{mark} {layer:26} {channels:5} channels  {chosen.ladder.get(layer, '')}".rstrip()))
     print(printable(f"* the default of {chosen.name}"))
+
+
+def _try_layers(trial: Gallery, output: Path, model: Model, **make: Any) -> None:
+    """Dream at each layer with a progress line, and write the sheet."""
+    total, done = len(trial.entries), 0
+    failed: list[Outcome] = []
+    with progress_line() as progress:
+        task = progress.add_task(f"0/{total}", total=total)
+
+        def show_progress(entry: Entry, share: float) -> None:
+            progress.update(task, completed=done + share, description=f"{done + 1}/{total} {entry.title}")
+
+        for outcome in try_layers(trial, output, dict(model.ladder), progress=show_progress, **make):
+            done += 1
+            failed += [outcome] if outcome.error else []
+            progress.update(task, completed=done, description=f"{done}/{total}")
+    say(f"{total - len(failed)} layers of {model.name} tried: deepdream dream IMAGE --end LAYER dreams at one of them")
+    print(output.resolve(), flush=True)
+    if failed:
+        raise typer.Exit(INCOMPLETE)
 
 
 def classify_command(
