@@ -13,13 +13,15 @@ Dreaming
 Objectives, the quantities to maximise
     `objective_L2`, `channels`, `label`, `guided`; `Objective`, which adds and scales; `Objectives`, one for each of
     several layers
+What lights up
+    `active_channels`, of an image or a place in it
 Networks
     `load`, `Net`, `model_names`, `find_model`, `import_model` (from PyTorch or Keras), `classify`
 Images
     `read_image`, `write_image`, `picture` (bundled ones and noise), `resize`,
     `read_mask`, `equirectangular_mask`
-Images of labels, from noise
-    `label_picture`, `label_steps`
+Images of labels and channels, from noise
+    `label_picture`, `label_steps`, `channel_picture`
 Zooms and videos
     `zoom_frames`, `video_frames` (a `Frame` each), `Video`, `write_animation`
 Dreams as data
@@ -41,6 +43,8 @@ TYPE_CHECKING = False  # `typing` would have to be imported, too
 if TYPE_CHECKING:
     from typing import Any
 
+    from .channel_activity import ChannelActivity, active_channels
+    from .channel_images import channel_picture
     from .classification import classify
     from .data.bundled import picture
     from .dream import Step, deepdream, dream_steps, make_step
@@ -64,6 +68,7 @@ if TYPE_CHECKING:
     from .zoom import zoom_frames
 
 __all__ = [
+    "ChannelActivity",
     "DreamError",
     "Frame",
     "ImageError",
@@ -79,6 +84,8 @@ __all__ = [
     "VideoError",
     "WeightsError",
     "__version__",
+    "active_channels",
+    "channel_picture",
     "channels",
     "classify",
     "deepdream",
@@ -123,6 +130,9 @@ _HOMES = {
     "Video": "io.video_reader",
     "VideoError": "errors",
     "WeightsError": "errors",
+    "ChannelActivity": "channel_activity",
+    "active_channels": "channel_activity",
+    "channel_picture": "channel_images",
     "channels": "objectives",
     "classify": "classification",
     "deepdream": "dream",

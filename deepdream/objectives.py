@@ -130,7 +130,7 @@ def channels(
 
 def _channels_at_layer(chosen: list[int]) -> Objective:
     def raise_channels(dst: Any) -> float:
-        _check_channels(chosen, dst.shape[1], "the layer")
+        check_channels(chosen, dst.shape[1], "the layer")
         dst.diff[...] = 0
         dst.diff[:, chosen] = 1
         return float(dst.data[:, chosen].sum(dtype=np.float64))
@@ -138,23 +138,42 @@ def _channels_at_layer(chosen: list[int]) -> Objective:
     return Objective(
         raise_channels,
         spec={"objective": "channels", "indices": chosen},
-        check=lambda net, layer: _check_channels(chosen, net.blobs[layer].shape[1], repr(layer)),
+        check=lambda net, layer: check_channels(chosen, net.blobs[layer].shape[1], repr(layer)),
     )
 
 
 def _channels_at_sources(chosen: list[int], net: Network, end: str) -> Objective | Objectives:
     """The channels of a layer, each at the blob that makes it."""
-    _check_channels(chosen, net.blobs[end].shape[1], repr(end))
+    check_channels(chosen, net.blobs[end].shape[1], repr(end))
     sources: dict[str, list[int]] = {}
     for channel in chosen:
-        blob, own_channel = _channel_source(net, end, channel)
+        blob, own_channel = channel_source(net, end, channel)
         sources.setdefault(blob, []).append(own_channel)
     first, *others = (_channels_at_layer(own).at(blob) for blob, own in sources.items())
     return sum(others, first)
 
 
-def _channel_source(net: Network, end: str, channel: int) -> tuple[str, int]:
-    """The blob that makes a channel of `end` before rectifications and concatenations, and its number there."""
+def channel_source(net: Network, end: str, channel: int) -> tuple[str, int]:
+    """Where a channel is made: a layer that concatenates others only copies it.
+
+    There its values can be read before they are rectified, by `net.forward(end=blob)`; a channel that is silent after
+    that has no gradient.
+
+    Args:
+        net: the network.
+        end: a layer that `net.check_layer` has returned.
+        channel: its channel, counted from zero.
+
+    Returns:
+        The blob that makes the channel before rectifications and concatenations, and the channel's number there; `end`
+        and `channel` themselves if that is the layer itself.
+
+    Raises:
+        LayerError: the layer has no such channel.
+        ParameterError: the channel is not a number from 0.
+    """
+    (channel,) = _parse_channels(channel)
+    check_channels([channel], net.blobs[end].shape[1], repr(end))
     makers = {top: layer for layer in net.definition.layer for top in layer.top if top not in layer.bottom}
     in_place: dict[str, set[str]] = {}
     for layer in net.definition.layer:
@@ -189,7 +208,14 @@ def _parse_channels(indices: Any) -> list[int]:
     return sorted(set(chosen))
 
 
-def _check_channels(chosen: Sequence[int], count: int, layer: str) -> None:
+def check_channels(chosen: Sequence[int], count: int, layer: str) -> None:
+    """Raise `LayerError` if a layer lacks the last of these channels.
+
+    Args:
+        chosen: numbers, ascending.
+        count: the number of the layer's channels.
+        layer: the layer, for the message.
+    """
     if chosen[-1] >= count:
         raise LayerError(
             f"there is no channel {short_repr(chosen[-1])}: {layer} has {count} channels, 0 to {count - 1}"

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 import deepdream as dd
-from deepdream.notebook.channels import SIDE, channel_image, store_images, stored_images
+from deepdream.notebook.channels import SIDE, store_images, stored_images
 
 FOLDER = Path(__file__).resolve().parent / "channels"
 LAYERS = {
@@ -47,7 +47,7 @@ def choose(net, layer):
 def make(model, net):
     for layer in LAYERS[model]:
         store_images(
-            FOLDER, model, layer, {channel: channel_image(net, layer, channel) for channel in choose(net, layer)}
+            FOLDER, model, layer, {channel: dd.channel_picture(net, channel, layer, seed=2015) for channel in choose(net, layer)}
         )
 
 
@@ -56,7 +56,7 @@ def differences(model, net, count):
     for layer in LAYERS[model]:
         stored = stored_images(FOLDER, model, layer)
         for channel in sorted(stored)[:: max(1, len(stored) // count)][:count]:
-            again = dd.resize(channel_image(net, layer, channel), SIDE, SIDE)
+            again = dd.resize(dd.channel_picture(net, channel, layer, seed=2015), SIDE, SIDE)
             yield layer, channel, float(np.abs(again - stored[channel]).mean())
 
 

@@ -16,6 +16,7 @@ import typer
 
 from ..errors import DreamError
 from . import BAD_INPUT, BROKEN_PIPE, INTERRUPTED
+from .atlas import activations, atlas
 from .console import ConsoleHandler, discard_output, say
 from .dream import dream
 from .gallery import gallery
@@ -39,6 +40,8 @@ app.command()(replay)
 app.command()(gallery)
 app.command()(layers)
 app.command("classify")(classify_command)
+app.command()(activations)
+app.command()(atlas)
 app.add_typer(models, name="models")
 app.command("import")(import_command)
 app.command()(zoom)

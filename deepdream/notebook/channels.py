@@ -1,4 +1,4 @@
-"""What single channels look for: an image for each, made from noise, and sheets of such images in a folder.
+"""What single channels look for: sheets of their images (`deepdream.channel_picture`) in a folder.
 
 A folder holds one sheet for each layer, `SIDE` pixels for each channel, and `index.json`, which says which channels
 they show: `{model: {layer: {"sheet": file, "channels": [numbers]}}}`. `notebooks/channels.py` makes them.
@@ -7,7 +7,6 @@ they show: `{model: {layer: {"sheet": file, "channels": [numbers]}}}`. `notebook
 from __future__ import annotations
 
 import json
-from collections import deque
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,85 +15,11 @@ import numpy as np
 from PIL import Image as Pillow
 
 from .._types import Image
-from ..errors import LayerError
 from ..io.arrays import resize, to_uint8
-from ..label_images import noise_steps
-from ..network.net import Net
-from ..network.tiling import InputGradient
-from ..objectives import channels
 
 SIDE = 96  # pixels of a stored image; a multiple of 16, so that no block of the JPEG belongs to two of them
 _COLUMNS = 8
 _INDEX = "index.json"
-_SCALES = (0.5, 0.7, 1.0)
-_BLUR = (0.8, 0.3)  # pixels, at the beginning and at the end of each scale
-_STEP_SIZE = 6.0
-_JITTER = 16  # pixels
-_CONTRAST = 45.0  # the standard deviation of a finished image, about that of a photograph
-
-
-def branch_of(net: Net, layer: str, channel: int) -> tuple[str, int]:
-    """Where a channel is computed: a layer that concatenates others only copies it.
-
-    The values of the branch can be read before its ReLU, by `net.forward(end=branch)`; those of the concatenation are
-    rectified already, and a channel that is silent there has no gradient.
-
-    Args:
-        net: the network.
-        layer: the name of a layer.
-        channel: its channel, counted from zero.
-
-    Returns:
-        The layer that computes the channel, and the channel's number there; `layer` and `channel` themselves if it is
-        no concatenation.
-
-    Raises:
-        LayerError: the network has no such layer, or the layer no such channel.
-    """
-    layer = net.check_layer(layer)
-    count = net.blobs[layer].shape[1]
-    if not 0 <= channel < count:
-        raise LayerError(f"there is no channel {channel}: {layer!r} has {count} channels, 0 to {count - 1}")
-    for made in net.definition.layer:
-        if made.type == "Concat" and layer in made.top:
-            for branch in made.bottom:
-                if channel < net.blobs[branch].shape[1]:
-                    return branch_of(net, branch, channel)
-                channel -= net.blobs[branch].shape[1]
-    return layer, channel
-
-
-def channel_image(net: Net, layer: str, channel: int, size: int = 128, iter_n: int = 30, seed: int = 2015) -> Image:
-    """Make an image from noise to which one channel responds strongly, everywhere in the image.
-
-    The steps have the constraints of `deepdream.label_picture`, which make the image readable: large things are
-    stronger than small ones, the image is blurred a little after each step, and it grows from scale to scale. The
-    contrast of the result is set to a fixed value.
-
-    Args:
-        net: the network.
-        layer: the name of a layer.
-        channel: its channel, counted from zero.
-        size: the side of the image in pixels.
-        iter_n: steps at each of the three scales.
-        seed: the random seed of the noise and the shifts.
-
-    Returns:
-        float32 (size, size, 3), RGB, 0..255.
-
-    Raises:
-        LayerError: as `branch_of`.
-    """
-    end, number = branch_of(net, layer, channel)
-    gradient_of = InputGradient(net, end, channels(number))
-    sides = [max(1, round(scale * size)) for scale in _SCALES]
-    rng = np.random.RandomState(seed)
-    steps = noise_steps(
-        net, gradient_of, [(side, side) for side in sides], iter_n, _STEP_SIZE, _JITTER, _BLUR, rng, centred=False
-    )
-    image = deque(steps, maxlen=1)[0].image
-    image -= image.mean(axis=(0, 1))
-    return np.clip(128 + image * np.float32(_CONTRAST / max(float(image.std()), 1e-30)), 0, 255)
 
 
 def store_images(folder: Path, model: str, layer: str, images: Mapping[int, Image]) -> None:

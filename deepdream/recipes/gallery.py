@@ -45,6 +45,7 @@ def make_gallery(
     workers: int | None = None,
     progress: Callable[[Entry, float], Any] | None = None,
     gpu: int | str | None = None,
+    page: bool = True,
 ) -> Iterator[Outcome]:
     """Make the images of a gallery that do not exist yet, and its page.
 
@@ -56,6 +57,7 @@ def make_gallery(
         workers: or the number of processes on this machine that make them.
         progress: called with the entry and the share of it that is done, 0..1; only if the images are made here.
         gpu: the device of each process that dreams; see `deepdream.load`.
+        page: whether to write the page.
 
     Yields:
         An `Outcome` for each entry, as each is done. A recipe that cannot be made is an outcome like the others.
@@ -65,7 +67,8 @@ def make_gallery(
 
     def record(outcome: Outcome) -> Outcome:
         outcomes[outcome.entry.name] = outcome
-        write_gallery_page(gallery, outcomes, folder / PAGE)
+        if page:
+            write_gallery_page(gallery, outcomes, folder / PAGE)
         return outcome
 
     waiting = []

@@ -12,7 +12,7 @@ from ..data.bundled import open_picture
 from ..errors import DreamError
 from ..io.arrays import to_uint8
 from ..io.image import read_image
-from .gallery import PAGE, make_gallery
+from .gallery import make_gallery
 from .gallery_file import SEED, Entry, Gallery, Outcome
 from .inputs import abbreviate_home
 from .recipe import Recipe
@@ -60,7 +60,7 @@ def try_layers(gallery: Gallery, sheet: Path, about: dict[str, str], **make: Any
     folder = parts_folder(sheet)
     folder.mkdir(exist_ok=True)
     outcomes = {}
-    for outcome in make_gallery(gallery, folder, **make):
+    for outcome in make_gallery(gallery, folder, page=False, **make):
         outcomes[outcome.entry.name] = outcome
         yield outcome
     if all(outcome.error is not None for outcome in outcomes.values()):
@@ -75,8 +75,8 @@ def try_layers(gallery: Gallery, sheet: Path, about: dict[str, str], **make: Any
         else:
             cells.append(Cell(entry.title, outcome.error, None))
     write_sheet(sheet, gallery.title, cells)
-    for name in [PAGE, *(f"{entry.name}.png" for entry in gallery.entries)]:
-        (folder / name).unlink(missing_ok=True)
+    for entry in gallery.entries:
+        (folder / f"{entry.name}.png").unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # something else is in it
         folder.rmdir()
 

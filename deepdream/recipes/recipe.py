@@ -50,7 +50,7 @@ class Recipe(RecipeFields):
         mask_feather: the width of its edges in pixels, see `read_mask`.
         mask_invert: see `read_mask`.
         wrap: see `deepdream`.
-        kind: "dream", "label", "stopped dream" or "zoom"; all but the first keep additional values in `more`.
+        kind: "dream", "channel", "label", "stopped dream" or "zoom"; some keep additional values in `more`.
         more: see `kind`.
         versions: the versions of the software that made the image.
 

@@ -21,6 +21,7 @@ import scipy
 
 from .._types import Image
 from .._version import __version__
+from ..channel_images import channel_picture
 from ..data.cache import file_sha256
 from ..dream import dream_steps
 from ..errors import ParameterError
@@ -292,8 +293,24 @@ def _render_label(
     return step.image
 
 
+def _render_channel(
+    recipe: RecipeFields, net: Net, image: Image, guide: list[Image], mask: _Mask, progress: Progress
+) -> Image:
+    """The image of a channel from noise; only the size of the input is used."""
+    spec = cast("Mapping[str, Any]", recipe.objective)
+    if not isinstance(recipe.end, str) or len(spec["indices"]) != 1:
+        raise ParameterError("a recipe of the kind 'channel' has one channel at one layer")
+    return channel_picture(net, spec["indices"][0], recipe.end, image.shape[0], recipe.seed, recipe.iter_n, progress)
+
+
 def _octave_shapes(recipe: RecipeFields, height: int, width: int) -> list[tuple[int, int]]:
     return octave_shapes(height, width, recipe.octave_n, recipe.octave_scale)
 
 
-RENDERERS = {"dream": _render_dream, "label": _render_label, "stopped dream": _render_stopped, "zoom": _render_zoom}
+RENDERERS = {
+    "channel": _render_channel,
+    "dream": _render_dream,
+    "label": _render_label,
+    "stopped dream": _render_stopped,
+    "zoom": _render_zoom,
+}

@@ -1,0 +1,215 @@
+"""`deepdream atlas | activations`: what each channel looks for, and which channels an image lights up."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Optional
+
+import numpy as np
+import typer
+
+from .._types import Image
+from ..channel_activity import ChannelActivity, active_channels, heat_map
+from ..data.bundled import BUILT_IN
+from ..defaults import defaults_of
+from ..errors import DreamError, ParameterError
+from ..io.arrays import resize, to_uint8
+from ..io.files import why_not_a_folder
+from ..io.image import output_format, read_image
+from ..objectives import check_channels
+from ..recipes.atlas import (
+    ITER_N,
+    SIZE,
+    atlas_gallery,
+    channel_of,
+    image_name,
+    label_of,
+    strongest_pictures,
+    write_atlas_page,
+)
+from ..recipes.gallery import make_gallery
+from ..recipes.gallery_file import SEED, Entry
+from ..recipes.inputs import abbreviate_home
+from ..recipes.render import cached_net
+from ..recipes.sheet import HTML, Cell, write_sheet
+from ..text import printable
+from ..validation import parse_int, truncate
+from . import INCOMPLETE
+from .cluster_options import SCHEDULER, WORKERS, check_cluster
+from .console import progress_line, say
+from .files import check_image_exists, check_not_read, check_writable
+from .inputs import open_input
+from .loading import DEFAULT_MODEL, GPU, MODEL, load_model
+from .parsing import check_range, parse_gpu
+
+_SHEET_SIZE = 320  # pixels: the longer side of a heat map in a sheet
+_GAP = 6  # pixels, between a heat map and the channel's image
+
+
+def atlas(
+    layer: str = typer.Argument(..., metavar="LAYER", help="Layer whose channels are shown; see `deepdream layers`."),
+    output: Path = typer.Option(
+        ..., "-o", "--output", metavar="DIR", help="Folder for the images and the page; created if it does not exist."
+    ),
+    model: Optional[str] = MODEL,
+    channels: Optional[str] = typer.Option(
+        None, "--channels", metavar="LIST", show_default=False, help="Only these, as in 0-63,90. [default: all]"
+    ),
+    size: int = typer.Option(SIZE, "--size", metavar="PIXELS", help="Width and height of each image."),
+    iters: int = typer.Option(ITER_N, "--iters", help="Steps at each of the three scales."),
+    seed: int = typer.Option(SEED, "--seed", help="Random seed for the noise and the jitter."),
+    workers: Optional[int] = WORKERS,
+    scheduler: Optional[str] = SCHEDULER,
+    gpu: str = GPU,
+) -> None:
+    """Make an image of each channel of a layer, and an HTML page to browse and search them.
+
+    Existing images are not made again. If an atlas was stopped, start it again to continue where it stopped.
+    """
+    check_range("--size", size, 1)
+    check_range("--iters", iters, 1)
+    check_range("--seed", seed, 0, 2**32 - 1)
+    check_cluster(workers, scheduler)
+    chosen = None if channels is None else _parse_channels(channels)
+    if output.exists() and not output.is_dir():
+        raise DreamError(f"-o {output} {why_not_a_folder(output)} for the images and the page")
+    check_writable(output / "atlas.html" if output.is_dir() else output, output)
+    model = model or DEFAULT_MODEL  # the layer is one of that network
+    net = cached_net(abbreviate_home(model), parse_gpu(gpu))  # which `make_gallery` uses, too
+    count = net.blobs[net.check_layer(layer)].shape[1]
+    chosen = list(range(count)) if chosen is None else chosen
+    check_channels(chosen, count, repr(layer))
+    gallery = atlas_gallery(model, layer, chosen, size, iters, seed)
+    output.mkdir(exist_ok=True)
+    texts = dict(enumerate(strongest_pictures(net, net.check_layer(layer))))
+    page = write_atlas_page(gallery, output, texts)
+    say(f"the page is {page.resolve()}")
+    total, done, made, failed = len(gallery.entries), 0, 0, 0
+    with progress_line() as progress:
+        task = progress.add_task(f"0/{total}", total=total)
+
+        def show_progress(entry: Entry, share: float) -> None:
+            progress.update(task, completed=done + share, description=f"{done + 1}/{total} {entry.title}")
+
+        outcomes = make_gallery(gallery, output, scheduler, workers, show_progress, parse_gpu(gpu), page=False)
+        for outcome in outcomes:
+            done, made, failed = done + 1, made + outcome.made, failed + (outcome.error is not None)
+            progress.update(task, completed=done, description=f"{done}/{total}")
+            if outcome.error is None and (label := label_of(net, read_image(outcome.path))):
+                channel = channel_of(outcome.entry)
+                texts[channel] = f"{label}; {texts[channel]}"
+            if outcome.made:
+                write_atlas_page(gallery, output, texts)
+    write_atlas_page(gallery, output, texts)
+    say(f"{made} made, {total - made - failed} already there, {failed} failed")
+    print(page.resolve(), flush=True)
+    if failed:
+        raise typer.Exit(INCOMPLETE)
+
+
+def activations(
+    image: str = typer.Argument(..., metavar="IMAGE", help="File, - (standard input), or a built-in name."),
+    model: Optional[str] = MODEL,
+    end: Optional[str] = typer.Option(
+        None, "--end", metavar="LAYER", show_default=False, help="Layer to look at. [default: the model's]"
+    ),
+    at: Optional[str] = typer.Option(
+        None,
+        "--at",
+        metavar="X,Y",
+        show_default=False,
+        help="Place in the image, in pixels from the left and from above. [default: the whole image]",
+    ),
+    top: int = typer.Option(defaults_of(active_channels)["top"], "--top", help="Number of channels to print."),
+    output: Optional[Path] = typer.Option(
+        None,
+        "-o",
+        "--output",
+        metavar="OUT",
+        show_default=False,
+        help="Also write a sheet (png, jpg, tif, webp, html): where each channel responds.",
+    ),
+    atlas_folder: Optional[Path] = typer.Option(
+        None,
+        "--atlas",
+        metavar="DIR",
+        show_default=False,
+        help="Folder of an atlas, whose images are shown on the sheet.",
+    ),
+    max_size: Optional[int] = typer.Option(
+        None,
+        "--max-size",
+        metavar="PIXELS",
+        show_default=False,
+        help="If the image is larger, scale its longer side down to PIXELS.",
+    ),
+    gpu: str = GPU,
+) -> None:
+    """Print which channels of a layer an image lights up, and where each is strongest.
+
+    The numbers are those of `deepdream dream --channel`.
+    """
+    check_range("--top", top, 1)
+    check_range("--max-size", max_size, 1)
+    place = None if at is None else _parse_place(at)
+    if image != "-":
+        check_image_exists(image)
+    if output is not None:
+        if output.suffix.lower() != HTML:
+            output_format(output)
+        check_writable(output, output)
+        check_not_read(output, [] if image in BUILT_IN else [image])
+    if atlas_folder is not None and not atlas_folder.is_dir():
+        raise DreamError(f"--atlas {atlas_folder} {why_not_a_folder(atlas_folder)} with the images of channels")
+    if atlas_folder is not None and output is None:
+        raise ParameterError("--atlas shows its images on the sheet; name one with -o, as in -o channels.png")
+    full = open_input(image, max_size)
+    net, _ = load_model(model, None if end is None else [end], parse_gpu(gpu))
+    layer = net.end if end is None else end
+    img = full.fit(max_size)
+    found = active_channels(net, img, layer, place, top)
+    value = "mean" if place is None else f"at {place[0]},{place[1]}"
+    print(printable(f"{layer}: channel, {value}, largest, where"))
+    for each in found:
+        print(f"{each.channel:6} {each.value:10.2f} {each.peak:10.2f}   {each.x},{each.y}")
+    if output is not None:
+        write_sheet(output, f"The channels of {layer} in {image}", _cells(img, layer, found, value, atlas_folder))
+        print(output.resolve(), flush=True)
+
+
+def _cells(
+    img: Image, layer: str, found: Sequence[ChannelActivity], value: str, atlas_folder: Optional[Path]
+) -> list[Cell]:
+    """The image itself and the heat map of each channel, beside the channel's image if an atlas has it."""
+    scale = min(1.0, _SHEET_SIZE / max(img.shape[:2]))
+    small = resize(img, *(max(1, round(n * scale)) for n in img.shape[:2])) if scale < 1 else img
+    cells = [Cell(layer, "the image itself", to_uint8(small))]
+    for each in found:
+        shown = heat_map(small, each.map)
+        path = None if atlas_folder is None else atlas_folder / f"{image_name(layer, each.channel)}.png"
+        if path is not None and path.exists():
+            side = shown.shape[0]
+            channel_image = to_uint8(resize(read_image(path), side, side))
+            shown = np.concatenate([shown, np.full((side, _GAP, 3), 255, np.uint8), channel_image], axis=1)
+        cells.append(Cell(f"channel {each.channel}", f"{value}: {each.value:.1f}, largest: {each.peak:.1f}", shown))
+    return cells
+
+
+def _parse_channels(text: str) -> list[int]:
+    """The numbers of a list such as 0-63,90, ascending, each once."""
+    numbers: set[int] = set()
+    for part in text.split(","):
+        found = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", part)
+        first = parse_int(found[1]) if found else None
+        last = first if found is None or found[2] is None else parse_int(found[2])
+        if first is None or last is None or last < first or last - first > 2**16:
+            raise ParameterError(f"--channels {truncate(text)}: it must be a list of numbers, as in 0-63,90")
+        numbers.update(range(first, last + 1))
+    return sorted(numbers)
+
+
+def _parse_place(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"\s*(\d{1,9})\s*,\s*(\d{1,9})\s*", text)
+    if not found:
+        raise ParameterError(f"--at {truncate(text)}: it must be two numbers of pixels, as in --at 120,80")
+    return int(found[1]), int(found[2])
