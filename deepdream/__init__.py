@@ -24,6 +24,8 @@ Images of labels and channels, from noise
     `label_picture`, `label_steps`, `channel_picture`
 Zooms and videos
     `zoom_frames`, `video_frames` (a `Frame` each), `Video`, `write_animation`
+What changes meanwhile
+    `Schedule`, `read_schedule`
 Dreams as data
     `Recipe`
 Errors
@@ -61,6 +63,7 @@ if TYPE_CHECKING:
     from .objective_sums import Objective, Objectives
     from .objectives import channels, label, objective_L2
     from .recipes.recipe import Recipe
+    from .schedule import Schedule, read_schedule
     from .video import video_frames
     from .zoo.importing.importer import import_model
     from .zoo.loading import load
@@ -79,6 +82,7 @@ __all__ = [
     "Objectives",
     "ParameterError",
     "Recipe",
+    "Schedule",
     "Step",
     "Video",
     "VideoError",
@@ -106,6 +110,7 @@ __all__ = [
     "preprocess",
     "read_image",
     "read_mask",
+    "read_schedule",
     "resize",
     "video_frames",
     "write_animation",
@@ -126,6 +131,7 @@ _HOMES = {
     "Objectives": "objective_sums",
     "ParameterError": "errors",
     "Recipe": "recipes.recipe",
+    "Schedule": "schedule",
     "Step": "dream",
     "Video": "io.video_reader",
     "VideoError": "errors",
@@ -153,6 +159,7 @@ _HOMES = {
     "preprocess": "network.net",
     "read_image": "io.image",
     "read_mask": "mask",
+    "read_schedule": "schedule",
     "resize": "io.arrays",
     "video_frames": "video",
     "write_animation": "io.video_writer",

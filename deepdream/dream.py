@@ -24,7 +24,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -41,6 +41,7 @@ from .network.tiling import InputGradient, input_gradient, plan_tiles
 from .objectives import objective_L2
 from .octaves import check_sizes, octave_shapes
 from .resampling import zoom_linear
+from .schedule import Settings
 from .seeds import fresh_seed
 from .validation import MAX_JITTER, MAX_STEP_SIZE, check_count, check_flag, check_number, check_wrap, short_repr
 
@@ -81,6 +82,7 @@ def deepdream(
     tile: int | str | None = None,
     mask: Mask | None = None,
     wrap: str | None = None,
+    schedule: Settings | None = None,
 ) -> Image:
     """Dream: change an image so that a layer of the network responds more.
 
@@ -108,6 +110,8 @@ def deepdream(
             another size is scaled. `None`: the whole image.
         wrap: "x" if the left and right edges join, as in a panorama all around; "xy" if top and bottom join, too, as in
             a texture. `None`: no edges do.
+        schedule: a function of an octave's number, from 0, the smallest, that returns what is different there:
+            {"end": …, "objective": …, "step_size": …}, or some of them. `None`: nothing is.
 
     Returns:
         float32 (H, W, 3), RGB.
@@ -123,7 +127,21 @@ def deepdream(
         ((90, 120, 3), dtype('float32'))
     """
     ascent, image_of = _begin(
-        net, base_img, iter_n, octave_n, octave_scale, end, clip, objective, step_size, jitter, seed, tile, mask, wrap
+        net,
+        base_img,
+        iter_n,
+        octave_n,
+        octave_scale,
+        end,
+        clip,
+        objective,
+        step_size,
+        jitter,
+        seed,
+        tile,
+        mask,
+        wrap,
+        schedule,
     )
     _, _, planes, _ = deque(ascent, maxlen=1)[0]
     return image_of(planes)
@@ -144,6 +162,7 @@ def dream_steps(
     tile: int | str | None = None,
     mask: Mask | None = None,
     wrap: str | None = None,
+    schedule: Settings | None = None,
 ) -> Iterator[Step]:
     """Dream, one step at a time.
 
@@ -163,6 +182,7 @@ def dream_steps(
         tile: see `deepdream`.
         mask: see `deepdream`.
         wrap: see `deepdream`.
+        schedule: see `deepdream`.
 
     Returns:
         An iterator of `octave_n * iter_n` `Step` records.
@@ -176,7 +196,21 @@ def dream_steps(
         [(0, 0, (64, 86, 3)), (0, 1, (64, 86, 3)), (1, 0, (90, 120, 3)), (1, 1, (90, 120, 3))]
     """
     ascent, image_of = _begin(
-        net, base_img, iter_n, octave_n, octave_scale, end, clip, objective, step_size, jitter, seed, tile, mask, wrap
+        net,
+        base_img,
+        iter_n,
+        octave_n,
+        octave_scale,
+        end,
+        clip,
+        objective,
+        step_size,
+        jitter,
+        seed,
+        tile,
+        mask,
+        wrap,
+        schedule,
     )
     return (Step(octave, iteration, image_of(planes), value) for octave, iteration, planes, value in ascent)
 
@@ -196,6 +230,7 @@ def _begin(
     tile: int | str | None,
     mask: Mask | None,
     wrap: str | None,
+    schedule: Settings | None,
 ) -> tuple[Iterator[tuple[int, int, Any, float]], Callable[[Any], Image]]:
     """Check the arguments of `dream_steps`; returns the steps of `_octaves`, and what makes their planes an image."""
     check_net(net)
@@ -205,24 +240,26 @@ def _begin(
     check_number("step_size", step_size, -MAX_STEP_SIZE, "the step size", MAX_STEP_SIZE)
     check_flag("clip", clip, "whether to keep the values within 0..255")
     check_wrap(wrap)
-    end = _resolve(net, end, objective)
     height, width = base_img.shape[:2]
     mask = None if mask is None else check_mask(mask, height, width)
+    _resolve(net, end, objective)
     shapes = octave_shapes(height, width, octave_n, octave_scale)
-    check_sizes(net, end, shapes, octave_scale)
+    aims = [_aim(net, octave, schedule, end, objective, step_size) for octave in range(octave_n)]
+    ends = [end for octave, (end, _, _) in enumerate(aims) if end not in [other for other, _, _ in aims[:octave]]]
+    for end in ends:
+        check_sizes(net, end, shapes, octave_scale)
     seed = fresh_seed() if seed is None else seed
     check_count("seed", seed, 0, "the seed", 2**32 - 1)
-    tile_side = plan_tiles(net, end, shapes, tile)
+    tile_side = min((side for end in ends if (side := plan_tiles(net, end, shapes, tile)) is not None), default=None)
     warn_if_unit_range(base_img)
     common: dict[str, Any] = {
         # NumPy's frozen generator, in the state that np.random.seed(seed) gave the release's global one.
         "rng": np.random.RandomState(seed),
-        "step_size": step_size,
         "jitter": jitter,
         "limits": (-net.mean, 255 - net.mean) if clip else None,
-        "layers": format_layers(end),
         "warn": functools.lru_cache(log.warning),  # of each message only the first
     }
+    end, objective, _ = aims[0]
     planes, tiles = preprocess(net, base_img), (net, end, objective, tile_side, seed, tile is not None)
 
     def image_of(planes: Any) -> Image:
@@ -230,12 +267,44 @@ def _begin(
         return keep_outside(image, base_img, mask) if image.shape == base_img.shape else image
 
     masks: Sequence[Mask | None] = [None] * octave_n if mask is None else octave_masks(mask, shapes)
-    if mask is None and wrap is None and net.gpu is not None and keeps_image_on_gpu(net.gpu, height, width):
-        on_gpu: Callable[[Any], float] = partial(ascent_step, gradient_of=GpuInputGradient(*tiles), **common)
-        return _octaves(to_gpu(planes, net.gpu), shapes, masks, wrap, iter_n, lambda image, _: on_gpu(image)), image_of
-    gradient_of = input_gradient(*tiles, wrap=wrap)
-    step = partial(_gradient_ascent_step, gradient_of=gradient_of, **common)
-    return _octaves(planes, shapes, masks, wrap, iter_n, step), image_of
+    on_gpu = mask is None and wrap is None and net.gpu is not None and keeps_image_on_gpu(net.gpu, height, width)
+    gradient_of = GpuInputGradient(*tiles) if on_gpu else input_gradient(*tiles, wrap=wrap)
+
+    def step_of(octave: int) -> Callable[[Any, Mask | None], float]:
+        end, objective, size = aims[octave]
+        gradient_of.aim(end, objective)
+        own = {**common, "gradient_of": gradient_of, "step_size": size, "layers": format_layers(end)}
+        if not on_gpu:
+            return partial(_gradient_ascent_step, **own)
+        return lambda image, _: ascent_step(image, **own)
+
+    if on_gpu:
+        planes = to_gpu(planes, cast("int", net.gpu))
+    return _octaves(planes, shapes, masks, wrap, iter_n, step_of), image_of
+
+
+def _aim(
+    net: Net,
+    octave: int,
+    schedule: Settings | None,
+    end: Layers | None,
+    objective: ObjectiveOrMapping,
+    step_size: float,
+) -> tuple[Layers, ObjectiveOrMapping, float]:
+    """(checked layers, objective, step size) of an octave."""
+    if schedule is not None:
+        own = dict(schedule(octave))
+        end, objective, step_size = (
+            own.pop("end", end),
+            own.pop("objective", objective),
+            own.pop("step_size", step_size),
+        )
+        check_number("step_size", step_size, -MAX_STEP_SIZE, "the step size", MAX_STEP_SIZE)
+        if own:
+            raise ParameterError(
+                f"schedule: octave {octave} has {short_repr(min(own))}; it may have end, objective and step_size"
+            )
+    return _resolve(net, end, objective), objective, step_size
 
 
 def _octaves(
@@ -244,7 +313,7 @@ def _octaves(
     masks: Sequence[Mask | None],
     wrap: str | None,
     iter_n: int,
-    step: Callable[[Any, Mask | None], float],
+    step_of: Callable[[int], Callable[[Any, Mask | None], float]],
 ) -> Iterator[tuple[int, int, Any, float]]:
     """Dream at each of `shapes`, the smallest first, with its mask, and carry the detail from one to the next.
 
@@ -261,6 +330,7 @@ def _octaves(
         if mask is not None:
             detail = detail * (mask > 0)  # enlarging it has carried it over the mask's edges
         image = base + detail
+        step = step_of(octave)
         for iteration in range(iter_n):
             value = step(image, mask)
             yield octave, iteration, image, value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from .network.layers import resolve_end
 from .network.net import Net
 from .network.tiling import plan_tiles
 from .octaves import octave_shapes
+from .schedule import Settings
 from .validation import check_count, short_repr, truncate
 
 
@@ -70,6 +72,27 @@ def fix_settings(net: Net, img: Image, /, seed: int, **dream: Any) -> dict[str, 
     full = given.arguments
     shapes = octave_shapes(height, width, full["octave_n"], full["octave_scale"])
     return {**dream, "tile": plan_tiles(net, resolve_end(net, full["end"], full["objective"]), shapes, "auto")}
+
+
+def scheduled(schedule: Settings | None, index: int, more: Sequence[str]) -> dict[str, Any]:
+    """The settings of a frame that its schedule makes different.
+
+    Args:
+        schedule: see `zoom_frames`; `None`: there are none.
+        index: the frame's number.
+        more: what may be among them beside arguments of `deepdream`.
+
+    Raises:
+        ParameterError: something else is among them.
+    """
+    if schedule is None:
+        return {}
+    own = dict(schedule(index))
+    allowed = {*more, *inspect.signature(dream_steps).parameters} - {"net", "base_img", "seed", "schedule"}
+    unknown = sorted(set(own) - allowed)
+    if unknown:
+        raise ParameterError(f"schedule: frame {index} has {short_repr(unknown[0])}, which cannot change there")
+    return own
 
 
 def check_after(after: Any, shape: tuple[int, ...] | None) -> None:

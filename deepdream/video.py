@@ -18,12 +18,13 @@ from numpy.typing import ArrayLike, NDArray
 from ._types import Image
 from .dream import deepdream
 from .errors import ParameterError, VideoError
-from .frame import Frame, check_after, fix_settings
+from .frame import Frame, check_after, fix_settings, scheduled
 from .guide import guided
 from .io.arrays import check_image, format_size
 from .mask import keep_outside
 from .network.net import Net, check_net
 from .optical_flow import is_cut, motion, warp
+from .schedule import Settings
 from .seeds import fresh_seed
 from .validation import check_count, check_number, short_repr
 
@@ -38,6 +39,7 @@ def video_frames(
     seed: int | None = None,
     after: Frame | None = None,
     guides: Iterable[ArrayLike] | None = None,
+    schedule: Settings | None = None,
     **dream: Any,
 ) -> Iterator[Frame]:
     """Dream on one frame after the other.
@@ -56,6 +58,8 @@ def video_frames(
         after: a frame of the same run, to continue after it. `images` must still start at the beginning.
         guides: a guide for each frame, such as the frames of another `Video`: the frame is dreamt with the features of
             its guide (`guided`), instead of an `objective`. If there are fewer, the last one stays.
+        schedule: a function of a frame's number, from 0, that returns what is different there: `strength`, or arguments
+            of `deepdream`. `None`: nothing is.
         dream: other arguments of `deepdream`: `iter_n`, `octave_n`, `octave_scale`, `end`, `clip`, `objective`,
             `step_size`, `jitter`, `tile`, `mask` (of every frame), `wrap`.
 
@@ -100,7 +104,9 @@ def video_frames(
             raise ParameterError("guides is empty: it must hold at least one image")
         guided(net, guide, dream.get("end"))  # raises what is wrong with it
         guides = itertools.chain([guide], guides)
-    return _frames(net, itertools.chain([first], images), guides, carry, strength, after, {**dream, "seed": seed})
+    return _frames(
+        net, itertools.chain([first], images), guides, carry, strength, after, schedule, {**dream, "seed": seed}
+    )
 
 
 def _iterate(name: str, images: Iterable[ArrayLike]) -> Iterator[ArrayLike]:
@@ -144,6 +150,7 @@ def dream_frame(
     carry: float,
     strength: float,
     dream: Mapping[str, Any],
+    strength_before: float | None = None,
 ) -> Image:
     """Dream on one frame of a video.
 
@@ -154,14 +161,16 @@ def dream_frame(
         carry: see `video_frames`.
         strength: see `video_frames`.
         dream: the keyword arguments of `deepdream`, with the seed.
+        strength_before: the strength of the frame before; `None`: the same.
 
     Returns:
         The result, float32 (H, W, 3).
     """
     moved = None
-    if carry and strength and before is not None:
+    strength_before = strength if strength_before is None else strength_before
+    if carry and strength and strength_before and before is not None:
         source_before, result_before = before
-        detail = (result_before - source_before) / np.float32(strength)
+        detail = (result_before - source_before) / np.float32(strength_before)
         moved = _move_detail(source_before, source, detail, carry, dream.get("wrap"))
     if moved is not None:
         dreamt = source + _blended_detail(net, source, *moved, dream)
@@ -179,6 +188,7 @@ def _frames(
     carry: float,
     strength: float,
     after: Frame | None,
+    schedule: Settings | None,
     dream: dict[str, Any],
 ) -> Iterator[Frame]:
     before: tuple[Image, Image] | None = None
@@ -191,7 +201,11 @@ def _frames(
             result = after.image
         else:
             settings = dream if objectives is None else {**dream, "objective": next(objectives)}
-            result = dream_frame(net, source, before, carry, strength, settings)
+            settings = {**settings, **scheduled(schedule, index, ["strength"])}
+            share_before = scheduled(schedule, max(0, index - 1), ["strength"]).get("strength", strength)
+            share = settings.pop("strength", strength)
+            check_number("strength", share, 0, "the strength of the dream", 1)
+            result = dream_frame(net, source, before, carry, share, settings, share_before)
             yield Frame(index, result.copy(), dream["seed"])
         before = source, result
 

@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,11 +19,14 @@ from numpy.typing import ArrayLike
 from ._types import Image
 from .dream import dream_steps
 from .errors import ParameterError
-from .frame import Frame, check_after, fix_settings
+from .frame import Frame, check_after, fix_settings, scheduled
 from .io.arrays import check_image
 from .network.net import Net, check_net
+from .schedule import Settings
 from .seeds import frame_seed, fresh_seed
 from .validation import check_count, check_number, is_number, short_repr
+
+_MOVES = ("scale", "rotate", "center", "pan")
 
 
 def zoom_frames(
@@ -36,6 +38,9 @@ def zoom_frames(
     strength: float = 1.0,
     seed: int | None = None,
     after: Frame | None = None,
+    center: tuple[float, float] | None = None,
+    pan: tuple[float, float] = (0, 0),
+    schedule: Settings | None = None,
     **dream: Any,
 ) -> Iterator[Frame]:
     """Dream, zoom in, dream again: the feedback loop of the 2015 release.
@@ -50,6 +55,10 @@ def zoom_frames(
         strength: the share of each dream in its frame, 0..1; the rest is the image that the dream began with.
         seed: the random seed of the run, 0..2**32-1; the same seed gives the same frames. `None`: a fresh one.
         after: a frame of the same run, to continue after it; the frames are those of a run that never stopped.
+        center: the point (x, y) in pixels that stays in its place; `None`: the middle of the image.
+        pan: how far the view moves from one frame to the next, (x, y) in pixels, to the right and down.
+        schedule: a function of a frame's number, from 0, that returns what is different there: `scale`, `rotate`,
+            `center` and `pan` of the zoom that leads to it, `strength`, or arguments of `deepdream`. `None`: nothing.
         dream: other arguments of `deepdream`: `iter_n`, `octave_n`, `octave_scale`, `end`, `clip`, `objective`,
             `step_size`, `jitter`, `tile`, `mask` (of every frame). Not `wrap`: a zoom crops the edges away.
 
@@ -70,19 +79,19 @@ def zoom_frames(
     img = check_image(img)
     if frame_n is not None:
         check_count("frame_n", frame_n, 1, "the number of frames (None: no end)")
-    check_zoom(scale, rotate)
+    move = {"scale": scale, "rotate": rotate, "center": center, "pan": pan}
+    check_zoom(**move)
     check_number("strength", strength, 0, "the strength of the dream", 1)
     check_after(after, img.shape)
     if dream.get("wrap") is not None:
         raise ParameterError("wrap: the edges of a zoom cannot join, because each frame is cropped; leave it out")
     seed = fresh_seed() if seed is None else seed
     dream = fix_settings(net, img, seed=seed, **dream)
-    move = functools.partial(zoom, scale=scale, rotate=rotate)
-    return _frames(net, img, frame_n, move, strength, seed, after, dream)
+    return _frames(net, img, frame_n, {**move, "strength": strength, **dream}, schedule, seed, after)
 
 
-def check_zoom(scale: Any, rotate: Any) -> None:
-    """Validate `scale` and `rotate` of `zoom_frames`.
+def check_zoom(scale: Any, rotate: Any, center: Any = None, pan: Any = (0, 0)) -> None:
+    """Validate `scale`, `rotate`, `center` and `pan` of `zoom_frames`.
 
     Raises:
         ParameterError: one of them is out of its range.
@@ -92,23 +101,32 @@ def check_zoom(scale: Any, rotate: Any) -> None:
             f"scale={short_repr(scale)}: the share cropped away from frame to frame must be a number between -1 and 1"
         )
     check_number("rotate", rotate, -math.inf, "the rotation in degrees")
+    for name, value in (("center", center), ("pan", pan)):
+        is_pair = isinstance(value, (list, tuple)) and len(value) == 2 and all(map(is_number, value))
+        if not is_pair and not (name == "center" and value is None):
+            raise ParameterError(f"{name}={short_repr(value)}: it must be two numbers of pixels, (x, y)")
 
 
 def _frames(
     net: Net,
     img: Image,
     frame_n: int | None,
-    move: Callable[[Image], Image],
-    strength: float,
+    settings: Mapping[str, Any],
+    schedule: Settings | None,
     seed: int,
     after: Frame | None,
-    dream: dict[str, Any],
 ) -> Iterator[Frame]:
     first = 0 if after is None else after.index + 1
     image = img if after is None else after.image
     for index in itertools.count(first) if frame_n is None else range(first, frame_n):
+        dream = {**settings, **scheduled(schedule, index, [*_MOVES, "strength"])}
+        move = {name: dream.pop(name) for name in _MOVES}
+        strength = dream.pop("strength")
+        if schedule is not None:
+            check_zoom(**move)
+            check_number("strength", strength, 0, "the strength of the dream", 1)
         if index > 0:
-            image = move(image)
+            image = zoom(image, **move)
         steps = dream_steps(net, image, seed=frame_seed(seed, index), **dream)
         result = deque(steps, maxlen=1)[0].image
         image = result if strength == 1 else image + np.float32(strength) * (result - image)
@@ -116,18 +134,26 @@ def _frames(
         yield Frame(index, image.copy(), frame_seed(seed, index))
 
 
-def zoom(img: Image, scale: float = 0.05, rotate: float = 0.0) -> Image:
+def zoom(
+    img: Image,
+    scale: float = 0.05,
+    rotate: float = 0.0,
+    center: Sequence[float] | None = None,
+    pan: Sequence[float] = (0, 0),
+) -> Image:
     """Zoom into an image: the start of the next frame of a zoom.
 
     Args:
         img: (H, W, 3).
         scale: see `zoom_frames`.
         rotate: see `zoom_frames`.
+        center: see `zoom_frames`.
+        pan: see `zoom_frames`.
 
     Returns:
         float32 (H, W, 3), linearly interpolated; beyond its edges the image is mirrored.
     """
-    centre = np.array(img.shape[:2]) / 2
+    centre = np.array(img.shape[:2]) / 2 if center is None else np.array(center[::-1], float)
     matrix = np.full(2, 1.0 - scale)  # only the diagonal, for which SciPy is faster
     offset = centre * scale
     if rotate:
@@ -135,6 +161,7 @@ def zoom(img: Image, scale: float = 0.05, rotate: float = 0.0) -> Image:
         sine, cosine = math.sin(math.radians(rotate)), math.cos(math.radians(rotate))
         matrix = (1.0 - scale) * np.array([[cosine, sine], [-sine, cosine]])
         offset = centre - matrix @ centre
+    offset = offset + np.array(pan[::-1], float)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The behavior of affine_transform")  # older SciPys warn of a change of 2016
         # Channel by channel: the same values as for all three at once, in a fraction of the time.

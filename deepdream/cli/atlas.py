@@ -40,7 +40,7 @@ from .console import progress_line, say
 from .files import check_image_exists, check_not_read, check_writable
 from .inputs import open_input
 from .loading import DEFAULT_MODEL, GPU, MODEL, load_model
-from .parsing import check_range, parse_gpu
+from .parsing import check_range, parse_gpu, parse_place
 
 _SHEET_SIZE = 320  # pixels: the longer side of a heat map in a sheet
 _GAP = 6  # pixels, between a heat map and the channel's image
@@ -151,7 +151,7 @@ def activations(
     """
     check_range("--top", top, 1)
     check_range("--max-size", max_size, 1)
-    place = None if at is None else _parse_place(at)
+    place = None if at is None else parse_place("--at", at)
     if image != "-":
         check_image_exists(image)
     if output is not None:
@@ -206,10 +206,3 @@ def _parse_channels(text: str) -> list[int]:
             raise ParameterError(f"--channels {truncate(text)}: it must be a list of numbers, as in 0-63,90")
         numbers.update(range(first, last + 1))
     return sorted(numbers)
-
-
-def _parse_place(text: str) -> tuple[int, int]:
-    found = re.fullmatch(r"\s*(\d{1,9})\s*,\s*(\d{1,9})\s*", text)
-    if not found:
-        raise ParameterError(f"--at {truncate(text)}: it must be two numbers of pixels, as in --at 120,80")
-    return int(found[1]), int(found[2])

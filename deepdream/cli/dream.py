@@ -7,6 +7,7 @@ import typer
 
 from ..data.bundled import BUILT_IN
 from ..errors import DreamError, ParameterError
+from ..schedule import OCTAVE
 from . import INCOMPLETE
 from .cluster_options import SCHEDULER, WORKERS, check_cluster
 from .console import say
@@ -65,6 +66,7 @@ def dream(
     writing = WriteOptions(quality, no_metadata, keep_location)
     writing.check_format(targets[0].format)
     cluster = check_cluster(workers, scheduler)
+    options.check_unit(OCTAVE)
     if animate is not None:
         if several or cluster:
             raise ParameterError(

@@ -134,7 +134,7 @@ class Dreams:
                     unread.append((name, error))
                 else:
                     recipe = self._with_background(self._options.plan(name, self._model, settings))
-                    yield picture, recipe, small, self._options.objectives.images or None, mask
+                    yield picture, recipe, small, self._options.guide_images or None, mask
 
         with progress_line() as progress:
             task = progress.add_task("", total=len(work))

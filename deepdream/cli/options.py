@@ -14,27 +14,31 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Optional
 
 import typer
 
 from .._types import Image
+from ..data.bundled import picture
 from ..defaults import defaults_of
 from ..dream import deepdream
 from ..errors import ParameterError
-from ..io.arrays import image_sha256
+from ..io.arrays import check_image, image_sha256
 from ..io.source import ImageSource
 from ..mask import MAX_FEATHER
 from ..network.net import Net
 from ..recipes.inputs import COMPUTED_MASKS, FittedMask, abbreviate_home
 from ..recipes.recipe import Recipe
+from ..recipes.scheduled import scheduled_settings
+from ..schedule import Schedule, read_schedule
 from ..seeds import fresh_seed
 from ..validation import MAX_JITTER, MAX_STEP_SIZE
 from ..zoo.registry import Model
 from .files import check_image_exists
 from .loading import GPU, MODEL, load_model
 from .objective_options import ObjectiveOptions
-from .parsing import check_range, check_wrap_option, parse_gpu, parse_tile
+from .parsing import check_range, check_wrap_option, parse_gpu, parse_layers, parse_tile
 
 _DEFAULT = defaults_of(deepdream)
 _END = typer.Option(
@@ -57,6 +61,13 @@ WRAP = typer.Option(
     metavar="x|xy",
     show_default=False,
     help="Let opposite edges join. x: left and right, as in a 360° panorama. xy: all four, as in a texture.",
+)
+_SCHEDULE = typer.Option(
+    None,
+    "--schedule",
+    metavar="FILE",
+    show_default=False,
+    help="Change settings over the frames, or over the octaves of one dream (TOML).",
 )
 _CHANNEL = typer.Option(
     None,
@@ -102,6 +113,7 @@ class DreamOptions:
         mask_feather: the width of the mask's edges, in pixels.
         mask_invert: whether black is dreamt instead of white.
         wrap: "x" if the left and right edges join, "xy" if top and bottom join, too; `None`: none do.
+        schedule: the path of a schedule; `None`: nothing changes.
 
     Raises:
         ParameterError: an option out of its range, or options that exclude each other.
@@ -158,6 +170,7 @@ class DreamOptions:
     )
     mask_invert: bool = typer.Option(False, "--mask-invert", help="Dream where the mask is black instead.")
     wrap: Optional[str] = WRAP
+    schedule: Optional[Path] = _SCHEDULE
 
     def __post_init__(self) -> None:
         check_range("--iters", self.iters, 1)
@@ -173,6 +186,12 @@ class DreamOptions:
         _ = self.objectives  # checks them
         check_range("--mask-feather", self.mask_feather, 0, MAX_FEATHER)
         check_wrap_option(self.wrap)
+        if self.keyframes is not None and self.keyframes.sets_objective:
+            given = [name for name in ("end", "guide", "channel", "label") if getattr(self, name)]
+            if given:
+                raise ParameterError(
+                    f"--{given[0]} and --schedule {self.schedule}: both say what is maximised; leave one of them out"
+                )
         if self.mask is None and (self.mask_feather or self.mask_invert):
             raise ParameterError("--mask-feather and --mask-invert change a mask; give one, as in --mask mask.png")
         if self.mask not in (None, *COMPUTED_MASKS):
@@ -182,6 +201,29 @@ class DreamOptions:
     def objectives(self) -> ObjectiveOptions:
         """What to maximise."""
         return ObjectiveOptions(self.end, self.guide, self.channel, self.label)
+
+    @functools.cached_property
+    def keyframes(self) -> Optional[Schedule]:
+        """The schedule; `None` if there is none."""
+        return None if self.schedule is None else read_schedule(self.schedule)
+
+    @functools.cached_property
+    def guide_names(self) -> list[str]:
+        """The names of the guides, of the schedule's if it has any."""
+        return [name for name, _ in self.objectives.guides] or (self.keyframes.guides if self.keyframes else [])
+
+    @functools.cached_property
+    def guide_images(self) -> list[Image]:
+        """The guides, float32 (H, W, 3) RGB."""
+        return self.objectives.images or [check_image(picture(name)) for name in self.guide_names]
+
+    def check_unit(self, unit: str) -> None:
+        """Raise `ParameterError` unless the keyframes of the schedule, if there is one, are of this unit."""
+        if self.keyframes is not None and self.keyframes.unit != unit:
+            raise ParameterError(
+                f"--schedule {self.schedule}: its keyframes have {self.keyframes.unit}s, and here they need {unit}s, "
+                f"as in {unit} = 0"
+            )
 
     def load(self) -> tuple[Net, Model]:
         """Load the network.
@@ -193,7 +235,11 @@ class DreamOptions:
             DreamError: the guide, the model or the weights cannot be read, or the layers do not fit.
         """
         self.objectives.read_files()
-        net, model = load_model(self.model, self.end or self.channel, parse_gpu(self.gpu))
+        for name in self.guide_names:
+            check_image_exists(name)
+        _ = self.guide_images if self.keyframes is not None else None
+        scheduled = list(self.keyframes.layers()) if self.keyframes is not None else None
+        net, model = load_model(self.model, self.end or self.channel or scheduled or None, parse_gpu(self.gpu))
         self.objectives.check(net)
         return net, model
 
@@ -212,13 +258,20 @@ class DreamOptions:
             "seed": fresh_seed() if self.seed is None else self.seed,
             "tile": parse_tile(self.tile),
             "wrap": self.wrap,
+            **self._scheduled(net),
         }
+
+    def _scheduled(self, net: Net) -> dict[str, Any]:
+        if self.keyframes is None:
+            return {}
+        end = parse_layers(self.end)
+        return {"schedule": scheduled_settings(net, self.keyframes, self.guide_images, end)}
 
     @property
     def files(self) -> list[str]:
         """The names of the images that are read beside the input."""
         masks = [] if self.mask in (None, *COMPUTED_MASKS) else [self.mask]
-        return [*(name for name, _ in self.objectives.guides), *masks]
+        return [*self.guide_names, *masks, *([] if self.schedule is None else [str(self.schedule)])]
 
     def fit_mask(self, img: "Image | ImageSource") -> Optional[FittedMask]:
         """The mask at the size that is dreamt on; `None`: there is none.
@@ -237,6 +290,8 @@ class DreamOptions:
 
     def target_description(self, net: Net) -> str:
         """The layers of a dream and its objective there, for a person."""
+        if self.keyframes is not None and self.keyframes.sets_objective:
+            return f"what {self.schedule} says"
         return self.objectives.describe(net)
 
     def recipe(
@@ -258,19 +313,21 @@ class DreamOptions:
             settings: the keyword arguments of `dream_steps`.
             mask: from `fit_mask`.
         """
-        return self.plan(name, model, settings).complete(net, img, self.objectives.images, mask)
+        return self.plan(name, model, settings).complete(net, img, self.guide_images, mask)
 
     def plan(self, name: str, model: Model, settings: dict[str, Any]) -> Recipe:
         """The recipe of a dream that is yet to be made, without hashes and versions; see `recipe`."""
         settings = dict(settings)
         settings.pop("mask", None)
+        settings.pop("schedule", None)
         objective = settings.pop("objective")
         return Recipe(
             input=abbreviate_home(name),
             model=abbreviate_home(self.model or model.name),
             objective=objective.spec,
-            guide=[abbreviate_home(name) for name, _ in self.objectives.guides],
-            guide_sha256=[image_sha256(guide) for guide in self.objectives.images],
+            guide=[abbreviate_home(name) for name in self.guide_names],
+            guide_sha256=[image_sha256(guide) for guide in self.guide_images],
+            schedule=None if self.keyframes is None else self.keyframes.spec,
             max_size=self.max_size,
             strength=self.strength,
             mask=None if self.mask is None else abbreviate_home(self.mask),

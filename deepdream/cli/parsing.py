@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
 from .._types import Layers
@@ -31,6 +32,22 @@ def check_range(option: str, value: float | None, lowest: float = -math.inf, hig
     limit = f"from {lowest} to {highest}" if highest < math.inf else f"{lowest} or more"
     finite = [] if is_number(value) else ["a finite number"]
     raise ParameterError(f"{option} {short_repr(value)}: must be {', '.join(finite + [limit] * (lowest > -math.inf))}")
+
+
+def parse_place(option: str, text: str) -> tuple[int, int]:
+    """(x, y) of a text such as 120,80.
+
+    Args:
+        option: its name, for the message.
+        text: the value.
+
+    Raises:
+        ParameterError: it is something else.
+    """
+    found = re.fullmatch(r"\s*(\d{1,9})\s*,\s*(\d{1,9})\s*", text)
+    if not found:
+        raise ParameterError(f"{option} {truncate(text)}: it must be two numbers of pixels, as in {option} 120,80")
+    return int(found[1]), int(found[2])
 
 
 def check_wrap_option(wrap: str | None) -> None:

@@ -50,7 +50,7 @@ def begin_run(run: FrameFolder, recipe: Recipe, net: Net, img: Image, settings: 
     """
     settings["tile"] = recipe.tile
     fitted = recipe.fit(img)
-    fix_settings(net, fitted, **settings)
+    fix_settings(net, fitted, **{name: value for name, value in settings.items() if name != "schedule"})
     run.check_room(frame_n, fitted)
     run.begin(recipe)
     assert run.recipe is not None

@@ -20,6 +20,7 @@ from ..recipes.cluster import video_on_cluster
 from ..recipes.inputs import ALPHA, FittedMask, abbreviate_home
 from ..recipes.runs import FrameFolder, video_into
 from ..recipes.shots import ShotRun, recorded_shots
+from ..schedule import FRAME
 from ..validation import truncate
 from ..video import find_shots, hold_last, video_frames
 from ..zoo.registry import Model
@@ -91,6 +92,14 @@ def video(
     check_range("--carry", carry, 0, 1)
     check_cluster(workers, scheduler)
     check_range("--fps", fps, 0.01, 1000)
+    options.check_unit(FRAME)
+    if options.keyframes is not None and options.keyframes.of_zooms:
+        raise VideoError(f"--schedule {options.schedule} sets {options.keyframes.of_zooms[0]}, which only a zoom has")
+    if options.schedule is not None and (workers or scheduler):
+        raise VideoError(
+            f"--schedule {options.schedule}: a scheduled video is dreamt in this process; leave out --workers and "
+            "--scheduler"
+        )
     moments = parse_moment("--start", start), parse_moment("--stop", stop)
     if independent and carry not in (0, _CARRY):
         raise VideoError(f"--independent and --carry {carry:g}: independent frames carry nothing; choose one of them")

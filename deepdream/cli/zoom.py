@@ -12,11 +12,12 @@ from ..errors import DreamError, ParameterError
 from ..io.arrays import fitted_size
 from ..io.video_writer import rehearse_animation
 from ..recipes.runs import FrameFolder, zoom_into
+from ..schedule import FRAME
 from ..zoom import zoom_frames
 from .console import progress_line, say
 from .files import check_image_exists, check_not_read
 from .options import DreamOptions, takes_dream_options
-from .parsing import check_range
+from .parsing import check_range, parse_place
 from .runs import begin_run, run_settings
 from .video_options import FPS, GIF, MP4, check_videos, write_videos
 
@@ -49,6 +50,13 @@ def zoom(
     rotate: float = typer.Option(
         _DEFAULT["rotate"], "--rotate", metavar="DEGREES", help="Rotation of each zoom, counterclockwise."
     ),
+    center: Optional[str] = typer.Option(
+        None,
+        "--center",
+        metavar="X,Y",
+        show_default=False,
+        help="Point of the frame that each zoom leaves in its place, in pixels. [default: the middle]",
+    ),
     mp4: Optional[Path] = MP4,
     gif: Optional[Path] = GIF,
     fps: float = FPS,
@@ -61,6 +69,8 @@ def zoom(
     check_range("--frames", frames, 1)
     check_range("--scale", scale, -0.9, 0.9)
     check_range("--rotate", rotate)
+    point = None if center is None else parse_place("--center", center)
+    options.check_unit(FRAME)
     if options.wrap is not None:
         raise ParameterError(f"--wrap {options.wrap}: the edges of a zoom cannot join, because each frame is cropped")
     videos = check_videos(mp4, gif, fps)
@@ -77,7 +87,7 @@ def zoom(
             run.paths()  # raises for a missing frame, before the first dream
         if not (videos and image is None):
             frames = frames or _DEFAULT["frame_n"]
-            _dream(options, run, image or "sky", frames, scale, rotate, videos, fps)
+            _dream(options, run, image or "sky", frames, scale, rotate, point, videos, fps)
         write_videos(videos, run.paths(frames), fps)
 
 
@@ -88,6 +98,7 @@ def _dream(
     frame_n: int,
     scale: float,
     rotate: float,
+    center: Optional[tuple[int, int]],
     videos: list[Path],
     fps: float,
 ) -> None:
@@ -99,15 +110,14 @@ def _dream(
     mask = options.fit_mask(full)
     net, model = options.load()
     settings = run_settings(run, options, net, mask)
-    recipe = replace(
-        options.recipe(name, model, net, full, settings, mask), kind="zoom", more={"scale": scale, "rotate": rotate}
-    )
+    more = {"scale": scale, "rotate": rotate, **({} if center is None else {"center": list(center)})}
+    recipe = replace(options.recipe(name, model, net, full, settings, mask), kind="zoom", more=more)
     img = recipe.fit(full)
     del full  # frees its memory for the dream
     begin_run(run, recipe, net, img, settings, frame_n)
     options.objectives.tell_weak_terms(net, img, settings)
     before = run.done
-    new_frames = zoom_into(run, net, img, frame_n, scale, rotate, strength=options.strength, **settings)
+    new_frames = zoom_into(run, net, img, frame_n, scale, rotate, center, strength=options.strength, **settings)
     with progress_line() as progress:
         task = progress.add_task(f"frame {before + 1}/{frame_n}", total=frame_n, completed=min(before, frame_n))
         for path in new_frames:

@@ -64,6 +64,10 @@ class InputGradient:
         self._net, self._end, self._objective, self._may_shrink = net, end, objective, may_shrink
         self._rng = np.random.RandomState([seed, 1])  # another stream than RandomState(seed)
 
+    def aim(self, end: Layers, objective: ObjectiveOrMapping) -> None:
+        """Give gradients of another objective from now on."""
+        self._end, self._objective = end, objective
+
     def __call__(self, image: Planes) -> tuple[Planes, float | None]:
         """The gradient.
 

@@ -21,6 +21,7 @@ from ..io.background import parse_background
 from ..io.image import read_embedded_text
 from ..label_images import check_blur
 from ..mask import MAX_FEATHER
+from ..schedule import schedule_from_spec
 from ..seeds import fresh_seed
 from ..validation import check_count, check_number, check_wrap, short_repr
 from ..zoom import check_zoom
@@ -55,15 +56,16 @@ _TYPES = {
     "mask_feather": _NUMBER,
     "mask_invert": bool,
     "wrap": str,
+    "schedule": Mapping,
     "more": Mapping,
     "versions": Mapping,
 }
 _MAY_BE_NONE = {
-    *("input_sha256", "weights_sha256", "guide", "guide_sha256", "mask", "mask_sha256", "wrap"),
+    *("input_sha256", "weights_sha256", "guide", "guide_sha256", "mask", "mask_sha256", "wrap", "schedule"),
     *("end", "tile", "max_size"),
 }
 # Fields that came later: JSON has them only where they say something, so older recipes and their images stay the same.
-_LATER_FIELDS = ("mask", "mask_sha256", "mask_feather", "mask_invert", "wrap")
+_LATER_FIELDS = ("mask", "mask_sha256", "mask_feather", "mask_invert", "wrap", "schedule")
 _Self = TypeVar("_Self", bound="RecipeFields")
 
 
@@ -98,6 +100,7 @@ class RecipeFields:
     mask_feather: float = 0.0
     mask_invert: bool = False
     wrap: str | None = None
+    schedule: Mapping[str, Any] | None = None
     kind: str = "dream"
     more: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -105,7 +108,9 @@ class RecipeFields:
     def __post_init__(self) -> None:
         for name in ("guide", "guide_sha256"):
             self._set(**{name: _one_or_several(_plain(getattr(self, name)))})
-        objective = self.objective if self.objective is not None else "guided" if self.guide else "L2"
+        objective = self.objective
+        if objective is None:
+            objective = "guided" if self.guide and self.schedule is None else "L2"
         if isinstance(objective, str):
             objective = {"objective": objective}
         objective = _without_hashes(_plain(objective), as_list(self.guide_sha256))
@@ -125,6 +130,8 @@ class RecipeFields:
             raise ParameterError(f"max_size={short_repr(self.max_size)}: the longer side in pixels must be 1 or more")
         check_number("mask_feather", self.mask_feather, 0, "the width of the mask's edges in pixels", MAX_FEATHER)
         check_wrap(self.wrap)
+        if self.schedule is not None:
+            self._set(schedule=schedule_from_spec(self.schedule).spec)
         _check_more(self)
 
     def _set(self, **values: Any) -> None:
@@ -225,7 +232,7 @@ def _check_more(recipe: RecipeFields) -> None:
     elif recipe.kind == "zoom":
         if "frame" in more:
             check_count("frame", more["frame"], 0, "the frame's number")
-        check_zoom(more.get("scale", 0), more.get("rotate", 0))
+        check_zoom(more.get("scale", 0), more.get("rotate", 0), more.get("center"), more.get("pan", (0, 0)))
     elif recipe.kind == "label" and "blur" in more:
         check_blur(more["blur"])
 

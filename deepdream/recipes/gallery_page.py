@@ -23,6 +23,7 @@ _FIELD_ORDER = (
     "mask_feather",
     "mask_invert",
     "wrap",
+    "schedule",
     "model",
     "end",
     "objective",

@@ -50,6 +50,7 @@ class Recipe(RecipeFields):
         mask_feather: the width of its edges in pixels, see `read_mask`.
         mask_invert: see `read_mask`.
         wrap: see `deepdream`.
+        schedule: the `spec` of a `Schedule`; its guides are those of `guide`, in its order.
         kind: "dream", "channel", "label", "stopped dream" or "zoom"; some keep additional values in `more`.
         more: see `kind`.
         versions: the versions of the software that made the image.

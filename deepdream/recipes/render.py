@@ -35,12 +35,14 @@ from ..network.net import Net, check_net
 from ..network.tiling import plan_tiles
 from ..octaves import check_sizes, octave_shapes
 from ..preview import FullSizePreview
+from ..schedule import schedule_from_spec
 from ..validation import short_repr
 from ..zoo.loading import load
 from ..zoom import zoom_frames
 from .fields import RecipeFields, as_list
 from .inputs import COMPUTED_MASKS, FittedMask, computed_mask, expand_home, find_image, given_image
 from .objective_spec import objective_from_spec
+from .scheduled import scheduled_settings
 
 log = logging.getLogger(__name__)
 
@@ -192,11 +194,18 @@ def settings(
     guides = fit_guides(recipe, guide)
     if (mask is None) != (recipe.mask is None):
         raise ParameterError(f"the recipe has the mask {short_repr(recipe.mask)}; pass what its fit_mask returns")
+    own_guides = guides
+    scheduled: dict[str, Any] = {}
+    if recipe.schedule is not None:
+        schedule = schedule_from_spec(recipe.schedule)
+        scheduled = {"schedule": scheduled_settings(net, schedule, guides, recipe.end)}
+        own_guides = []
     return {
         "mask": None if mask is None else mask.values,
         "end": recipe.end,
-        "objective": objective_from_spec(net, recipe.objective, recipe.end, guides),
+        "objective": objective_from_spec(net, recipe.objective, recipe.end, own_guides),
         **{name: getattr(recipe, name) for name in _DREAM_ARGUMENTS},
+        **scheduled,
     }
 
 
@@ -213,12 +222,13 @@ def complete(
     # A guided objective needs a pass through the network, and is at the recipe's layer or the network's default.
     objective = None if guides else objective_from_spec(net, recipe.objective, recipe.end)
     end = resolve_end(net, recipe.end, objective)
+    layers = end if recipe.schedule is None else schedule_from_spec(recipe.schedule).layers() or end
     tile = recipe.tile
     if tile is not None:
         height, width = source.shape[:2]
         shapes = _octave_shapes(recipe, *fitted_size(height, width, recipe.max_size))
-        check_sizes(net, end, shapes, recipe.octave_scale)
-        tile = plan_tiles(net, end, shapes, tile)
+        check_sizes(net, layers, shapes, recipe.octave_scale)
+        tile = plan_tiles(net, layers, shapes, tile)
     return replace(
         recipe,
         end=end,
@@ -275,8 +285,9 @@ def _render_zoom(
 ) -> Image:
     """One frame of a zoom, which needs all earlier ones."""
     count = recipe.more["frame"] + 1
-    scale, rotate = recipe.more["scale"], recipe.more["rotate"]
-    for frame in zoom_frames(net, image, count, scale, rotate, recipe.strength, **settings(recipe, net, guide, mask)):
+    move = {"scale": recipe.more["scale"], "rotate": recipe.more["rotate"], "center": recipe.more.get("center")}
+    dream = settings(recipe, net, guide, mask)
+    for frame in zoom_frames(net, image, count, **move, strength=recipe.strength, **dream):
         progress((frame.index + 1) / count)
     return frame.image
 

@@ -46,7 +46,14 @@ def video_into(
 
 
 def zoom_into(
-    run: FrameFolder, net: Net, img: Image, frame_n: int, scale: float, rotate: float, **dream: Any
+    run: FrameFolder,
+    net: Net,
+    img: Image,
+    frame_n: int,
+    scale: float,
+    rotate: float,
+    center: tuple[float, float] | None = None,
+    **dream: Any,
 ) -> Iterator[Path]:
     """Dream the frames of a zoom that do not exist in its folder yet.
 
@@ -57,6 +64,7 @@ def zoom_into(
         frame_n: see `zoom_frames`.
         scale: see `zoom_frames`.
         rotate: see `zoom_frames`.
+        center: see `zoom_frames`.
         dream: other arguments of `zoom_frames`, among them the run's `seed`.
 
     Yields:
@@ -67,6 +75,6 @@ def zoom_into(
     """
     assert run.recipe is not None
     after = Frame(run.done - 1, run.state["image"], dream["seed"]) if run.done else None
-    for frame in zoom_frames(net, img, max(frame_n, 1), scale, rotate, after=after, **dream):
+    for frame in zoom_frames(net, img, max(frame_n, 1), scale, rotate, after=after, center=center, **dream):
         recipe = replace(run.recipe, more={**run.recipe.more, "frame": frame.index})
         yield run.save(frame.index, frame.image, recipe, image=frame.image)

@@ -1,0 +1,71 @@
+"""What a schedule maximises, made for a network: the settings of each frame or octave.
+
+The central function is `scheduled_settings`. Its result is what the library's functions take as their `schedule`.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .._types import Image, Layers
+from ..guide import guided
+from ..network.layers import resolve_end, weights_of
+from ..network.net import Net
+from ..objective_sums import Objective
+from ..objectives import channels, label, objective_L2
+from ..schedule import Schedule, Settings
+
+
+def scheduled_settings(net: Net, schedule: Schedule, guides: Sequence[Image], end: Layers | None = None) -> Settings:
+    """The settings of each frame or octave, as keyword arguments.
+
+    Args:
+        net: the network.
+        schedule: the schedule.
+        guides: its guides, in the order of `schedule.guides`, (H, W, 3) RGB each.
+        end: the layers where the schedule names none; `None`: the network's own.
+
+    Returns:
+        A function of the frame's or octave's number. It was called for every keyframe, so a layer, channel or label
+        that the network lacks has been found.
+
+    Raises:
+        DreamError: as `deepdream.guided`, `deepdream.channels` and `deepdream.label`.
+    """
+    images = dict(zip(schedule.guides, guides))
+
+    @functools.cache  # a guide needs a pass through the network
+    def term(kind: str, name: str, layer: str) -> Any:
+        if kind == "guide":
+            return guided(net, images[name], layer)
+        if kind == "channel":
+            return channels(int(name), net, layer)
+        return label(net, int(name) if name.isdecimal() else name)
+
+    def objective(values: Mapping[str, Any]) -> Any:
+        """The weighted sum of what is maximised."""
+        layers = weights_of(values.get("end") or resolve_end(net, end, None))
+        summed = [
+            term(kind, name, layer) * (weight * own)
+            for kind in ("guide", "channel")
+            for name, weight in values.get(kind, {}).items()
+            for layer, own in layers.items()
+        ]
+        summed += [term("label", name, "") * weight for name, weight in values.get("label", {}).items()]
+        if not summed:
+            summed = [Objective(objective_L2, net.check_layer(layer)) * weight for layer, weight in layers.items()]
+        return sum(summed[1:], summed[0])
+
+    def settings(index: int) -> dict[str, Any]:
+        values = schedule.at(index)
+        others = {name: value for name, value in values.items() if name not in ("end", "guide", "channel", "label")}
+        if not schedule.sets_objective:
+            return others
+        made = objective(values)
+        return {**others, "objective": made, "end": resolve_end(net, made.end, made)}
+
+    for moment in schedule.moments:
+        settings(moment)
+    return settings

@@ -1,0 +1,135 @@
+"""`--schedule` and `--center`: of a dream, a zoom and a video, in recipes, and resumed."""
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+import deepdream as dd
+from deepdream import Recipe
+from deepdream.data import clouds
+from deepdream.io.arrays import to_uint8
+
+QUICK = ["--model", "squeezenet_v1.1", "--iters", 1, "--octaves", 2, "--seed", 1]
+SETTINGS = {"iter_n": 1, "octave_n": 2, "seed": 1}
+WALK = """
+interpolation = "smooth"
+[[keyframe]]
+frame = 0
+end = "fire3/concat"
+scale = 0.0
+[[keyframe]]
+frame = 2
+end = "fire6/concat"
+scale = 0.1
+center = [20, 10]
+"""
+OCTAVES = """
+[[keyframe]]
+octave = 0
+guide = "guide.png"
+[[keyframe]]
+octave = 1
+end = {"fire4/concat" = 1, "fire6/concat" = 0.5}
+step_size = 3.0
+label = {"ant" = -1e-3}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch, squeezenet_file):
+    monkeypatch.chdir(tmp_path)
+    Pillow.fromarray(to_uint8(clouds.clouds(60, 80))).save("photo.png")
+    Pillow.fromarray(to_uint8(clouds.clouds(60, 80, seed=3))).save("guide.png")
+    (tmp_path / "walk.toml").write_text(WALK)
+    (tmp_path / "octaves.toml").write_text(OCTAVES)
+    return tmp_path
+
+
+def test_a_zoom_follows_its_schedule_is_resumed_and_made_again(folder, run, squeezenet):
+    code, _, err = run("zoom", "photo.png", *QUICK, "--schedule", "walk.toml", "--frames", 2, "-o", "frames")
+    assert code == 0 and "dreamt at what walk.toml says, seed 1" in err, err
+    code, _, err = run("zoom", "photo.png", *QUICK, "--schedule", "walk.toml", "--frames", 4, "-o", "frames")
+    assert code == 0 and "2 new frames" in err
+    img, frames = dd.read_image("photo.png"), [dd.read_image(f"frames/0000{n}.png") for n in range(4)]
+    assert np.array_equal(frames[0], to_uint8(dd.deepdream(squeezenet, img, end="fire3/concat", **SETTINGS)))
+    run("zoom", "photo.png", *QUICK, "--schedule", "walk.toml", "--frames", 4, "-o", "whole")
+    assert all(np.array_equal(frame, dd.read_image(f"whole/0000{n}.png")) for n, frame in enumerate(frames))
+    recipe = Recipe.from_image("frames/00003.png")
+    assert recipe.schedule == dd.read_schedule("walk.toml").spec
+    (folder / "walk.toml").unlink()  # the recipe has all of it
+    code, _, err = run("replay", "frames/00003.png", "-o", "again.png")
+    assert (code, err) == (0, "every pixel is the same as in frames/00003.png\n")
+
+
+def test_another_schedule_is_another_run(folder, run):
+    run("zoom", "photo.png", *QUICK, "--schedule", "walk.toml", "--frames", 1, "-o", "frames")
+    (folder / "walk.toml").write_text(WALK.replace("0.1", "0.2"))
+    code, _, err = run("zoom", "photo.png", *QUICK, "--schedule", "walk.toml", "--frames", 2, "-o", "frames")
+    assert code == 2 and "frames holds another run, with schedule" in err and len(err) <= 301
+    code, _, err = run("zoom", "photo.png", *QUICK, "--end", "fire3/concat", "--frames", 2, "-o", "frames")
+    assert code == 2 and "frames holds another run" in err and len(err) <= 301
+
+
+def test_octaves_guides_and_labels_of_one_picture(folder, run):
+    code, _, err = run("dream", "photo.png", *QUICK, "--schedule", "octaves.toml", "-o", "a.png")
+    assert code == 0, err
+    recipe = Recipe.from_image("a.png")
+    assert (recipe.guide, len(recipe.guide_sha256)) == ("guide.png", 64)
+    code, _, err = run("replay", "a.png", "-o", "b.png")
+    assert (code, err) == (0, "every pixel is the same as in a.png\n")
+    code, _, err = run("replay", "a.png", "-o", "b.png", "--guide", "photo.png")
+    assert code == 0 and "another guide" in err and "pixels differ" in err
+    run("dream", "photo.png", *QUICK, "--guide", "guide.png", "-o", "plain.png")
+    assert not np.array_equal(dd.read_image("plain.png"), dd.read_image("a.png"))
+
+
+def test_the_centre_of_a_zoom(folder, run):
+    for name, more in (("middle", []), ("same", ["--center", "40,30"]), ("corner", ["--center", "5,5"])):
+        code, _, err = run("zoom", "photo.png", *QUICK, "--frames", 2, *more, "-o", name)
+        assert code == 0, err
+    middle, same, corner = (dd.read_image(f"{name}/00001.png") for name in ("middle", "same", "corner"))
+    assert np.array_equal(middle, same) and not np.array_equal(middle, corner)
+    code, _, err = run("replay", "corner/00001.png", "-o", "again.png")
+    assert (code, err) == (0, "every pixel is the same as in corner/00001.png\n")
+
+
+def test_a_video_follows_its_schedule(folder, run, squeezenet):
+    pytest.importorskip("av")
+    dd.write_animation("in.mp4", [dd.read_image("photo.png")] * 3)
+    options = ["--schedule", "walk.toml", "--independent", "--step", 6]
+    code, _, err = run("video", "in.mp4", "out.mp4", *QUICK, *options)
+    assert code == 2 and "--schedule walk.toml sets scale, which only a zoom has" in err
+    (folder / "walk.toml").write_text(WALK.replace("scale = 0.0\n", "").replace("scale = 0.1\ncenter = [20, 10]", ""))
+    code, _, err = run("video", "in.mp4", "out.mp4", *QUICK, *options)
+    assert code == 0, err
+    first, _, last = dd.Video("out.mp4")
+    img = next(iter(dd.Video("in.mp4")))
+    for frame, end in ((first, "fire3/concat"), (last, "fire6/concat")):
+        dream = dd.deepdream(squeezenet, img, end=end, step_size=6, **SETTINGS)
+        assert np.abs(frame - dream).mean() < 0.6 * np.abs(img - dream).mean()
+    code, _, err = run("video", "in.mp4", "other.mp4", *QUICK, "--schedule", "walk.toml", "--workers", 2)
+    assert code == 2 and "a scheduled video is dreamt in this process" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["dream", "photo.png", "--schedule", "walk.toml"], "its keyframes have frames, and here they need octaves"),
+        (["zoom", "photo.png", "--schedule", "octaves.toml", "-o", "f"], "its keyframes have octaves, and here they"),
+        (["dream", "photo.png", "--schedule", "no.toml"], "no.toml"),
+        (["dream", "photo.png", "--schedule", "photo.png"], "photo.png is not TOML"),
+        (["dream", "photo.png", "--schedule", "octaves.toml", "--end", "conv1"], "--end and --schedule octaves.toml"),
+        (["dream", "photo.png", "--schedule", "octaves.toml", "-o", "octaves.toml"], "octaves.toml"),
+        (["zoom", "photo.png", "--center", "3", "-o", "f"], "--center 3: it must be two numbers of pixels"),
+    ],
+)
+def test_what_does_not_fit_is_refused(folder, run, arguments, message):
+    code, _, err = run(*arguments, *QUICK)
+    assert code == 2 and message in err and len(err.splitlines()[-1]) <= 300
+    assert not (folder / "f").exists()
+
+
+def test_a_missing_guide_is_found_before_the_first_step(folder, run):
+    (folder / "guide.png").unlink()
+    code, _, err = run("dream", "photo.png", *QUICK, "--schedule", "octaves.toml")
+    assert code == 2 and "guide.png: no such file" in err
