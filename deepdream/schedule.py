@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .data.cache import package_data_folder
 from .errors import DreamError, ParameterError
 from .io.files import check_regular_file
 from .validation import MAX_STEP_SIZE, check_count, is_number, is_weight, short_repr, truncate
@@ -148,7 +149,7 @@ def read_schedule(path: str | Path) -> Schedule:
     """Read a schedule from a TOML file: `interpolation`, and a `[[keyframe]]` table for each keyframe.
 
     Args:
-        path: the file.
+        path: the file, or the name of a bundled one: "ladder", a walk through the main layers of bvlc_googlenet.
 
     Raises:
         DreamError: it cannot be read, or is not a schedule; the message names the keyframe and the value.
@@ -159,6 +160,9 @@ def read_schedule(path: str | Path) -> Schedule:
         >>> dd.read_schedule(path).at(10)
         {'end': {'fire3/concat': 1.0}}
     """
+    bundled = package_data_folder("gallery") / f"{Path(path).name.removesuffix('.toml')}.toml"
+    if not Path(path).exists() and bundled.is_file():
+        path = bundled
     check_regular_file(path, _MAX_FILE_BYTES, DreamError)
     try:
         table = tomllib.loads(Path(path).read_text(encoding="utf-8"))

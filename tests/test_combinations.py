@@ -24,6 +24,13 @@ SETTINGS = {
     "wrap": {"wrap": "x"},
     "wrap and tiles": {"wrap": "xy", "tile": 64},
     "wrap and mask": {"wrap": "xy", "mask": MASK},
+    "schedule": {"schedule": lambda number: {"step_size": 2.0 + number}},
+    "schedule, wrap, mask and tiles": {
+        "schedule": lambda number: {"step_size": 2.0 + number},
+        "wrap": "x",
+        "mask": MASK,
+        "tile": 64,
+    },
     "none": {},
 }
 

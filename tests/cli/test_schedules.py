@@ -104,9 +104,11 @@ def test_a_video_follows_its_schedule(folder, run, squeezenet):
     assert code == 0, err
     first, _, last = dd.Video("out.mp4")
     img = next(iter(dd.Video("in.mp4")))
-    for frame, end in ((first, "fire3/concat"), (last, "fire6/concat")):
-        dream = dd.deepdream(squeezenet, img, end=end, step_size=6, **SETTINGS)
-        assert np.abs(frame - dream).mean() < 0.6 * np.abs(img - dream).mean()
+    shallow, deep = (
+        dd.deepdream(squeezenet, img, end=end, step_size=6, **SETTINGS) for end in ("fire3/concat", "fire6/concat")
+    )
+    for frame, own, other in ((first, shallow, deep), (last, deep, shallow)):  # but for what encoding loses
+        assert np.abs(frame - own).mean() < 0.75 * np.abs(frame - other).mean()
     code, _, err = run("video", "in.mp4", "other.mp4", *QUICK, "--schedule", "walk.toml", "--workers", 2)
     assert code == 2 and "a scheduled video is dreamt in this process" in err
 
