@@ -47,7 +47,10 @@ def choose(net, layer):
 def make(model, net):
     for layer in LAYERS[model]:
         store_images(
-            FOLDER, model, layer, {channel: dd.channel_picture(net, channel, layer, seed=2015) for channel in choose(net, layer)}
+            FOLDER,
+            model,
+            layer,
+            {channel: dd.channel_picture(net, channel, layer, seed=2015) for channel in choose(net, layer)},
         )
 
 

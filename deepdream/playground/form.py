@@ -66,7 +66,9 @@ def form_numbers(limits: Limits) -> dict[str, Number]:
     }
 
 
-def recipe_of(form: Mapping[str, Any], picture: Picture, guide: Picture | None, limits: Limits) -> Recipe:
+def recipe_of(
+    form: Mapping[str, Any], picture: Picture, guide: Picture | None, limits: Limits, mask: Picture | None = None
+) -> Recipe:
     """The recipe of a form.
 
     Args:
@@ -74,6 +76,7 @@ def recipe_of(form: Mapping[str, Any], picture: Picture, guide: Picture | None, 
         picture: the image to dream on.
         guide: the guide, if there is one.
         limits: the limits of the page.
+        mask: the mask, if one was painted.
 
     Returns:
         A `Recipe` that is not yet complete.
@@ -100,6 +103,7 @@ def recipe_of(form: Mapping[str, Any], picture: Picture, guide: Picture | None, 
         guide=guide.name if guide else None,
         seed=seed,
         tile="auto",
+        mask=mask.name if mask else None,
         more=more,
         **_end_and_objective(form, guide),
         **values,  # type: ignore[arg-type]  # checked above
@@ -155,7 +159,9 @@ def form_of(recipe: Recipe, limits: Limits) -> tuple[dict[str, Any], list[str]]:
     else:
         notes.append(f"Its model {recipe.model!r} is not available here.")
     if recipe.mask is not None:
-        notes.append("It had a mask, which cannot be set here.")
+        notes.append("It had a mask: paint one, or choose its file.")
+    if recipe.schedule is not None:
+        notes.append("Its settings changed from octave to octave, which cannot be set here.")
     if recipe.wrap is not None:
         notes.append("Its edges joined, which cannot be set here.")
     if recipe.kind not in ("dream", "stopped dream"):

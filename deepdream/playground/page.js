@@ -2,6 +2,7 @@
 // `render` builds it once; `state` holds its data; each event of the session has a function of its name in `on`.
 
 const PIECE = 512 * 1024; // bytes of a file sent at a time
+const MASK_SIDE = 800; // pixels: the longer side of a painted mask
 
 /** An element: its tag with classes ("p.note"), its attributes and listeners ("onclick"), its children. */
 function h(tag, attributes = {}, ...children) {
@@ -22,7 +23,8 @@ const picture = (address) => (address ? h("img", { src: address, alt: "" }) : h(
 const short = (gives) => gives.split(":")[0];
 
 function render({ model, el }) {
-  const state = { setup: null, form: null, running: false, dreamt: false, file: {}, curve: [], frames: 0 };
+  const state = { setup: null, form: null, running: false, dreamt: false, file: {}, curve: [], frames: 0,
+    tried: {}, painted: false, stroke: null };
   const ui = build();
   el.append(ui.root);
   if (document.body.dataset.voila) document.documentElement.lang = "en";
@@ -44,6 +46,8 @@ function render({ model, el }) {
       oninput: () => compare(Number(ui.slider.value)) });
     ui.frame = h("div.frame", {}, ui.after, ui.before, h("div.divider", { "aria-hidden": "true" }),
       h("div.knob", { "aria-hidden": "true" }, "‹ ›"), ui.slider,
+      ui.mask = h("canvas.mask", { role: "img", "aria-label": "The painted mask: what is painted is dreamt",
+        onpointerdown: paint, onpointermove: paint, onpointerup: paint, onpointercancel: paint }),
       h("div.dropping", { "aria-hidden": "true" }, "Drop it here"));
     ui.stage = h("figure.stage", { ondragover: drag, ondragleave: drag, ondrop: drop }, ui.frame,
       ui.caption = h("figcaption.caption", {}, ""));
@@ -55,6 +59,19 @@ function render({ model, el }) {
       title: "The picture as a PNG, with its recipe inside" }, "Download");
     ui.jpg = h("button.plain", { type: "button", hidden: true, onclick: () => send({ do: "download", kind: "jpg" }),
       title: "A smaller file, also with its recipe inside" }, "JPEG");
+    ui.brush = h("button.plain", { type: "button", "aria-pressed": "false", onclick: () => painting(!isPainting()),
+      title: "Paint on the picture; only what is painted is dreamt" }, "Paint where to dream");
+    ui.brushSize = h("input", { type: "range", min: 2, max: 40, value: 12, "aria-label": "Size of the brush" });
+    ui.eraser = h("button", { type: "button", "aria-pressed": "false",
+      onclick: () => ui.eraser.setAttribute("aria-pressed", String(!isErasing())) }, "Erase");
+    ui.chooseMask = h("input.hidden", { type: "file", accept: "image/*", "aria-label": "Choose a mask from this device",
+      onchange: (e) => { if (e.target.files[0]) loadMask(e.target.files[0]); e.target.value = ""; } });
+    ui.brushes = h("div.brushes", { hidden: true, role: "group", "aria-label": "The brush" },
+      h("label", {}, "Brush ", ui.brushSize), ui.eraser,
+      h("button", { type: "button", onclick: clearMask }, "Clear"),
+      h("button.plain", { type: "button", onclick: () => ui.chooseMask.click() }, "Choose a mask"),
+      h("button.plain", { type: "button", onclick: saveMask,
+        title: "The mask as a file; deepdream replay --mask needs it" }, "Save the mask"), ui.chooseMask);
     ui.bar = h("div.progress", { role: "progressbar", "aria-label": "The dream's progress", "aria-valuemin": 0,
       "aria-valuemax": 100 }, h("i"));
     ui.status = h("p.status", { role: "status", "aria-live": "polite" });
@@ -65,6 +82,9 @@ function render({ model, el }) {
     ui.models = h("select", { "aria-label": "Network", onchange: () => chooseModel(ui.models.value) });
     ui.ladder = h("div.ladder", { role: "radiogroup", "aria-label": "What to dream: layers from shallow to deep" });
     ui.layer = h("p.layer");
+    ui.tryAll = h("button", { type: "button", onclick: tryLayers,
+      title: "A small dream on your picture at each layer, in the place of the examples" },
+      "Try every layer on this picture");
     ui.guide = h("div.guide");
     ui.label = h("input", { type: "text", list: "deepdream-labels", placeholder: "none", autocomplete: "off",
       "aria-label": "A label to dream", onchange: () => chooseLabel(ui.label.value) });
@@ -80,14 +100,14 @@ function render({ model, el }) {
       h("header", {}, h("h1", {}, "deepdream"),
         h("p", {}, "A network that learnt to recognise things looks at a picture and makes more of what it sees.")),
       ui.stage,
-      h("div.actions", {}, ui.dream, ui.stop, ui.again, ui.png, ui.jpg, ui.left),
+      h("div.actions", {}, ui.dream, ui.stop, ui.again, ui.png, ui.jpg, ui.brush, ui.left), ui.brushes,
       ui.bar, h("div.telling", {}, ui.status, ui.curve), ui.notice,
       h("section", {}, h("h2", {}, "Picture"), ui.pictures, ui.choosePicture,
         h("p.hint", {}, "If you choose a picture that was dreamt here, its settings are restored.")),
       h("section", {}, h("div.row", {}, h("h2", {}, "Layer"), ui.models),
         h("p.scale", { "aria-hidden": "true" },
           h("span", {}, "shallow: strokes"), h("i"), h("span", {}, "deep: creatures")),
-        ui.ladder, ui.layer),
+        ui.ladder, ui.layer, ui.tryAll),
       h("section.pair", {},
         h("div", {}, h("h2", {}, "Guide"), h("p.hint", {}, "Dream in the features of another picture."),
           ui.guide, ui.chooseGuide),
@@ -156,7 +176,7 @@ function render({ model, el }) {
       h("label.rung", { title: layer },
         h("input", { type: "radio", name: "deepdream-layer", value: layer, checked: layer === form.end,
           disabled: Boolean(form.label), onchange: () => { form.end = layer; showLayer(); } }),
-        picture(thumb), h("span", {}, short(gives) || layer))));
+        picture(state.tried[`${chosen.name} ${layer}`] ?? thumb), h("span", {}, short(gives) || layer))));
     ui.ladder.classList.toggle("off", Boolean(form.label));
     if (ui.labels.dataset.model !== chosen.name) {
       ui.labels.replaceChildren(...chosen.labels.map((label) => h("option", { value: label })));
@@ -215,10 +235,103 @@ function render({ model, el }) {
     ui.seed.value = state.form.seed ?? "";
   }
 
-  function dream(again) {
+  async function dream(again) {
     notice("");
+    painting(false);
     state.shown = state.dreamt; // until the new one begins, the old one stays
-    send({ do: "dream", form: state.form, again });
+    const mask = state.painted ? [await (await maskFile()).arrayBuffer()] : [];
+    send({ do: "dream", form: state.form, again }, ...mask);
+  }
+
+  function tryLayers() {
+    notice("");
+    painting(false);
+    state.shown = state.dreamt;
+    send({ do: "try", model: state.form.model });
+  }
+
+  // ------------------------------------------------------------------------------------------------------- the brush
+
+  const isPainting = () => ui.root.classList.contains("painting");
+  const isErasing = () => ui.eraser.getAttribute("aria-pressed") === "true";
+
+  function painting(on) {
+    ui.root.classList.toggle("painting", on);
+    ui.brushes.hidden = !on;
+    ui.brush.setAttribute("aria-pressed", String(on));
+    ui.brush.textContent = on ? "Done painting" : "Paint where to dream";
+    if (on && !state.painted) clearMask();
+    if (on) say_("Paint what is to be dreamt; the rest stays as it is.");
+  }
+
+  /** Forget the mask; the canvas gets the proportions of the picture that is shown. */
+  function clearMask() {
+    const { naturalWidth: width, naturalHeight: height } = ui.after;
+    const scale = Math.min(1, MASK_SIDE / Math.max(width, height, 1));
+    ui.mask.width = Math.max(1, Math.round(width * scale));
+    ui.mask.height = Math.max(1, Math.round(height * scale));
+    painted(false);
+  }
+
+  function painted(is) {
+    state.painted = is;
+    ui.root.classList.toggle("masked", is);
+  }
+
+  function paint(event) {
+    event.preventDefault();
+    const box = ui.mask.getBoundingClientRect();
+    const at = [((event.clientX - box.left) * ui.mask.width) / box.width,
+      ((event.clientY - box.top) * ui.mask.height) / box.height];
+    if (event.type === "pointerdown") {
+      ui.mask.setPointerCapture(event.pointerId);
+      state.stroke = at;
+    }
+    if (!state.stroke) return;
+    const pen = ui.mask.getContext("2d");
+    pen.globalCompositeOperation = isErasing() ? "destination-out" : "source-over";
+    pen.strokeStyle = "#fff";
+    pen.lineCap = pen.lineJoin = "round";
+    pen.lineWidth = (Number(ui.brushSize.value) / 100) * Math.max(ui.mask.width, ui.mask.height);
+    pen.beginPath();
+    pen.moveTo(...state.stroke);
+    pen.lineTo(...at);
+    pen.stroke();
+    painted(true);
+    state.stroke = event.type === "pointerup" || event.type === "pointercancel" ? null : at;
+  }
+
+  /** The mask as a PNG: white where it is painted, black elsewhere. */
+  function maskFile() {
+    const file = h("canvas", { width: ui.mask.width, height: ui.mask.height });
+    const pen = file.getContext("2d");
+    pen.fillRect(0, 0, file.width, file.height);
+    pen.drawImage(ui.mask, 0, 0);
+    return new Promise((done) => file.toBlob(done, "image/png"));
+  }
+
+  async function saveMask() {
+    save(await maskFile(), "painted-mask.png");
+  }
+
+  async function loadMask(file) {
+    let image;
+    try {
+      image = await createImageBitmap(file);
+    } catch {
+      notice(`${file.name} is not a picture that this browser can read; use a PNG`);
+      return;
+    }
+    clearMask();
+    const pen = ui.mask.getContext("2d");
+    pen.drawImage(image, 0, 0, ui.mask.width, ui.mask.height);
+    const pixels = pen.getImageData(0, 0, ui.mask.width, ui.mask.height), { data } = pixels;
+    for (let i = 0; i < data.length; i += 4) {
+      data[i + 3] = (data[i] + data[i + 1] + data[i + 2]) / 3; // grey becomes opacity
+      data[i] = data[i + 1] = data[i + 2] = 255;
+    }
+    pen.putImageData(pixels, 0, 0);
+    painted(true);
   }
 
   function drag(event) {
@@ -275,12 +388,19 @@ function render({ model, el }) {
     ui.slider.setAttribute("aria-valuetext", `${Math.round(percent)} % before, ${Math.round(100 - percent)} % dream`);
   }
 
+  function save(blob, name) {
+    const link = h("a", { href: URL.createObjectURL(blob), download: name });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+  }
+
   function mode(running, dreamt) {
     Object.assign(state, { running, dreamt });
     ui.dream.hidden = running;
     ui.stop.hidden = !running;
     for (const button of [ui.again, ui.png, ui.jpg]) button.hidden = running || !dreamt;
     ui.slider.hidden = running || !dreamt;
+    ui.brush.disabled = ui.tryAll.disabled = running;
     ui.frame.classList.toggle("compared", !running && dreamt);
     ui.root.classList.toggle("running", running);
     ui.root.dataset.state = running ? "running" : dreamt ? "dreamt" : "ready";
@@ -338,6 +458,10 @@ function render({ model, el }) {
         if (state.form.label) { state.form.label = ""; showForm(); }
         return;
       }
+      state.tried = {};
+      if (ui.inputs) showLadder();
+      painting(false);
+      painted(false);
       if (!state.running) {
         show(ui.after, blob, `The picture to dream on: ${message.name}`);
         ui.before.removeAttribute("src");
@@ -411,10 +535,21 @@ function render({ model, el }) {
       drawCurve();
     },
 
-    ended({ how, text, seed, size, name }, [blob]) {
+    tried({ layer, done, all }, [blob]) {
+      state.tried[`${state.form.model} ${layer}`] = URL.createObjectURL(blob);
+      say_(`Layer ${done} of ${all}: ${layer}`);
+      progress(done / all);
+      showLadder();
+    },
+
+    ended({ how, text, seed, size, name, done }, [blob]) {
       if (blob) show(ui.after, blob, `The dream: ${name}`);
       mode(false, Boolean(blob) || state.shown);
       if (how === "done") progress(1);
+      if (how === "tried") {
+        say_(`${done} layers tried on this picture. Choose one, and dream.`);
+        return;
+      }
       say_(how === "done" ? `Done: ${size}, seed ${seed}. Drag across the picture to compare it with the one before.`
         : blob ? `Stopped: ${size}, seed ${seed}. The dream so far is kept.` : "");
       if (text && how !== "done") notice(text);
@@ -422,9 +557,7 @@ function render({ model, el }) {
 
     download({ name }, [blob]) {
       const type = name.endsWith(".png") ? "image/png" : "image/jpeg";
-      const link = h("a", { href: URL.createObjectURL(new Blob([blob], { type })), download: name });
-      link.click();
-      setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+      save(new Blob([blob], { type }), name);
     },
   };
 

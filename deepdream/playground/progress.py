@@ -23,7 +23,7 @@ from ..octaves import octave_shapes
 from ..preview import FullSizePreview
 from ..recipes.recipe import Recipe
 from .images import MAX_SHOWN_SIDE, jpeg
-from .records import STOP, Begun, Ended, Failed, Job, LogLine, Pixels, Stepped
+from .records import STOP, Begun, Ended, Failed, Job, LogLine, Pixels, Stepped, Trial, Tried
 from .uploads import next_name
 from .worker import Worker, stopped_recipe
 
@@ -143,6 +143,41 @@ class ProgressWatcher:
         return _result(image, recipe, "died", f"{text} The dream so far is kept.")
 
 
+def follow_trial(worker: Worker, emit: Emit, stopped: threading.Event, seconds: float, trial: Trial) -> EndReport:
+    """Let the worker try layers, and tell the page of each.
+
+    Args:
+        worker: see `ProgressWatcher`.
+        emit: see `ProgressWatcher`.
+        stopped: see `ProgressWatcher`.
+        seconds: see `ProgressWatcher`; a worker that does not stop in this time is ended.
+        trial: the layers and the image.
+    """
+    worker.send(trial)
+    end, asked, done = time.monotonic() + seconds, False, 0
+    try:
+        while True:
+            if (stopped.is_set() or time.monotonic() > end) and not asked:
+                worker.send(STOP)
+                asked, end = True, time.monotonic() + _STOP_TIMEOUT_S
+            if asked and time.monotonic() > end:
+                worker.end()
+            record = worker.receive(0.1)
+            if isinstance(record, Failed):
+                if record.needs_restart:
+                    worker.end()
+                return EndReport("failed", record.text)
+            if isinstance(record, LogLine):
+                emit("said", text=record.text)
+            elif isinstance(record, Tried):
+                if record.image is None:
+                    return EndReport("tried", values={"done": done})
+                done += 1
+                emit("tried", jpeg(record.image, MAX_SHOWN_SIDE), layer=record.layer, done=done, all=len(trial.layers))
+    except EOFError:
+        return EndReport("failed", f"{worker.exit_reason().rstrip('.')}. The next dream starts a new worker.")
+
+
 class _Progress:
     """The progress of one dream since its `Begun`."""
 
@@ -153,7 +188,7 @@ class _Progress:
         height, width = begun.image.shape[:2]
         shapes = octave_shapes(height, width, self._recipe.octave_n, self._recipe.octave_scale)
         self._areas = [height * width for height, width in shapes]
-        self._preview = FullSizePreview(np.float32(begun.image), shapes)
+        self._preview = FullSizePreview(np.float32(begun.image), shapes, begun.mask)
         self._first: tuple[int, float] | None = None  # the work done and the time after the first step
         self._next_image_time = 0.0
         self.last: Stepped | None = None

@@ -1,7 +1,7 @@
 """The records that go through the pipe between a page and its worker.
 
-A `Job` goes in and, to end it early, `STOP`. The records come out in the order of this file, with a
-`LogLine` at any time, and `Ended` or `Failed` at the end. Pixels travel as uint8 (h, w, 3) RGB.
+A `Job` or a `Trial` goes in and, to end it early, `STOP`. The records come out in the order of this file, with a
+`LogLine` at any time, and `Ended`, an empty `Tried` or `Failed` at the end. Pixels travel as uint8 (h, w, 3) RGB.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..mask import Mask
 from ..recipes.recipe import Recipe
 from .uploads import Picture
 
@@ -26,11 +27,28 @@ class Job:
         recipe: its settings; not yet complete.
         picture: the input image.
         guide: the guide of a guided dream.
+        mask: the mask that the visitor painted.
     """
 
     recipe: Recipe
     picture: Picture
     guide: Picture | None = None
+    mask: Picture | None = None
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Layers to try on an image: a small dream at each.
+
+    Attributes:
+        model: the name of the model.
+        layers: the layers, in order.
+        picture: the input image.
+    """
+
+    model: str
+    layers: list[str]
+    picture: Picture
 
 
 @dataclass(frozen=True)
@@ -51,10 +69,12 @@ class Begun:
     Attributes:
         recipe: complete.
         image: the input at the size that is dreamt.
+        mask: the mask at that size, (H, W), 0..1, if there is one.
     """
 
     recipe: Recipe
     image: Pixels
+    mask: Mask | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +105,19 @@ class Ended:
 
     recipe: Recipe
     image: Pixels
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A layer of a `Trial`.
+
+    Attributes:
+        layer: its name.
+        image: the dream, in the size of a thumbnail; `None` after the last layer, or if the trial was stopped.
+    """
+
+    layer: str
+    image: Pixels | None
 
 
 @dataclass(frozen=True)

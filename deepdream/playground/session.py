@@ -15,19 +15,31 @@ from ..data.cache import cache_folder, make_folder
 from ..errors import DreamError, ImageError
 from ..io.arrays import format_size
 from ..recipes.recipe import Recipe
+from ..zoo.registry import find_model, model_names
 from .decoder import Decoded
 from .dream_queue import QueueSlot
 from .form import default_form, form_of, models_for_page, numbers_for_page, recipe_of
 from .image_reader import ImageReader
-from .progress import EndReport, ProgressWatcher, Result
-from .records import Job
+from .progress import EndReport, ProgressWatcher, Result, follow_trial
+from .records import Job, Trial
 from .thumbnails import picture_choices
-from .uploads import Limits, Picture, built_in, check_size, chosen, clean_name, limits_for_page, next_name, uploaded
+from .uploads import (
+    Limits,
+    Picture,
+    built_in,
+    check_size,
+    chosen,
+    clean_name,
+    limits_for_page,
+    next_name,
+    painted,
+    uploaded,
+)
 from .worker import Worker
 
 log = logging.getLogger(__name__)
 
-_REQUESTS = ("open", "choose", "upload", "unguide", "dream", "stop", "download", "leave")
+_REQUESTS = ("open", "choose", "upload", "unguide", "dream", "try", "stop", "download", "leave")
 Message = dict[str, Any]
 
 
@@ -178,14 +190,25 @@ class Session:
             picture = Picture(next_name(self._result.recipe.input), self._result.file(".png"))
         if picture is None:
             raise ImageError("no image is chosen; choose one first")
-        guide = self._guide
-        job = Job(recipe_of(message["form"], picture, guide, self.limits), picture, guide)
+        guide, painting = self._guide, b"".join(bytes(buffer) for buffer in buffers)
+        mask = painted(painting, self.limits) if painting else None
+        self._begin(Job(recipe_of(message["form"], picture, guide, self.limits, mask), picture, guide, mask))
+
+    def _try(self, message: Message, buffers: Sequence[Any]) -> None:
+        """Try each main layer of a model on the visitor's image."""
+        if self._picture is None:
+            raise ImageError("no image is chosen; choose one first")
+        if message.get("model") not in model_names():
+            raise DreamError(f"there is no model {str(message.get('model'))[:80]!r} on this page")
+        self._begin(Trial(message["model"], list(find_model(message["model"]).ladder), self._picture))
+
+    def _begin(self, job: Job | Trial) -> None:
         if not self._dreaming.acquire(blocking=False):
             raise DreamError("one dream at a time: stop this one first")
         self._stopped.clear()
         self._in_thread(self._dream_and_report, job)
 
-    def _dream_and_report(self, job: Job) -> None:
+    def _dream_and_report(self, job: Job | Trial) -> None:
         try:
             report = self._queue_and_dream(job)
         except Exception as error:  # of any class: the visitor must not wait for ever
@@ -193,7 +216,7 @@ class Session:
         self._dreaming.release()
         self.emit("ended", *report.buffers, how=report.how, text=report.text, **report.values)
 
-    def _queue_and_dream(self, job: Job) -> EndReport:
+    def _queue_and_dream(self, job: Job | Trial) -> EndReport:
         """Wait in the queue, and dream."""
         folder = cache_folder() / "playground"
         make_folder(folder)
@@ -208,11 +231,13 @@ class Session:
                 return EndReport("stopped", "You left the queue.")
             return self._dream_in_worker(job)
 
-    def _dream_in_worker(self, job: Job) -> EndReport:
+    def _dream_in_worker(self, job: Job | Trial) -> EndReport:
         """Let the worker dream a job; start a new worker if there is none."""
         self.emit("begins", text="Loading the network …")
         if self._worker is None or not self._worker.alive():
             self._worker = Worker()
+        if isinstance(job, Trial):
+            return follow_trial(self._worker, self.emit, self._stopped, self.limits.seconds, job)
         result, report = ProgressWatcher(self._worker, self.emit, self._stopped, self.limits.seconds).follow(job)
         self._result = result or self._result
         return report

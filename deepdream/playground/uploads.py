@@ -24,6 +24,8 @@ from ..io.image import open_image
 from ..io.source import ImageSource
 
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "GIF", "BMP", "AVIF")
+MASK_NAME = "painted-mask.png"
+MAX_MASK_MEGABYTES = 1
 _NOISE = re.compile(r"noise:([1-9]\d{0,4})x([1-9]\d{0,4})", re.ASCII)
 
 
@@ -149,6 +151,22 @@ def uploaded(name: Any, data: bytes | bytearray, limits: Limits) -> Picture:
             f"limit here is {limits.megapixels}, so scale it down first"
         )
     return Picture(name, bytes(data))
+
+
+def painted(data: bytes, limits: Limits) -> Picture:
+    """The mask that a visitor painted: a PNG no larger than the page makes it.
+
+    Args:
+        data: the file's bytes.
+        limits: the limits of the page.
+
+    Raises:
+        ImageError: it is something else.
+    """
+    mask = uploaded(MASK_NAME, data, dataclasses.replace(limits, megabytes=MAX_MASK_MEGABYTES, megapixels=3))
+    if not data.startswith(b"\x89PNG\r\n\x1a\n"):
+        raise ImageError("the painted mask is not a PNG; clear it and paint again")
+    return mask
 
 
 def check_size(name: Any, size: Any, limits: Limits) -> None:

@@ -19,8 +19,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from ..dream import dream_steps
-from ..errors import DreamError
+from ..dream import deepdream, dream_steps
+from ..errors import DreamError, ImageError, LayerError
 from ..io.arrays import to_uint8
 from ..network.device import AUTO
 from ..network.memory import is_out_of_memory
@@ -30,9 +30,11 @@ from ..preview import FullSizePreview
 from ..recipes.recipe import Recipe
 from ..zoo.loading import load
 from .decoder import child_environment
-from .records import STOP, Begun, Ended, Failed, Job, LogLine, Stepped
+from .records import STOP, Begun, Ended, Failed, Job, LogLine, Stepped, Trial, Tried
+from .thumbnails import crop_centre
 
 IDLE_TIMEOUT_S = 180  # seconds without a job after which a worker ends and frees its memory
+TRIAL_SIDE = 256  # pixels: the longer side of a small dream
 _NO_MEMORY = "Not enough memory; choose a smaller size, or fewer pictures at once"
 
 
@@ -59,8 +61,8 @@ class Worker:
         self._pipe = Connection(ours.detach())
         self.pid = self._process.pid
 
-    def send(self, request: Job | str) -> None:
-        """Send a `Job`, or `STOP`; nothing happens if the worker has ended."""
+    def send(self, request: Job | Trial | str) -> None:
+        """Send a `Job`, a `Trial`, or `STOP`; nothing happens if the worker has ended."""
         with contextlib.suppress(OSError):
             self._pipe.send(request)
 
@@ -129,9 +131,11 @@ def serve(pipe: Connection, idle: float) -> None:
         if job == STOP:  # it came after the dream's end
             continue
         try:
-            if net is None or job.recipe.model != name:
-                net, name = load(job.recipe.model, gpu=AUTO), job.recipe.model
-            for record in dream(net, job, pipe.poll):
+            model = job.model if isinstance(job, Trial) else job.recipe.model
+            if net is None or model != name:
+                net, name = load(model, gpu=AUTO), model
+            records = try_layers(net, job, pipe.poll) if isinstance(job, Trial) else dream(net, job, pipe.poll)
+            for record in records:
                 pipe.send(record)
             net.release()
         except DreamError as error:
@@ -154,19 +158,42 @@ def dream(net: Net, job: Job, stopped: Callable[[], bool]) -> Iterator[Begun | S
     """
     full = job.picture.open(job.recipe.max_size)
     guide = job.guide.open(job.recipe.more.get("guide_max_size")) if job.guide else None
-    recipe = job.recipe.complete(net, full, guide)
+    mask = job.recipe.fit_mask(full, None if job.mask is None else job.mask.read())
+    recipe = job.recipe.complete(net, full, guide, mask)
     img = recipe.fit(full)
     del full  # frees its memory for the dream
-    yield Begun(recipe, to_uint8(img))
+    yield Begun(recipe, to_uint8(img), None if mask is None else mask.values)
     last = (recipe.octave_n - 1, recipe.iter_n - 1)
     height, width = img.shape[:2]
-    preview = FullSizePreview(img, octave_shapes(height, width, recipe.octave_n, recipe.octave_scale))
-    for step in dream_steps(net, img, **recipe.settings(net, guide)):
+    shapes = octave_shapes(height, width, recipe.octave_n, recipe.octave_scale)
+    preview = FullSizePreview(img, shapes, None if mask is None else mask.values)
+    for step in dream_steps(net, img, **recipe.settings(net, guide, mask)):
         yield Stepped(step.octave, step.iteration, to_uint8(step.image), step.objective)
         if stopped() and (step.octave, step.iteration) != last:
             recipe = stopped_recipe(recipe, step.octave, step.iteration)
             break
     yield Ended(recipe, to_uint8(recipe.blend(img, preview.of(step.image, step.octave))))
+
+
+def try_layers(net: Net, trial: Trial, stopped: Callable[[], bool]) -> Iterator[Tried]:
+    """Try layers on an image.
+
+    Args:
+        net: the network.
+        trial: the layers and the image.
+        stopped: called after each layer; the trial ends if it returns `True`.
+
+    Yields:
+        A `Tried` for each layer, and an empty one at the end. A layer that cannot be dreamt is left out.
+    """
+    img = trial.picture.open(TRIAL_SIDE).fit(TRIAL_SIDE)
+    for layer in trial.layers:
+        with contextlib.suppress(ImageError, LayerError):  # the image is too small for it
+            image = deepdream(net, img, end=layer, octave_n=3, octave_scale=1.3, iter_n=20, seed=2015)
+            yield Tried(layer, to_uint8(crop_centre(image)))
+        if stopped():
+            break
+    yield Tried("", None)
 
 
 def stopped_recipe(recipe: Recipe, octave: int, iteration: int) -> Recipe:

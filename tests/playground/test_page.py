@@ -286,6 +286,64 @@ def test_a_guide(page, photo, tmp_path):
     page.get_by_role("button", name="Remove the guide").click()
 
 
+def test_a_brush_says_where_to_dream(page, photo, tmp_path, run):
+    """What is painted is dreamt, the rest stays bit for bit; with the saved mask the dream is made again."""
+    _upload(page, photo)
+    page.wait_for_function("document.querySelector('.caption').textContent.includes('holiday.png · 240×160')")
+    _set(page, iter_n=3, max_size=320)
+    page.get_by_role("button", name="Paint where to dream").click()
+    page.get_by_label("Size of the brush").fill("20")
+    box = page.locator("canvas.mask").bounding_box()
+    page.mouse.move(box["x"] + 0.2 * box["width"], box["y"] + 0.2 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.2 * box["width"], box["y"] + 0.8 * box["height"], steps=5)
+    page.mouse.up()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save the mask").click()
+    download.value.save_as(tmp_path / "painted-mask.png")
+    _dream(page)
+    _state(page, "dreamt")
+    _download(page, tmp_path / "masked.png")
+    photo_pixels, made = dd.read_image(photo), dd.read_image(tmp_path / "masked.png")
+    changed = np.abs(made - photo_pixels).max(axis=2) > 0
+    assert not changed[:, 80:].any() and changed[40:120, 36:60].mean() > 0.8 and not changed[:4, :].any()
+    assert Recipe.from_image(tmp_path / "masked.png").mask == "painted-mask.png"
+    code, _, err = run("replay", tmp_path / "masked.png", "--input", photo, "-o", tmp_path / "again.png")
+    assert code == 0 and "every pixel is the same as in" in err, err
+
+    page.get_by_role("button", name="Paint where to dream").click()
+    page.get_by_role("button", name="Erase").click()
+    page.get_by_role("button", name="Clear").click()
+    Image.fromarray(np.uint8(255 * np.eye(2, 3))).resize((240, 160), 0).save(tmp_path / "mask.png")
+    page.get_by_label("Choose a mask from this device").set_input_files(tmp_path / "mask.png")
+    page.wait_for_selector("main.masked")
+    _dream(page)
+    _state(page, "dreamt")
+    _download(page, tmp_path / "masked.png")
+    changed = np.abs(dd.read_image(tmp_path / "masked.png") - photo_pixels).max(axis=2) > 0
+    assert changed[10:70, 10:70].mean() > 0.8 and not changed[:70, 180:].any()
+    page.get_by_role("button", name="cat", exact=True).click()
+    page.wait_for_function("document.querySelector('.caption').textContent.startsWith('cat')")
+    assert page.locator("main.masked").count() == 0
+
+
+def test_every_layer_on_the_visitor_s_picture(page, photo):
+    thumbs = "[...document.querySelectorAll('.ladder img')].map((image) => image.src)"
+    _upload(page, photo)
+    page.wait_for_function("document.querySelector('.caption').textContent.includes('holiday.png')")
+    before = page.evaluate(thumbs)
+    page.get_by_role("button", name="Try every layer").click()
+    _state(page, "running")
+    page.wait_for_function("document.querySelector('.status').textContent.includes('layers tried on this picture')")
+    after = page.evaluate(thumbs)
+    assert len(after) == len(before) == 10
+    assert all(address.startswith("blob:") for address in after) and len(set(after)) == 10
+    assert page.get_by_role("button", name="Dream", exact=True).is_visible()
+    page.get_by_role("button", name="cat", exact=True).click()
+    page.wait_for_function("document.querySelector('.caption').textContent.startsWith('cat')")
+    assert page.evaluate(thumbs) == before
+
+
 def test_a_worker_killed_in_mid_dream(page, server):
     """The page says so, keeps what was dreamt, and dreams again."""
     _set(page, iter_n=50)

@@ -1,6 +1,7 @@
 """A visitor's session, with a worker of its own and without a browser."""
 
 import io
+import itertools
 import os
 import signal
 import sys
@@ -227,6 +228,63 @@ class TestSession:
             message = page.upload("made-up.png", png_bytes(np.zeros((40, 40, 3)), pnginfo=info))
             assert message["event"] == "picture", message
             assert message.get("origin") in (None, "sky")  # what a recipe names when it names none, where there is one
+
+    def test_a_painted_mask_keeps_the_rest(self, visitor):
+        page = visitor()
+        mask = np.zeros((60, 90, 3))
+        mask[:, :45] = 255
+        page.upload("small.png", png_bytes(clouds.clouds(60, 90)))
+        page.ask("dream", png_bytes(mask), form=FORM)
+        message, _ = page.wait("ended")
+        assert message["how"] == "done", message
+        file = page.download()[1]
+        recipe, made = Recipe.from_image(io.BytesIO(file)), np.asarray(Image.open(io.BytesIO(file)))
+        assert (recipe.mask, len(recipe.mask_sha256)) == ("painted-mask.png", 64)
+        assert np.array_equal(made[:, 50:], to_uint8(clouds.clouds(60, 90))[:, 50:])
+        assert not np.array_equal(made[:, :40], to_uint8(clouds.clouds(60, 90))[:, :40])
+
+    @pytest.mark.parametrize(
+        "mask",
+        [b"x", b"\x89PNG\r\n\x1a\n", png_bytes(np.zeros((1800, 1800, 3))), bytes(2_000_000)],
+        ids=["text", "cut off", "large", "long"],
+    )
+    def test_what_is_no_mask_is_refused(self, visitor, mask):
+        page = visitor()
+        since = len(page.said)
+        page.ask("dream", mask, form=FORM)
+        assert page.wait("refused", since=since)
+        assert page.dream()[0]["how"] == "done"
+
+    def test_a_mask_of_other_proportions_is_told(self, visitor):
+        page = visitor()
+        page.ask("dream", png_bytes(np.full((40, 40, 3), 255)), form=FORM)
+        message, _ = page.wait("ended")
+        assert message["how"] == "failed" and "give it the same proportions" in message["text"]
+
+    def test_every_layer_is_tried_and_a_trial_can_be_stopped(self, visitor):
+        page = visitor()
+        page.ask("try", model=FORM["model"])
+        message, _ = page.wait("ended")
+        layers = [said["layer"] for said, _ in page.said if said["event"] == "tried"]
+        assert (message["how"], message["done"], layers) == ("tried", 10, list(dd.find_model(FORM["model"]).ladder))
+        shown = [
+            np.asarray(Image.open(io.BytesIO(buffers[0]))) for said, buffers in page.said if said["event"] == "tried"
+        ]
+        assert all(image.shape == (112, 168, 3) for image in shown)
+        assert not any(np.array_equal(one, other) for one, other in itertools.combinations(shown, 2))
+        assert page.dream()[0]["how"] == "done"
+        since = len(page.said)
+        page.ask("try", model=FORM["model"])
+        page.wait("tried", since=since)
+        message, _ = page.do("stop", until=("ended",))
+        assert message["how"] == "tried" and message["done"] < 10
+
+    @pytest.mark.parametrize("model", [None, 3, "/etc", "no model", ["x"]])
+    def test_a_trial_of_another_model_is_refused(self, visitor, model):
+        page = visitor()
+        since = len(page.said)
+        page.ask("try", model=model)
+        assert "there is no model" in page.wait("refused", since=since)[0]["text"]
 
     def test_a_dream_ends_when_its_time_is_over(self, visitor):
         page = visitor()
