@@ -40,7 +40,7 @@ def describe_import_error(error: Exception) -> str:
     while error.__cause__ is not None and isinstance(error.__cause__, Exception):  # NumPy surrounds it with many lines
         error = error.__cause__
     if isinstance(error, ModuleNotFoundError):
-        return f"the module {error.name} is missing; install it, or run `make`"
+        return f"the module {str(error.name).partition('.')[0]} is missing; install it, or run `make`"
     reason = f"{type(error).__name__}: {' '.join(str(error).split())[-120:]}"
     limits = _limits("RLIMIT_AS", "RLIMIT_DATA", *(["RLIMIT_NOFILE"] if "open files" in reason else []))
     fix = f"raise the limits of this process ({limits})" if limits else "`make` installs versions that fit together"
