@@ -160,7 +160,7 @@ def read_schedule(path: str | Path) -> Schedule:
         >>> dd.read_schedule(path).at(10)
         {'end': {'fire3/concat': 1.0}}
     """
-    bundled = package_data_folder("gallery") / f"{Path(path).name.removesuffix('.toml')}.toml"
+    bundled = package_data_folder("gallery") / "schedules" / f"{Path(path).name.removesuffix('.toml')}.toml"
     if not Path(path).exists() and bundled.is_file():
         path = bundled
     check_regular_file(path, _MAX_FILE_BYTES, DreamError)

@@ -241,3 +241,9 @@ def test_what_cannot_change_between_frames_is_refused(tiny, img):
         next(zoomed)
     with pytest.raises(dd.ParameterError, match="schedule: frame 0 has 'scale', which cannot change there"):
         next(dd.video_frames(tiny, [img], schedule=lambda index: {"scale": 0.1}, **QUICK))
+
+
+def test_the_bundled_schedule_is_one_of_bvlc_googlenet():
+    ladder = dd.read_schedule("ladder")
+    assert set(ladder.layers()) <= set(dd.find_model("bvlc_googlenet").ladder)
+    assert ladder.moments == list(range(0, 81, 8))

@@ -14,6 +14,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from ..channel_images import channel_picture
 from ..data.cache import package_data_folder
 from ..defaults import defaults_of
 from ..errors import DreamError, ParameterError
@@ -178,6 +179,9 @@ def _parse_entry(path: str | Path, number: int, table: dict[str, Any]) -> Entry:
 
 def _defaults_of_kind(kind: Any) -> dict[str, Any]:
     """The defaults of a recipe of this kind that differ from those of a dream."""
+    if kind == "channel":
+        defaults = defaults_of(channel_picture)
+        return {"seed": SEED, "iter_n": defaults["iter_n"], "input": f"noise:{defaults['size']}x{defaults['size']}"}
     if kind != "label":
         return {"seed": SEED}
     defaults = defaults_of(label_picture)

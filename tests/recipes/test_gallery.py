@@ -8,6 +8,7 @@ from helpers import SMALL_RECIPE, small_gallery, write_black_png, write_png_head
 
 import deepdream as dd
 from deepdream import Recipe, memory
+from deepdream.io.arrays import to_uint8
 from deepdream.io.decoding import DecodedImage
 from deepdream.recipes import gallery
 from deepdream.recipes.gallery import is_made, make_gallery
@@ -104,3 +105,43 @@ def test_what_cannot_be_written_is_not_dreamt_first(tmp_path, monkeypatch):
     for name, says in (("n00", "Is a directory"), ("n01", "missing, which does not exist"), ("n02", "symbolic links")):
         assert says in outcomes[name]
     assert outcomes["a" * 252].endswith("cannot be written: File name too long")
+
+
+def test_masks_edges_schedules_and_channels(tmp_path, monkeypatch, squeezenet):
+    monkeypatch.chdir(tmp_path)
+    dd.write_image("mask.png", np.repeat([[[0.0] * 3] * 40 + [[255.0] * 3] * 40], 60, axis=0))
+    (tmp_path / "new.toml").write_text(
+        """
+        [[picture]]
+        name = "masked"
+        input = "noise:80x60"
+        model = "squeezenet_v1.1"
+        mask = "mask.png"
+        wrap = "xy"
+        iter_n = 2
+        octave_n = 2
+        schedule = { interpolation = "linear", keyframes = [
+            { octave = 0, end = "fire6/concat" }, { octave = 1, end = "fire3/concat", step_size = 4 } ] }
+        [[picture]]
+        name = "guides"
+        like = "masked"
+        guide = ["cat", "coffee"]
+        schedule = { interpolation = "linear", keyframes = [
+            { octave = 0, end = "fire4/concat", guide = "cat" }, { octave = 1, guide = "coffee" } ] }
+        [[picture]]
+        name = "channel"
+        model = "squeezenet_v1.1"
+        kind = "channel"
+        end = "fire6/concat"
+        objective = { objective = "channels", indices = [7] }
+        """
+    )
+    new = read_gallery("new.toml")
+    outcomes = list(make_gallery(new, tmp_path))
+    assert [(outcome.made, outcome.error) for outcome in outcomes] == [(True, None)] * 3
+    noise = dd.picture("noise:80x60")
+    for name in ("masked", "guides"):
+        assert np.array_equal(dd.read_image(f"{name}.png")[:, :40], to_uint8(noise)[:, :40])
+    channel = dd.channel_picture(squeezenet, 7, "fire6/concat", seed=2015)
+    assert np.array_equal(dd.read_image("channel.png"), to_uint8(channel))
+    assert [outcome.made for outcome in make_gallery(new, tmp_path)] == [False] * 3
