@@ -91,14 +91,41 @@ DREAMING = {
     "--max-size": mostly(_text(st.integers(10, 120)), _text(st.integers(-3, 9)), WILD_WORDS),
     "--strength": mostly(_text(st.floats(0, 1)), _text(WILD_NUMBERS), WILD_WORDS),
     "--gpu": mostly(st.sampled_from(("auto", "none")), _text(WILD_INTEGERS), WILD_WORDS),
+    "--mask": mostly(st.sampled_from(("photo.png", "equirectangular", "alpha", "noise:40x30")), WILD_WORDS),
+    "--mask-feather": mostly(_text(st.floats(0, 20)), _text(WILD_NUMBERS), WILD_WORDS),
+    "--wrap": mostly(st.sampled_from(("x", "xy")), WILD_WORDS),
+    "--schedule": mostly(st.sampled_from(("frames.toml", "octaves.toml", "ladder")), st.just("photo.png"), WILD_WORDS),
+}
+SCHEDULES = {
+    "frames.toml": b"""
+[[keyframe]]
+frame = 0
+end = "left"
+scale = 0.1
+[[keyframe]]
+frame = 1
+end = {right = 0.5, both = -1}
+guide = "photo.png"
+strength = 0.5
+""",
+    "octaves.toml": b"""
+[[keyframe]]
+octave = 0
+channel = [0, 3]
+[[keyframe]]
+octave = 1
+label = {bee = 2}
+step_size = -3.0
+""",
 }
 AIMS = {
     "--end": _ends(),
     "--channel": st.lists(mostly(_text(st.integers(0, 7)), _text(WILD_INTEGERS), WILD_WORDS), min_size=1, max_size=3),
-    "--label": mostly(st.sampled_from(("ant", "bee", "cat", "4", "eel")), WILD_WORDS),
-    "--guide": mostly(st.sampled_from(("photo.png", "noise:40x30", "cat")), WILD_WORDS),
+    "--label": mostly(st.sampled_from(("ant", "bee", "cat", "4", "eel", "ant=-0.5", "bee=1e9")), WILD_WORDS),
+    "--guide": mostly(st.sampled_from(("photo.png", "noise:40x30", "cat", "cat=0.5", "cat=-1")), WILD_WORDS),
 }
 FILMED = {
+    "--center": mostly(st.sampled_from(("10,20", "0,0", "999,999")), WILD_WORDS),
     "--scale": mostly(_text(st.floats(-0.3, 0.3)), _text(WILD_NUMBERS), WILD_WORDS),
     "--rotate": mostly(_text(st.floats(-180, 180)), _text(WILD_NUMBERS), WILD_WORDS),
     "--frames": mostly(_text(st.integers(1, 3)), st.sampled_from(("0", "-1", "x", ""))),
@@ -116,7 +143,7 @@ def _noise():
 @st.composite
 def commands(draw):
     """(arguments of a command, the names that it writes)."""
-    command = draw(st.sampled_from(("dream",) * 6 + ("label", "zoom", "classify", "layers")))
+    command = draw(st.sampled_from(("dream",) * 6 + ("label", "zoom", "classify", "layers", "activations", "atlas")))
     arguments, writes = [command], ()
     picture = draw(mostly(_noise(), st.sampled_from(("photo.png", "cat", "sky")), WILD_WORDS))
 
@@ -156,6 +183,16 @@ def commands(draw):
     elif command == "classify":
         arguments += [picture, "--model", "model"]
         options({"--top": mostly(_text(st.integers(1, 9)), _text(WILD_INTEGERS), WILD_WORDS)}, 1)
+    elif command == "activations":
+        arguments += [picture, "--model", "model"]
+        places = mostly(st.sampled_from(("5,5", "60,9", "999,0")), WILD_WORDS)
+        options({"--at": places, "--end": _layer(), "--max-size": DREAMING["--max-size"]}, 3)
+    elif command == "atlas":
+        few = mostly(st.sampled_from(("0", "0-2", "1,3", "7-9", "3-1")), WILD_WORDS)
+        sizes = mostly(_text(st.integers(30, 60)), _text(WILD_INTEGERS), WILD_WORDS)
+        arguments += [draw(_layer()), "--model", "model", "-o", "atlas", "--iters", "1", f"--channels={draw(few)}"]
+        writes = ("atlas/",)
+        options({"--size": sizes, "--seed": DREAMING["--seed"]}, 2)
     else:
         arguments += ["--model", draw(mostly(st.just("model"), WILD_WORDS, st.sampled_from(("modle", "photo.png"))))]
     return arguments, writes
@@ -223,6 +260,12 @@ def calls():
             "jitter": mostly(st.integers(0, 40), WILD_INTEGERS, WILD_NUMBERS, NOT_NUMBERS),
             "seed": mostly(st.integers(0, 2**32 - 1), WILD_INTEGERS, WILD_NUMBERS, NOT_NUMBERS),
             "tile": mostly(st.sampled_from((None, "auto", 64, 80)), WILD_INTEGERS, WILD_NUMBERS, NOT_NUMBERS),
+            "wrap": mostly(st.sampled_from((None, "x", "xy")), WILD_WORDS, NOT_NUMBERS),
+            "mask": mostly(
+                st.lists(st.lists(st.floats(0, 1), min_size=3, max_size=3), min_size=3, max_size=3),
+                st.lists(st.lists(WILD_NUMBERS, max_size=2), max_size=2),
+                NOT_NUMBERS,
+            ),
             "objective": OBJECTIVES,
         },
     )
@@ -285,7 +328,7 @@ def run(count, number, folder, report=lambda *_: None):
         AssertionError: a set failed; it was made as small as possible.
     """
     whole = files.Seeds()
-    given_files = {**whole.model, **whole.photo}
+    given_files = {**whole.model, **whole.photo, **SCHEDULES}
     counts, most = collections.defaultdict(collections.Counter), 0
 
     def judge(kind, asked, outcome):
