@@ -131,7 +131,7 @@ def find_inputs(
     found_mask = find_mask(recipe, image, mask, search_dir)
     max_size = recipe.more.get("guide_max_size")
     names, hashes = as_list(recipe.guide or None), as_list(recipe.guide_sha256)
-    if guide is None:
+    if guide is None or (not names and not as_list(guide)):
         found = itertools.zip_longest(names, hashes[: len(names)])
         sources = [find_image(*each, search_dir, "guide (replay --guide)", max_size=max_size) for each in found]
         return image, sources, found_mask
