@@ -174,6 +174,40 @@ def test_a_dream_is_the_cpus(on_cpu, on_gpu, grained, more):
     assert np.abs(got - grained).mean() > 0.5
 
 
+def left_half(shape):
+    mask = np.zeros(shape[:2], np.float32)
+    mask[:, : shape[1] // 2] = 1
+    return mask
+
+
+def by_octave(octave):
+    return {"end": ("left", "right")[octave], "step_size": 1.0 + octave}
+
+
+@pytest.mark.parametrize("more", ["mask", "wrap", "schedule"])
+def test_parts_edges_and_schedules_are_the_cpus(on_cpu, on_gpu, grained, more):
+    """A mask and edges that join are applied on the host, a schedule on the GPU."""
+    settings = {
+        "mask": {"mask": left_half(grained.shape)},
+        "wrap": {"wrap": "xy"},
+        "schedule": {"schedule": by_octave},
+    }[more]
+    settings |= {"iter_n": 2, "octave_n": 2, "seed": 1, "end": "both"}
+    expected, found = (dd.deepdream(net, grained, **settings) for net in (on_cpu, on_gpu))
+    assert correlation(expected - grained, found - grained) > 0.99
+    assert np.abs(expected - found).mean() < 0.05 * np.abs(expected - grained).mean()
+    if more == "mask":
+        assert np.array_equal(found[:, grained.shape[1] // 2 :], grained[:, grained.shape[1] // 2 :])
+
+
+def test_a_weighted_sum_is_the_cpus(on_cpu, on_gpu, grained):
+    made = []
+    for net in (on_cpu, on_gpu):
+        objective = dd.Objective(dd.objective_L2, "both") + 0.5 * dd.channels([1], net, "both")
+        made.append(dd.deepdream(net, grained, objective=objective, **STEP))
+    assert correlation(made[0] - grained, made[1] - grained) > 0.999
+
+
 def test_a_dream_is_the_same_again_and_step_by_step(on_gpu, grained):
     settings = {**STEP, "iter_n": 3, "octave_n": 2}
     dream = dd.deepdream(on_gpu, grained, **settings)
