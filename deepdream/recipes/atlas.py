@@ -23,6 +23,7 @@ from ..network.activations import layer_activations
 from ..network.net import Net
 from .gallery_file import SEED, Entry, Gallery
 from .inputs import abbreviate_home
+from .page_style import COLOURS
 from .recipe import Recipe
 
 SIZE = 128  # pixels
@@ -37,8 +38,7 @@ _PAGE = """<!DOCTYPE html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
 <style>
-:root {{ color-scheme: light dark; --ink: #23262b; --soft: #5d6470; --paper: #f7f6f3; --line: #d6d2c8 }}
-@media (prefers-color-scheme: dark) {{ :root {{ --ink: #e4e2dd; --soft: #9ba1ab; --paper: #16181b; --line: #3a3f46 }} }}
+{colours}
 body {{ margin: 0 auto; max-width: 100rem; padding: 2rem 1.25rem 4rem; background: var(--paper); color: var(--ink);
   font: 14px/1.4 system-ui, sans-serif }}
 h1 {{ font-size: 1.5rem; margin: 0 0 .5rem; overflow-wrap: anywhere }}
@@ -173,7 +173,7 @@ def write_atlas_page(gallery: Gallery, folder: Path, texts: Mapping[int, str]) -
         )
     path = folder / f"{gallery.entries[0].name.rpartition('-')[0]}.html"
     with atomic_path(path) as temporary:
-        page = _PAGE.format(title=escape(gallery.title), figures="\n".join(figures))
+        page = _PAGE.format(colours=COLOURS, title=escape(gallery.title), figures="\n".join(figures))
         temporary.write_text(page, encoding="utf-8", errors="replace")
     return path
 

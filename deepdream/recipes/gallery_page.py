@@ -12,6 +12,7 @@ from typing import Any
 
 from ..io.files import atomic_path
 from .gallery_file import Entry, Gallery, Outcome
+from .page_style import COLOURS
 from .recipe import Recipe
 
 _DEFAULTS = Recipe(seed=0)
@@ -47,10 +48,7 @@ _PAGE = """<!DOCTYPE html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
 <style>
-:root {{ color-scheme: light dark; --ink: #23262b; --soft: #5d6470; --paper: #f7f6f3; --card: #fff; --line: #e2dfd8;
-  --link: #2a5f9e }}
-@media (prefers-color-scheme: dark) {{
-  :root {{ --ink: #e4e2dd; --soft: #9ba1ab; --paper: #16181b; --card: #1e2125; --line: #30343a; --link: #8ab8ec }} }}
+{colours}
 body {{ margin: 0 auto; max-width: 88rem; padding: 2.5rem 1.25rem 4rem; background: var(--paper); color: var(--ink);
   font: 16px/1.55 system-ui, sans-serif }}
 h1 {{ font-size: 1.7rem; margin: 0 0 .4rem }}
@@ -95,7 +93,7 @@ def write_gallery_page(gallery: Gallery, outcomes: Mapping[str, Outcome], path: 
         path: the path to write to; it replaces an older page.
     """
     articles = "\n".join(_format_article(entry, outcomes.get(entry.name)) for entry in gallery.entries)
-    page = _PAGE.format(title=escape(gallery.title), about=escape(gallery.about), articles=articles)
+    page = _PAGE.format(colours=COLOURS, title=escape(gallery.title), about=escape(gallery.about), articles=articles)
     with atomic_path(path) as temporary:
         temporary.write_text(page, encoding="utf-8", errors="replace")
 

@@ -18,6 +18,7 @@ from PIL import ImageDraw, ImageFont
 
 from ..io.files import atomic_path
 from ..io.image import write_image
+from .page_style import COLOURS
 
 HTML = ".html"
 _GAP = 10  # pixels
@@ -34,8 +35,7 @@ _PAGE = """<!DOCTYPE html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
 <style>
-:root {{ color-scheme: light dark; --ink: #23262b; --soft: #5d6470; --paper: #f7f6f3 }}
-@media (prefers-color-scheme: dark) {{ :root {{ --ink: #e4e2dd; --soft: #9ba1ab; --paper: #16181b }} }}
+{colours}
 body {{ margin: 0 auto; max-width: 100rem; padding: 2rem 1.25rem 4rem; background: var(--paper); color: var(--ink);
   font: 15px/1.45 system-ui, sans-serif }}
 h1 {{ font-size: 1.5rem; margin: 0 0 1.5rem; overflow-wrap: anywhere }}
@@ -91,7 +91,9 @@ def write_sheet(path: Path, title: str, cells: Sequence[Cell]) -> None:
         return
     figures = "\n".join(_figure(number, cell) for number, cell in enumerate(cells))
     with atomic_path(path) as temporary:
-        temporary.write_text(_PAGE.format(title=escape(title), figures=figures), encoding="utf-8", errors="replace")
+        temporary.write_text(
+            _PAGE.format(colours=COLOURS, title=escape(title), figures=figures), encoding="utf-8", errors="replace"
+        )
 
 
 def draw_sheet(cells: Sequence[Cell]) -> NDArray[np.uint8]:
