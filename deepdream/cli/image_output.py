@@ -208,13 +208,22 @@ def image_targets(
 
 def _paths_in(folder: Path, names: Sequence[str], suffix: str) -> list[Path]:
     """The path of the dream of each image in a folder."""
+    paths = [folder / f"{stem}-dream{suffix}" for stem in stems_of(names)]
+    check_all_differ(names, paths)
+    return paths
+
+
+def stems_of(names: Sequence[str]) -> list[str]:
+    """A name without suffix for what is made of each image, different where their names are."""
     files = [Path("stdin" if name == STANDARD_INPUT else name.replace(":", "-")) for name in names]
     count = Counter(file.stem for file in files)
     # A phone's IMG_1.HEIC and IMG_1.JPG lie beside each other.
-    stems = [file.stem if count[file.stem] == 1 else f"{file.stem}{file.suffix.replace('.', '-')}" for file in files]
-    paths = [folder / f"{stem}-dream{suffix}" for stem in stems]
+    return [file.stem if count[file.stem] == 1 else f"{file.stem}{file.suffix.replace('.', '-')}" for file in files]
+
+
+def check_all_differ(names: Sequence[str], paths: Sequence[Path]) -> None:
+    """Raise `ImageError` if two images would be written to one path."""
     twice = next((path for path, number in Counter(paths).items() if number > 1), None)
     if twice is not None:
         first, second, *_ = [name for name, path in zip(names, paths) if path == twice]
         raise ImageError(f"{first} and {second} have the same name, so one dream would replace the other: {twice}")
-    return paths

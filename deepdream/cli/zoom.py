@@ -1,8 +1,9 @@
 """`deepdream zoom`: dreams, zooms in, dreams again."""
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Optional
+from typing import Any, NamedTuple, Optional
 
 import typer
 
@@ -12,30 +13,53 @@ from ..errors import DreamError, ParameterError
 from ..io.arrays import fitted_size
 from ..io.video_writer import rehearse_animation
 from ..recipes.runs import FrameFolder, zoom_into
+from ..recipes.zooms import ZoomJob, zooms_on_workers
 from ..schedule import FRAME
 from ..zoom import zoom_frames
+from . import INCOMPLETE
+from .cluster_options import WORKERS
 from .console import progress_line, say
 from .files import check_image_exists, check_not_read
+from .image_output import check_all_differ, stems_of
+from .inputs import expand_images
 from .options import DreamOptions, takes_dream_options
-from .parsing import check_range, parse_place
+from .parsing import check_range, parse_gpu, parse_place
 from .runs import begin_run, run_settings
 from .video_options import FPS, GIF, MP4, check_videos, write_videos
 
 _DEFAULT = defaults_of(zoom_frames)
 
 
+class _Move(NamedTuple):
+    """How the view moves from frame to frame; see `zoom_frames`."""
+
+    scale: float
+    rotate: float
+    center: Optional[tuple[int, int]]
+
+    @property
+    def more(self) -> dict[str, Any]:
+        """What a recipe says of it."""
+        center = {} if self.center is None else {"center": list(self.center)}
+        return {"scale": self.scale, "rotate": self.rotate, **center}
+
+
 @takes_dream_options
 def zoom(
     options: DreamOptions,
-    image: Optional[str] = typer.Argument(
-        None, metavar="[IMAGE]", show_default="sky", help="Image to start from: a file, noise:WxH, or a built-in one."
+    images: Optional[list[str]] = typer.Argument(
+        None,
+        metavar="[IMAGE]...",
+        show_default="sky",
+        help="Images to start from: files, folders, noise:WxH, or built-in ones. Each has a run of its own.",
     ),
     output: Path = typer.Option(
         ...,
         "-o",
         "--output",
         metavar="DIR",
-        help="Folder for the frames; if it holds a run, that run is continued.",
+        help="Folder for the frames; if it holds a run, that run is continued. For several images: the folder of "
+        "their folders.",
     ),
     frames: Optional[int] = typer.Option(
         None,
@@ -60,6 +84,7 @@ def zoom(
     mp4: Optional[Path] = MP4,
     gif: Optional[Path] = GIF,
     fps: float = FPS,
+    workers: Optional[int] = WORKERS,
 ) -> None:
     """Dream, zoom in, dream again: the zoom of 2015, frame by frame.
 
@@ -74,6 +99,20 @@ def zoom(
     if options.wrap is not None:
         raise ParameterError(f"--wrap {options.wrap}: the edges of a zoom cannot join, because each frame is cropped")
     videos = check_videos(mp4, gif, fps)
+    check_range("--workers", workers, 1)
+    given = images or []
+    names = expand_images(given)
+    if names != given or len(names) > 1:
+        if videos:
+            raise ParameterError(f"--{videos[0].suffix[1:].lower()}: a video shows one zoom; give one image")
+        move = _Move(scale, rotate, point)
+        _zoom_several(options, names, output, frames or _DEFAULT["frame_n"], move, workers)
+        return
+    if workers:
+        raise ParameterError(
+            "--workers: a zoom is one process, because each frame needs the one before; give several images"
+        )
+    image = names[0] if names else None
     if image is not None:
         check_image_exists(image)
         for path in videos:
@@ -87,8 +126,76 @@ def zoom(
             run.paths()  # raises for a missing frame, before the first dream
         if not (videos and image is None):
             frames = frames or _DEFAULT["frame_n"]
-            _dream(options, run, image or "sky", frames, scale, rotate, point, videos, fps)
+            _dream(options, run, image or "sky", frames, _Move(scale, rotate, point), videos, fps)
         write_videos(videos, run.paths(frames), fps)
+
+
+def _zoom_several(
+    options: DreamOptions, names: Sequence[str], output: Path, frame_n: int, move: _Move, workers: Optional[int]
+) -> None:
+    """Zoom into each image, in a folder of its own; one that fails does not end the others."""
+    folders = [output / stem for stem in stems_of(names)]
+    check_all_differ(names, folders)
+    try:
+        output.mkdir(exist_ok=True)
+    except OSError as error:
+        raise DreamError(f"-o {output} cannot be made ({error.strerror}); choose another folder") from None
+    failed_n = 0
+    runs = zip(names, folders)
+    for name, failure in (
+        _on_workers(options, runs, frame_n, move, workers) if workers else _here(options, runs, frame_n, move)
+    ):
+        if failure is not None:
+            say(f"{name} could not be zoomed into: {failure}")
+            failed_n += 1
+    say(f"{len(names) - failed_n} zooms in {output}, {failed_n} failed")
+    if failed_n:
+        raise typer.Exit(INCOMPLETE)
+
+
+_Runs = Iterable[tuple[str, Path]]  # the name of an image, and the folder of its frames
+_Failures = Iterator[tuple[str, Optional[str]]]  # the name of an image, and why there is no zoom; `None`: there is one
+
+
+def _here(options: DreamOptions, runs: _Runs, frame_n: int, move: _Move) -> _Failures:
+    for name, folder in runs:
+        try:
+            with FrameFolder(folder, "zoom") as run:
+                _dream(options, run, name, frame_n, move, [], fps=0)
+        except (DreamError, MemoryError, OSError) as error:
+            yield name, str(error) or type(error).__name__
+        else:
+            yield name, None
+
+
+def _on_workers(options: DreamOptions, runs: _Runs, frame_n: int, move: _Move, workers: int) -> _Failures:
+    """As `_here`, each zoom in one of these processes."""
+    net, model = options.load()
+    failures: dict[str, Optional[str]] = {}
+
+    def jobs() -> Iterator[ZoomJob]:
+        for name, folder in runs:
+            try:
+                full = open_picture(name, options.max_size)
+                mask = options.fit_mask(full)
+                with FrameFolder(folder, "zoom") as run:
+                    settings = run_settings(run, options, net, mask)
+                    recipe = replace(
+                        options.recipe(name, model, net, full, settings, mask), kind="zoom", more=move.more
+                    )
+                small, guides = full.reduced(options.max_size), options.guide_images or None
+                yield ZoomJob(name, str(folder.resolve()), recipe, small, guides, mask, frame_n, parse_gpu(options.gpu))
+            except (DreamError, MemoryError, OSError) as error:
+                failures[name] = str(error) or type(error).__name__
+
+    with progress_line() as progress:
+        task = progress.add_task("zooms", total=None)
+        for done, (name, paths, error) in enumerate(zooms_on_workers(jobs(), workers), 1):
+            for path in paths:
+                print(path, flush=True)
+            progress.update(task, completed=done, description=f"{done} zooms")
+            yield name, error
+    yield from failures.items()
 
 
 def _dream(
@@ -96,9 +203,7 @@ def _dream(
     run: FrameFolder,
     name: str,
     frame_n: int,
-    scale: float,
-    rotate: float,
-    center: Optional[tuple[int, int]],
+    move: "_Move",
     videos: list[Path],
     fps: float,
 ) -> None:
@@ -110,14 +215,13 @@ def _dream(
     mask = options.fit_mask(full)
     net, model = options.load()
     settings = run_settings(run, options, net, mask)
-    more = {"scale": scale, "rotate": rotate, **({} if center is None else {"center": list(center)})}
-    recipe = replace(options.recipe(name, model, net, full, settings, mask), kind="zoom", more=more)
+    recipe = replace(options.recipe(name, model, net, full, settings, mask), kind="zoom", more=move.more)
     img = recipe.fit(full)
     del full  # frees its memory for the dream
     begin_run(run, recipe, net, img, settings, frame_n)
     options.objectives.tell_weak_terms(net, img, settings)
     before = run.done
-    new_frames = zoom_into(run, net, img, frame_n, scale, rotate, center, strength=options.strength, **settings)
+    new_frames = zoom_into(run, net, img, frame_n, *move, strength=options.strength, **settings)
     with progress_line() as progress:
         task = progress.add_task(f"frame {before + 1}/{frame_n}", total=frame_n, completed=min(before, frame_n))
         for path in new_frames:

@@ -13,10 +13,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 from helpers import assert_refused, command_environment, run_command, run_commands, write_png_header
 from PIL import Image
 
 import deepdream as dd
+from deepdream.data import clouds
 
 DREAM = ["noise:192x128", "-o", "run", "--octaves", "2", "--iters", "10", "--seed", "4", "--rotate", "3"]
 
@@ -268,3 +270,95 @@ def test_an_image_too_large_for_the_memory(tmp_path, monkeypatch, run, little_me
     assert (code, out) == (2, "")
     assert "a.png has 3000×2000 pixels and needs about" in err
     assert not (tmp_path / "run").exists()
+
+
+# Several images
+
+
+SEVERAL = ["--model", "squeezenet_v1.1", "--iters", 1, "--octaves", 2, "--seed", 1, "--end", "fire4/concat"]
+
+
+@pytest.fixture
+def photos(tmp_path, monkeypatch, squeezenet_file):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    for number in (1, 2):
+        dd.write_image(f"photos/IMG_{number}.png", clouds.clouds(60, 80, seed=number))
+    return tmp_path
+
+
+def pixels_of(folder):
+    return {path.name: dd.read_image(path).tobytes() for path in sorted(folder.glob("*.png"))}
+
+
+def test_each_image_has_a_zoom_of_its_own(photos, run):
+    code, out, err = run("zoom", "photos", *SEVERAL, "--frames", 2, "-o", "zooms")
+    assert code == 0 and "2 zooms in zooms, 0 failed" in err, err
+    assert sorted(path.name for path in (photos / "zooms").iterdir()) == ["IMG_1", "IMG_2"]
+    assert len(out.splitlines()) == 4
+    run("zoom", "photos/IMG_2.png", *SEVERAL, "--frames", 2, "-o", "alone")
+    assert pixels_of(photos / "zooms" / "IMG_2") == pixels_of(photos / "alone")
+
+
+def test_workers_make_the_same_frames_and_go_on(photos, run):
+    pytest.importorskip("distributed")
+    run("zoom", "photos", *SEVERAL, "--frames", 3, "-o", "here")
+    code, out, err = run("zoom", "photos", *SEVERAL, "--frames", 2, "-o", "there", "--workers", 2, "--gpu", "none")
+    assert code == 0 and len(out.splitlines()) == 4, err
+    code, out, err = run("zoom", "photos", *SEVERAL, "--frames", 3, "-o", "there", "--workers", 2, "--gpu", "none")
+    assert code == 0 and len(out.splitlines()) == 2, err
+    for name in ("IMG_1", "IMG_2"):
+        assert pixels_of(photos / "there" / name) == pixels_of(photos / "here" / name)
+
+
+def opened(pid):
+    """The files and folders that a process has open."""
+    try:
+        return {Path(os.readlink(entry)) for entry in Path(f"/proc/{pid}/fd").iterdir()}
+    except OSError:  # it has ended
+        return set()
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="this system does not list open files")
+def test_when_a_worker_dies_another_one_goes_on(photos):
+    pytest.importorskip("distributed")
+    words = [str(word) for word in SEVERAL]
+    command = [sys.executable, "-m", "deepdream", "zoom", "photos", *words, "--max-size", "200", "--gpu", "none"]
+    env = command_environment()
+    process = subprocess.Popen([*command, "--frames", "12", "-o", "there", "--workers", "2"], env=env, text=True)
+    try:
+        begun, end = photos / "there" / "IMG_1" / "00003.png", time.monotonic() + 60
+        while not begun.exists() and time.monotonic() < end:
+            time.sleep(0.01)
+        workers = [pid for pid in map(int, filter(str.isdecimal, os.listdir("/proc"))) if begun.parent in opened(pid)]
+        assert workers
+        os.kill(workers[0], 9)
+        assert process.wait(120) == 0
+    finally:
+        process.kill()
+        process.wait()
+    subprocess.run([*command, "--frames", "12", "-o", "here"], env=env, check=True, capture_output=True)
+    for name in ("IMG_1", "IMG_2"):
+        assert pixels_of(photos / "there" / name) == pixels_of(photos / "here" / name)
+
+
+def test_an_image_that_fails_does_not_end_the_others(photos, run):
+    (photos / "photos" / "IMG_0.png").write_bytes(b"no picture")
+    code, _, err = run("zoom", "photos", *SEVERAL, "--frames", 1, "-o", "zooms")
+    assert code == 2 and "IMG_0.png could not be zoomed into" in err and "2 zooms in zooms, 1 failed" in err
+    assert sorted(path.name for path in (photos / "zooms").iterdir()) == ["IMG_1", "IMG_2"]
+
+
+@pytest.mark.usefixtures("photos")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["photos", "--mp4", "zoom.mp4"], "--mp4: a video shows one zoom; give one image"),
+        (["cat", "--workers", 2], "--workers: a zoom is one process"),
+        (["photos", "--workers", 0], "--workers 0: must be 1 or more"),
+        (["photos/IMG_1.png", "photos/IMG_1.png"], "have the same name"),
+    ],
+)
+def test_what_several_zooms_cannot_have(run, arguments, message):
+    code, _, err = run("zoom", *arguments, *SEVERAL, "-o", "zooms")
+    assert code == 2 and message in err and len(err.splitlines()[-1]) <= 300
