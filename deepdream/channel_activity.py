@@ -26,6 +26,11 @@ class ChannelActivity:
         x: where that is, in pixels of the image.
         y: see `x`.
         map: its activations, float32 (h, w): the layer's positions, evenly over the image.
+
+    Example:
+        >>> activity = dd.active_channels(net, dd.picture("cat", max_size=120), "fire6/concat", top=1)[0]
+        >>> activity.peak == activity.map.max(), activity.value < activity.peak
+        (True, True)
     """
 
     channel: int
@@ -59,7 +64,7 @@ def active_channels(
     Example:
         >>> first = dd.active_channels(net, dd.picture("cat", max_size=120), "fire6/concat", at=(50, 40), top=3)[0]
         >>> first.value > 0, first.map.shape
-        (True, (5, 7))
+        (True, (4, 7))
     """
     check_net(net)
     img = check_image(img)

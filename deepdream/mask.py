@@ -95,8 +95,8 @@ def equirectangular_mask(height: int, width: int) -> Mask:
 
     Example:
         >>> mask = dd.equirectangular_mask(90, 180)
-        >>> mask.shape, float(mask[45, 0].round(3)), float(mask[0, 0].round(3))
-        ((90, 180), 1.0, 0.017)
+        >>> mask.shape, bool(mask[45, 0] > 0.999), bool(mask[0, 0] < 0.02)
+        ((90, 180), True, True)
     """
     check_count("height", height, 1, "the image's height in pixels")
     check_count("width", width, 1, "the image's width in pixels")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import scipy.ndimage as nd
@@ -51,7 +53,14 @@ def _zoom_joined(planes: NDArray[np.float32], axis: int, length: int) -> NDArray
     shift = (0.5 - r / 2 + t * r) * (1 if scale < 1 else -scale)
     matrix, offset, shape = np.ones(3), np.zeros(3), list(planes.shape)
     matrix[axis], offset[axis], shape[axis] = scale, 0.5 * scale - 0.5 + shift, length
-    return nd.affine_transform(planes, matrix, offset, tuple(shape), order=1, mode="grid-wrap")
+    return affine_transform(planes, matrix, offset, output_shape=tuple(shape), order=1, mode="grid-wrap")
+
+
+def affine_transform(array: NDArray[np.float32], matrix: Any, offset: Any, **how: Any) -> NDArray[np.float32]:
+    """`scipy.ndimage.affine_transform`, without the warning of older SciPys of a change of 2016."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The behavior of affine_transform")
+        return nd.affine_transform(array, matrix, offset, **how)
 
 
 def zoom_image_linear(image: NDArray[np.float32], shape: Sequence[int], wrap: str | None = None) -> NDArray[np.float32]:

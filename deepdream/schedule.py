@@ -151,14 +151,15 @@ def read_schedule(path: str | Path) -> Schedule:
     Args:
         path: the file, or the name of a bundled one: "ladder", a walk through the main layers of bvlc_googlenet.
 
+    Returns:
+        The schedule.
+
     Raises:
         DreamError: it cannot be read, or is not a schedule; the message names the keyframe and the value.
 
     Example:
-        >>> path = tmp_path / "walk.toml"
-        >>> _ = path.write_text('[[keyframe]]\\nframe = 0\\nend = "fire3/concat"')
-        >>> dd.read_schedule(path).at(10)
-        {'end': {'fire3/concat': 1.0}}
+        >>> dd.read_schedule("ladder").at(2)["end"]
+        {'conv2/3x3': 0.84375, 'inception_3a/output': 0.15625}
     """
     bundled = package_data_folder("gallery") / "schedules" / f"{Path(path).name.removesuffix('.toml')}.toml"
     if not Path(path).exists() and bundled.is_file():

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import itertools
 import math
-import warnings
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import scipy.ndimage as nd
 from numpy.typing import ArrayLike
 
 from ._types import Image
@@ -22,6 +20,7 @@ from .errors import ParameterError
 from .frame import Frame, check_after, fix_settings, scheduled
 from .io.arrays import check_image
 from .network.net import Net, check_net
+from .resampling import affine_transform
 from .schedule import Settings
 from .seeds import frame_seed, fresh_seed
 from .validation import check_count, check_number, is_number, short_repr
@@ -162,8 +161,6 @@ def zoom(
         matrix = (1.0 - scale) * np.array([[cosine, sine], [-sine, cosine]])
         offset = centre - matrix @ centre
     offset = offset + np.array(pan[::-1], float)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The behavior of affine_transform")  # older SciPys warn of a change of 2016
-        # Channel by channel: the same values as for all three at once, in a fraction of the time.
-        channels = [nd.affine_transform(img[:, :, c], matrix, offset, order=1, mode="mirror") for c in range(3)]
+    # Channel by channel: the same values as for all three at once, in a fraction of the time.
+    channels = [affine_transform(img[:, :, c], matrix, offset, order=1, mode="mirror") for c in range(3)]
     return np.stack(channels, axis=-1)

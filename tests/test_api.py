@@ -87,7 +87,7 @@ names, found, start = sorted(dd.__all__), {}, threading.Barrier(12)
 
 def use(number):
     start.wait()
-    name = names[number * 5 % len(names)]
+    name = names[number * len(names) // 12]
     found[name] = getattr(dd, name)
 
 threads = [threading.Thread(target=use, args=(number,)) for number in range(12)]

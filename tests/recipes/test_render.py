@@ -72,7 +72,7 @@ def test_tiles_of_before_they_had_a_version_are_said(squeezenet):
 
 
 def test_other_kinds_are_refused(squeezenet):
-    with pytest.raises(ParameterError, match=r"kind 'film'.* knows dream, "):
+    with pytest.raises(ParameterError, match=r"kind 'film'.* knows channel, dream, "):
         Recipe(**SMALL, kind="film").render(net=squeezenet)
     with pytest.raises(ParameterError, match="'zoom' needs 'frame' in its more"):
         Recipe(**SMALL, kind="zoom").render(net=squeezenet)
