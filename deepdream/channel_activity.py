@@ -29,7 +29,7 @@ class ChannelActivity:
 
     Example:
         >>> activity = dd.active_channels(net, dd.picture("cat", max_size=120), "fire6/concat", top=1)[0]
-        >>> activity.peak == activity.map.max(), activity.value < activity.peak
+        >>> bool(activity.peak == activity.map.max()), activity.value < activity.peak
         (True, True)
     """
 
