@@ -247,3 +247,12 @@ def test_the_bundled_schedule_is_one_of_bvlc_googlenet():
     ladder = dd.read_schedule("ladder")
     assert set(ladder.layers()) <= set(dd.find_model("bvlc_googlenet").ladder)
     assert ladder.moments == list(range(0, 81, 8))
+
+
+def test_every_guide_must_be_given(tiny, img):
+    schedule = Schedule([{"frame": 0, "end": "both", "guide": ["one", "two"]}])
+    with pytest.raises(dd.ParameterError, match="the schedule has 2 guides and 1 were given"):
+        scheduled_settings(tiny, schedule, [img])
+    recipe = Recipe(input="noise:72x96", schedule=schedule.spec, seed=1)
+    with pytest.raises(dd.ParameterError, match="the schedule has 2 guides and 0 were given"):
+        recipe.render(net=tiny)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .._types import Image, Layers
+from ..errors import ParameterError
 from ..guide import guided
 from ..network.layers import resolve_end, weights_of
 from ..network.net import Net
@@ -33,7 +34,13 @@ def scheduled_settings(net: Net, schedule: Schedule, guides: Sequence[Image], en
 
     Raises:
         DreamError: as `deepdream.guided`, `deepdream.channels` and `deepdream.label`.
+        ParameterError: there are more or fewer guides than in the schedule.
     """
+    if len(guides) != len(schedule.guides):
+        raise ParameterError(
+            f"the schedule has {len(schedule.guides)} guides and {len(guides)} were given; name each of them, in the "
+            "order of their first use"
+        )
     images = dict(zip(schedule.guides, guides))
 
     @functools.cache  # a guide needs a pass through the network
