@@ -26,6 +26,7 @@ from ..video import find_shots, hold_last, video_frames
 from ..zoo.registry import Model
 from .cluster_options import SCHEDULER, check_cluster
 from .console import progress_line, say
+from .files import check_not_read
 from .options import DreamOptions, takes_dream_options
 from .parsing import check_range, parse_gpu
 from .runs import begin_run, run_settings
@@ -109,6 +110,7 @@ def video(
         require_extra("cv2", "following the motion in a video (not necessary with --independent)")
     if isinstance(target, VideoOutput) and target.path.exists() and source.exists() and target.path.samefile(source):
         raise VideoError(f"{output} is the input video; write to another file")
+    check_not_read(target.path, options.files, "OUT")
     frames = cut_part(open_frames(source, Fraction(fps).limit_denominator(1000)), *moments)
     size = fitted_size(frames.height, frames.width, options.max_size)
     guides = _guide_video(options)
