@@ -542,6 +542,35 @@ def png_file(width, height, depth, colour, rows, *chunks):
     )
 
 
+def iso_box(kind, content):
+    """A box of a JPEG 2000 or HEIC file."""
+    return struct.pack(">I4s", 8 + len(content), kind) + content
+
+
+def deep_jpeg2000(values, bits=16):
+    """A lossless JPEG 2000 image of colours, uint16 (h, w, 3 or 4), with so many bits; the sides are at least 32."""
+    cv2 = pytest.importorskip("cv2")
+    shifted = values + np.uint16(2**15 - 2 ** (bits - 1))  # so that the coded values are those of fewer bits
+    stored = np.ascontiguousarray(shifted[:, :, [2, 1, 0, 3][: values.shape[2]]])
+    done, content = cv2.imencode(".jp2", stored, [cv2.IMWRITE_JPEG2000_COMPRESSION_X1000, 1000])
+    assert done
+    content = bytearray(content)
+    sizes = content.index(b"\xff\x4f\xff\x51") + 42
+    for channel in range(values.shape[2]):
+        content[sizes + 3 * channel] = bits - 1
+    content[content.index(b"ihdr") + 14] = bits - 1
+    return bytes(content)
+
+
+def jpeg2000_with_profile(content, profile):
+    """A JPEG 2000 file whose first colour specification is this profile."""
+    start = content.index(b"jp2h") - 4
+    (size,) = struct.unpack_from(">I", content, start)
+    added = iso_box(b"colr", b"\2\0\0" + profile)
+    ihdr = start + 8 + 22
+    return content[:start] + struct.pack(">I", size + len(added)) + content[start + 4 : ihdr] + added + content[ihdr:]
+
+
 # Photographs
 
 CAMERA_PIXELS = np.random.RandomState(0).randint(0, 256, (20, 30, 3), np.uint8)

@@ -31,6 +31,7 @@ from .encoding import encode
 from .files import atomic_path, check_path, check_regular_file, why_not_a_folder
 from .gain_maps import has_gain_map, has_other_images
 from .heif import prepare_heif
+from .jpeg2000 import Jpeg2000Source, read_header
 from .metadata import check_text, embedded_text, needs_decoding
 from .raw import refuse_raw
 from .source import ImageSource
@@ -139,7 +140,13 @@ def open_image(
             if has_gain_map(opened):
                 log.info("%s has an HDR gain map, which is left out: the dream begins with its SDR image", name)
                 has_others = False
-            return DecodedImage(opened, name, max_size, colour, ("the other images",) if has_others else ())
+            dropped = ("the other images",) if has_others else ()
+            if opened.format == "JPEG2000":
+                header = read_header(opened, file)
+                if header.is_deep_colour:
+                    return Jpeg2000Source(opened, file, header, name, max_size, colour)
+                dropped = ("the EXIF data",) if header.has_exif else ()
+            return DecodedImage(opened, name, max_size, colour, dropped)
 
 
 def read_embedded_text(path: str | os.PathLike[str] | BinaryIO) -> str | None:

@@ -21,9 +21,11 @@ from helpers import (
     P3_COLORANTS,
     ROOT,
     camera_photo,
+    deep_jpeg2000,
     gamma_profile,
     icc_profile,
     image_error,
+    jpeg2000_with_profile,
     png_file,
     srgb_curve,
 )
@@ -40,6 +42,7 @@ FLAT = np.repeat(
 )  # of codecs with losses
 P3 = icc_profile(srgb_curve(), colorants=P3_COLORANTS)
 DEEP = np.random.RandomState(4).randint(0, 65536, (16, 24, 3)).astype(np.uint16)
+TILED = np.tile(DEEP, (4, 3, 1))  # of a codec that needs larger images
 
 
 def pillow(pixels, file_format, mode=None, **options):
@@ -267,6 +270,10 @@ KINDS = {
     "16-bit grey png": Kind(DEEP16, lambda: pillow(DEEP[:, :, 0], "PNG"), DEEP[:, :, :1] / 257, 0.001),
     "16-bit tiff": Kind(DEEP16, lambda: tiff(DEEP, photometric="rgb"), DEEP / 257, 0.001),
     "16-bit grey tiff": Kind(DEEP16, lambda: tiff(DEEP[:, :, 0]), DEEP[:, :, :1] / 257, 0.001),
+    "16-bit jpeg 2000": Kind(DEEP16, lambda: deep_jpeg2000(TILED), TILED / 257, 0.001),
+    "12-bit jpeg 2000": Kind(DEEP16, lambda: deep_jpeg2000(TILED >> 4, 12), (TILED >> 4) / 4095 * 255, 0.001),
+    "16-bit grey jpeg 2000": Kind(DEEP16, lambda: pillow(DEEP[:, :, 0], "JPEG2000"), DEEP[:, :, :1] / 257, 0.001),
+    "p3 jpeg 2000": Kind(PROFILE, lambda: jpeg2000_with_profile(pillow(PIXELS, "JPEG2000"), P3), lcms(PIXELS, P3)),
     "16-bit pgm": Kind(DEEP16, lambda: pnm(b"P5", DEEP[:, :, 0]), DEEP[:, :, :1] / 257, 0.001),
     "12-bit tiff": Kind(
         TWELVE,
