@@ -42,17 +42,38 @@ def apples():
     return file.getvalue()
 
 
+def apples_heic():
+    """A HEIC whose auxiliary image is not alpha but a gain map, by the name that Apple gives it."""
+    pillow_heif = pytest.importorskip("pillow_heif")
+    picture = PICTURE.resize((32, 32))
+    picture.putalpha(51)
+    file = io.BytesIO()
+    pillow_heif.from_pillow(picture).save(file, quality=-1, chroma=444)
+    content = file.getvalue()
+    old, new = b"urn:mpeg:hevc:2015:auxid:1", b"urn:com:apple:photo:2020:aux:hdrgainmap"
+    longer = len(new) - len(old)
+    content = bytearray(content.replace(old, new))
+    for kind in (b"meta", b"iprp", b"ipco", b"auxC"):
+        at = content.index(kind) - 4
+        content[at : at + 4] = struct.pack(">I", struct.unpack_from(">I", content, at)[0] + longer)
+    for base in (16, 34):  # of the two images' places, behind all that grew
+        at = content.index(b"iloc") + base
+        content[at : at + 4] = struct.pack(">I", struct.unpack_from(">I", content, at)[0] + longer)
+    return bytes(content)
+
+
 @pytest.mark.parametrize(
-    "content",
+    "make",
     [
-        jpeg(xmp_segment(ADOBE_XMP)),
-        jpeg(segment(0xE2, b"urn:iso:std:iso:ts:21496:-1\0" + bytes(4))),
-        apples(),
+        lambda: jpeg(xmp_segment(ADOBE_XMP)),
+        lambda: jpeg(segment(0xE2, b"urn:iso:std:iso:ts:21496:-1\0" + bytes(4))),
+        apples,
+        apples_heic,
     ],
 )
-def test_a_gain_map_is_named_once(content, caplog):
+def test_a_gain_map_is_named_once(make, caplog):
     caplog.set_level("INFO", "deepdream")
-    assert np.abs(read_image(io.BytesIO(content)) - (90, 120, 30)).max() <= 3
+    assert np.abs(read_image(io.BytesIO(make())) - (90, 120, 30)).max() <= 3
     assert [record.message for record in caplog.records] == [
         "the image has an HDR gain map, which is left out: the dream begins with its SDR image"
     ]
