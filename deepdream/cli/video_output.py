@@ -115,7 +115,7 @@ class ImagesOutput(Output):
             raise VideoError(f"OUT {self.path}: the folder {folder.parent} {why_not_a_folder(folder.parent)}")
         sound, metadata = source.sound(), source.metadata(keep_location)
         lost = [] if sound is None else sound.describe()
-        return [*lost, *(["the title and other tags"] if metadata.tags or metadata.chapters else [])]
+        return [*lost, *metadata.lost_without_tags]
 
     def write(
         self, source: FrameSource, frames: Sequence[Path], keep_location: bool, on_read: Callable[[], None]

@@ -126,7 +126,7 @@ def zoom(
             run.paths()  # raises for a missing frame, before the first dream
         if not (videos and image is None):
             frames = frames or _DEFAULT["frame_n"]
-            _dream(options, run, image or "sky", frames, _Move(scale, rotate, point), videos, fps)
+            _dream(options, run, image or "sky", frames, _Move(scale, rotate, point), videos, fps, set())
         write_videos(videos, run.paths(frames), fps)
 
 
@@ -158,10 +158,11 @@ _Failures = Iterator[tuple[str, Optional[str]]]  # the name of an image, and why
 
 
 def _here(options: DreamOptions, runs: _Runs, frame_n: int, move: _Move) -> _Failures:
+    told: set[str] = set()
     for name, folder in runs:
         try:
             with FrameFolder(folder, "zoom") as run:
-                _dream(options, run, name, frame_n, move, [], fps=0)
+                _dream(options, run, name, frame_n, move, [], 0, told)
         except (DreamError, MemoryError, OSError) as error:
             yield name, str(error) or type(error).__name__
         else:
@@ -172,11 +173,13 @@ def _on_workers(options: DreamOptions, runs: _Runs, frame_n: int, move: _Move, w
     """As `_here`, each zoom in one of these processes."""
     net, model = options.load()
     failures: dict[str, Optional[str]] = {}
+    told: set[str] = set()
 
     def jobs() -> Iterator[ZoomJob]:
         for name, folder in runs:
             try:
                 full = open_picture(name, options.max_size)
+                _tell_left_out(name, full.left_out(options.max_size), told)
                 mask = options.fit_mask(full)
                 with FrameFolder(folder, "zoom") as run:
                     settings = run_settings(run, options, net, mask)
@@ -198,6 +201,14 @@ def _on_workers(options: DreamOptions, runs: _Runs, frame_n: int, move: _Move, w
     yield from failures.items()
 
 
+def _tell_left_out(name: str, left_out: Sequence[str], told: set[str]) -> None:
+    """Say what the frames of an image will lack, unless it was said of another image."""
+    new = [what for what in left_out if what not in told]
+    if new:
+        say(f"{name}: the frames will lack {', '.join(new)}")
+    told.update(new)
+
+
 def _dream(
     options: DreamOptions,
     run: FrameFolder,
@@ -206,9 +217,11 @@ def _dream(
     move: "_Move",
     videos: list[Path],
     fps: float,
+    told: set[str],
 ) -> None:
     """Dream the frames that do not exist yet, with a progress line, and print their paths."""
     full = open_picture(name, options.max_size)
+    _tell_left_out(name, full.left_out(options.max_size), told)
     height, width = full.shape[:2]
     for path in videos:
         rehearse_animation(path, fitted_size(height, width, options.max_size), frame_n, fps)

@@ -29,6 +29,7 @@ _THUMBNAIL_FOLDER = -1  # Pillow's number of the second directory
 _SRGB = 1
 _DPI_TAGS, _UNIT_TAG, _INCH = (0x011A, 0x011B), 0x0128, 2
 _MAX_DPI = 100_000
+KEEPS_LOCATION = " (--keep-location keeps it)"  # in what is left out, by commands that have the option
 _RECIPE_MARK = '"recipe"'
 
 
@@ -54,11 +55,16 @@ class Metadata:
     dpi: tuple[float, float] | None = None
     dropped: tuple[str, ...] = ()
 
+    @property
+    def tells(self) -> bool:
+        """Whether it says anything besides the resolution."""
+        return bool(self.tags or self.exif or self.gps or self.xmp or self.iptc)
+
     def without_location(self) -> Metadata:
         """The same without the place where the picture was taken."""
         cleaned, had_place = (None, False) if self.xmp is None else xmp.without_location(self.xmp)
         records, had_names = (None, False) if self.iptc is None else iptc.without_location(self.iptc)
-        place = ("the place (--keep-location keeps it)",) if self.gps or had_place or had_names else ()
+        place = (f"the place{KEEPS_LOCATION}",) if self.gps or had_place or had_names else ()
         return replace(self, gps={}, xmp=cleaned, iptc=records, dropped=self.dropped + place)
 
     def to_exif(self, height: int, width: int) -> Pillow.Exif:

@@ -123,7 +123,8 @@ class ImageFrames:
         self.time_base = time_base
         self.rate = rate
         # Each file is decoded whole once, so that damage is found before anything is dreamt.
-        shapes = (frame.shape for frame in self.frames()) if files is None else (open_image(f).shape for f in files)
+        self._left_out: dict[str, None] = {}  # in order, each once
+        shapes = (frame.shape for frame in self.frames()) if files is None else self._shapes(files)
         first = None
         for index, shape in enumerate(shapes):
             first = first or shape
@@ -165,8 +166,15 @@ class ImageFrames:
         """Images have no sound."""
 
     def metadata(self, keep_location: bool = False) -> VideoMetadata:
-        """Images have no title."""
-        return VideoMetadata()
+        """Images have no title; what they say of themselves is left out."""
+        return VideoMetadata(left_out_of_images=list(self._left_out))
+
+    def _shapes(self, files: Sequence[Path]) -> Iterator[tuple[int, int, int]]:
+        """The shape of each image; what is left out of them is noted."""
+        for file in files:
+            source = open_image(file)
+            self._left_out.update(dict.fromkeys(source.left_out()))
+            yield source.shape
 
 
 def is_pattern(path: Path) -> bool:

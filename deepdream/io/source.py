@@ -83,6 +83,13 @@ class ImageSource(abc.ABC):
         """The alpha of these rows and columns as grey, 0..255."""
         return np.repeat(np.float32(255) * cast("NDArray[np.float32]", self.alpha_block(rows, columns)), 3, axis=2)
 
+    def left_out(self, max_size: int | None = None) -> list[str]:
+        """What the frames of a zoom or a video lack that are made of the version of `fit`, in words."""
+        metadata = "the metadata of the image (date, camera, author and so on)"
+        transparency = "the transparency: it lies on white"
+        tells = self.metadata is not None and self.metadata.tells
+        return [*([metadata] if tells else []), *([transparency] if self.alpha(max_size) is not None else [])]
+
     def full(self) -> Image:
         """The whole image, float32 (H, W, 3).
 

@@ -36,11 +36,19 @@ class VideoMetadata:
         tags: {name: text}, by FFmpeg's names: "title", "creation_time" and so on.
         chapters: as of PyAV, in the times of the video.
         left_out: what of it is left out, for a person.
+        left_out_of_images: what of the images of a sequence is left out, for a person.
     """
 
     tags: Mapping[str, str] = field(default_factory=dict)
     chapters: Sequence[Mapping[str, Any]] = ()
     left_out: Sequence[str] = ()
+    left_out_of_images: Sequence[str] = ()
+
+    @property
+    def lost_without_tags(self) -> list[str]:
+        """What an output lacks that has no tags and no chapters, for a person."""
+        tags = ["the title and other tags"] if self.tags or self.chapters or self.left_out else []
+        return [*tags, *self.left_out_of_images]
 
     def write_to(self, container: Any) -> None:
         """Add them to an output, before its first packet."""

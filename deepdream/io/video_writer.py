@@ -221,8 +221,8 @@ def rehearse_video(
         )
     lost = [] if tracks is None else tracks.left_out if kind is not None else tracks.describe()
     if kind is None:
-        return [*lost, *(["the title and other tags"] if metadata.tags or metadata.chapters else [])]
-    return [*lost, *metadata.left_out, *lost_metadata(av, kind, metadata)]
+        return [*lost, *metadata.lost_without_tags]
+    return [*lost, *metadata.left_out, *metadata.left_out_of_images, *lost_metadata(av, kind, metadata)]
 
 
 class _Frames:

@@ -15,23 +15,30 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from .._types import Image
 from ..data.cache import file_sha256
 from ..errors import DreamError, ImageError, WeightsError
+from ..io.background import parse_background
+from ..io.carried_metadata import KEEPS_LOCATION, Metadata
 from ..io.files import why_not_replaceable
-from ..io.image import write_image
+from ..io.image import NO_METADATA, write_image
 from ..zoo.registry import Model, find_model
 from ..zoo.weights import local_weights
 from .cluster import make_on_cluster
 from .fields import as_list
 from .gallery_file import Entry, Gallery, Outcome
 from .gallery_page import write_gallery_page
+from .inputs import find_image
 from .recipe import Recipe
 from .render import find_inputs, make_with_cached_net
 
 log = logging.getLogger(__name__)
 
 PAGE = "index.html"
+_KINDS_OF_DREAMS = ("dream", "stopped dream")  # whose pixels are where those of the input are
 # A recipe leaves these open until its image is made.
 _OPEN_FIELDS = ("input_sha256", "guide_sha256", "mask_sha256", "weights_sha256", "versions", "end", "tile")
 
@@ -81,6 +88,7 @@ def make_gallery(
             yield record(Outcome(entry, path, error=obstacle))
         else:
             waiting.append((entry, path))
+    dropped: set[str] = set()
     results: Iterator[Result]
     if waiting and (scheduler or workers):
         results = make_on_cluster(waiting, scheduler, workers, gpu)
@@ -90,7 +98,8 @@ def make_gallery(
         if not isinstance(result, Exception):
             try:
                 image, recipe = result
-                write_image(path, image, recipe)
+                metadata, alpha = _carried(recipe, image, dropped)
+                write_image(path, image, recipe, metadata=metadata, alpha=alpha)
             except Exception as error:  # if one image cannot be written, others may be
                 result = error
         if isinstance(result, Exception):
@@ -121,6 +130,32 @@ def _make_here(
                 missing_weights[model] = entry.name
             log.debug("%s failed", entry.name, exc_info=True)
             yield entry, path, error
+
+
+def _carried(recipe: Recipe, image: Image, named: set[str]) -> tuple[Metadata | None, NDArray[np.float32] | None]:
+    """(metadata, alpha) of the input of an image: what `deepdream dream` writes, without the place.
+
+    Args:
+        recipe: the complete recipe.
+        image: the image that was made.
+        named: what was logged as left out of another image; more is added.
+    """
+    if recipe.kind not in _KINDS_OF_DREAMS:
+        return NO_METADATA, None
+    background = recipe.more.get("background")
+    try:
+        colour = parse_background("white" if background is None else background)
+        source = find_image(recipe.input, recipe.input_sha256, max_size=recipe.max_size, background=colour)
+        alpha = source.alpha(recipe.max_size) if background is None else None
+    except ImageError as error:  # it was removed meanwhile
+        log.info("%s: left out the metadata: %s", recipe.input, error)
+        return NO_METADATA, None
+    metadata = (source.metadata or NO_METADATA).without_location()
+    new = [what.replace(KEEPS_LOCATION, "") for what in metadata.dropped if what not in named]
+    if new:
+        log.info("%s: left out %s", recipe.input, ", ".join(new))
+    named.update(metadata.dropped)
+    return metadata, alpha if alpha is not None and alpha.shape == image.shape[:2] else None
 
 
 def _why_not_written(path: Path) -> str:

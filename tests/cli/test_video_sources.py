@@ -8,7 +8,7 @@ import time
 import av
 import numpy as np
 import pytest
-from helpers import assert_refused, command_environment, probe, run_commands, view, write_clip
+from helpers import assert_refused, camera_photo, command_environment, probe, run_commands, view, write_clip
 from PIL import Image
 
 import deepdream as dd
@@ -232,3 +232,25 @@ def test_tags_and_what_is_left_out(tmp_path, tiny_model, scene):
         with av.open(str(tmp_path / name)) as container:
             assert container.metadata["title"] == "A walk"
             assert container.metadata.get("location") == place
+
+
+def test_what_the_images_say_and_their_transparency_are_left_out_with_a_word(tmp_path, tiny_model):
+    for folder in ("photos", "clear"):
+        (tmp_path / folder).mkdir()
+    for number in range(2):
+        (tmp_path / "photos" / f"{number}.jpg").write_bytes(camera_photo())
+        Image.new("RGBA", (64, 48), (9, 9, 9, 99)).save(tmp_path / "clear" / f"{number}.png")
+    done = commands(
+        tmp_path,
+        tiny_model,
+        *([f"photos/%d.{suffix}", out] for suffix, out in (("jpg", "a.mp4"), ("jpg", "a.gif"), ("jpg", "a/"))),
+        ["clear", "b/"],
+    )
+    metadata, transparency = (
+        "the metadata of the image (date, camera, author and so on)",
+        "the transparency: it lies on white",
+    )
+    for each, out, lacks in zip(done, ("a.mp4", "a.gif", "a/", "b/"), (metadata, metadata, metadata, transparency)):
+        assert each.returncode == 0, each.stderr
+        lines = [line for line in each.stderr.splitlines() if "lack" in line]
+        assert lines == [f"{out} will lack {lacks}"]

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from helpers import assert_refused, command_environment, run_command, run_commands, write_png_header
+from helpers import assert_refused, camera_photo, command_environment, run_command, run_commands, write_png_header
 from PIL import Image
 
 import deepdream as dd
@@ -363,3 +363,16 @@ def test_an_image_that_fails_does_not_end_the_others(photos, run):
 def test_what_several_zooms_cannot_have(run, arguments, message):
     code, _, err = run("zoom", *arguments, *SEVERAL, "-o", "zooms")
     assert code == 2 and message in err and len(err.splitlines()[-1]) <= 300
+
+
+@pytest.mark.parametrize("more", [[], ["--workers", 2, "--gpu", "none"]])
+def test_what_the_frames_lack_is_said_once(photos, run, more):
+    if more:
+        pytest.importorskip("distributed")
+    for number in (1, 2):
+        (photos / "photos" / f"IMG_{number}.png").unlink()
+        (photos / "photos" / f"IMG_{number}.jpg").write_bytes(camera_photo())
+    code, _, err = run("zoom", "photos", *SEVERAL[:-4], "--octaves", 1, "--frames", 1, "-o", "zooms", *more)
+    assert code == 0, err
+    [line] = [line for line in err.splitlines() if "lack" in line]
+    assert line.endswith("IMG_1.jpg: the frames will lack the metadata of the image (date, camera, author and so on)")

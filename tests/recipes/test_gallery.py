@@ -4,12 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from helpers import SMALL_RECIPE, small_gallery, write_black_png, write_png_header
+from helpers import SMALL_RECIPE, camera_photo, small_gallery, write_black_png, write_png_header
+from PIL import Image
 
 import deepdream as dd
 from deepdream import Recipe, memory
 from deepdream.io.arrays import to_uint8
 from deepdream.io.decoding import DecodedImage
+from deepdream.io.image import open_image
 from deepdream.recipes import gallery
 from deepdream.recipes.gallery import is_made, make_gallery
 from deepdream.recipes.gallery_file import Entry, Gallery, read_gallery
@@ -145,3 +147,32 @@ def test_masks_edges_schedules_and_channels(tmp_path, monkeypatch, squeezenet):
     channel = dd.channel_picture(squeezenet, 7, "fire6/concat", seed=2015)
     assert np.array_equal(dd.read_image("channel.png"), to_uint8(channel))
     assert [outcome.made for outcome in make_gallery(new, tmp_path)] == [False] * 3
+
+
+def test_the_metadata_and_the_alpha_of_the_inputs_are_kept(tmp_path, monkeypatch, squeezenet, caplog):
+    caplog.set_level("INFO", "deepdream")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photo.jpg").write_bytes(camera_photo())
+    Image.new("RGBA", (64, 48), (90, 120, 30, 51)).save("clear.png", dpi=(240, 240))
+    (tmp_path / "new.toml").write_text(
+        "".join(
+            f'[[picture]]\nname = "{name}"\ninput = "{file}"\nmodel = "squeezenet_v1.1"\nend = "fire3/concat"\n'
+            f"iter_n = 1\noctave_n = 1\nmax_size = 40\n{more}\n"
+            for name, file, more in (
+                ("one", "photo.jpg", ""),
+                ("two", "photo.jpg", "seed = 2"),
+                ("clear", "clear.png", ""),
+                ("grey", "clear.png", 'more = { background = "grey" }'),
+            )
+        )
+    )
+    assert [outcome.error for outcome in make_gallery(read_gallery("new.toml"), tmp_path)] == [None] * 4
+    for name in ("one", "two"):
+        metadata = open_image(f"{name}.png").metadata
+        assert (metadata.tags[0x010F], metadata.tags[0x8298]) == ("Canon", "(c) Jane")
+        assert metadata.exif[0x9003] == "2024:05:06 07:08:09" and not metadata.gps and metadata.dpi == (240, 240)
+        assert b"Rating" in metadata.xmp and b"Stuttgart" not in metadata.xmp
+    assert open_image("clear.png").alpha(40) == pytest.approx(0.2, abs=0.003)
+    assert open_image("grey.png").alpha() is None
+    said = [record.message for record in caplog.records if "left out" in record.message]
+    assert said == ["photo.jpg: left out the maker notes, the place"]
