@@ -80,7 +80,28 @@ bool is_pointwise(const ConvolutionShape& s) {
   return s.kernel_h == 1 && s.kernel_w == 1 && s.stride_h == 1 && s.stride_w == 1 && s.pad_h == 0 && s.pad_w == 0;
 }
 
+// Kernels of 3x3 weights, turned by half a turn, as the 4x4 that Winograd's transformed inputs are multiplied with.
+std::vector<float> winograd_weights(const float* weights, size_t kernels) {
+  static const double kTransform[4][3] = {{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}};
+  std::vector<float> transformed(16 * kernels);
+  for (size_t kernel = 0; kernel < kernels; ++kernel, weights += 9) {
+    for (int product = 0; product < 16; ++product) {
+      double sum = 0;
+      for (int tap = 0; tap < 9; ++tap) {
+        sum += kTransform[product / 4][tap / 3] * kTransform[product % 4][tap % 3] * weights[8 - tap];
+      }
+      transformed[16 * kernel + product] = float(sum);
+    }
+  }
+  return transformed;
+}
+
 }  // namespace
+
+bool Pass::is_winograd(const ConvolutionShape& s) const {
+  return kind_ == kBackward && s.kernel_h == 3 && s.kernel_w == 3 && s.stride_h == 1 && s.stride_w == 1 &&
+         s.channels >= 32 && s.outputs >= 32;
+}
 
 Correlation Pass::correlation(const ConvolutionShape& s) const {
   Correlation c = {};
@@ -103,6 +124,10 @@ Correlation Pass::correlation(const ConvolutionShape& s) const {
     c.origin_h = first_h - (c.taps_h - 1), c.origin_w = first_w - (c.taps_w - 1);
     c.out_step_h = s.stride_h, c.out_step_w = s.stride_w;
   }
+  if (is_winograd(s)) {  // then a position is a square of 2x2 outputs, which sees 4x4 inputs
+    c.rows = divide_up(c.rows, 2), c.cols = divide_up(c.cols, 2);
+    c.taps_h = c.taps_w = c.step_h = c.step_w = c.out_step_h = c.out_step_w = 2;
+  }
   if (is_pointwise(s)) {  // then a picture is one long row
     c.width *= c.height, c.out_width *= c.out_height, c.cols *= c.rows;
     c.height = c.out_height = c.rows = 1;
@@ -112,6 +137,11 @@ Correlation Pass::correlation(const ConvolutionShape& s) const {
 
 std::vector<Pass::Filter> Pass::filters(const ConvolutionShape& s) const {
   std::vector<Filter> filters;
+  if (is_winograd(s)) {
+    filters.resize(16);
+    for (int product = 0; product < 16; ++product) filters[product].taps.push_back({product, 0, 0, 0});
+    return filters;
+  }
   if (kind_ == kForward) {
     Filter filter = {};
     for (int kh = 0; kh < s.kernel_h; ++kh) {
@@ -142,12 +172,18 @@ std::vector<Pass::Filter> Pass::filters(const ConvolutionShape& s) const {
 }
 
 void Pass::pack(const ConvolutionShape& s, const float* weights) {
-  const size_t kernel = size_t(s.kernel_h) * s.kernel_w;
+  size_t kernel = size_t(s.kernel_h) * s.kernel_w;
   const uint64_t print = fingerprint(weights, kernel * s.channels * s.outputs);
   if (print == packed_) return;
   packed_ = 0;  // until it is done: memory may run out on the way
   filters_ = filters(s);
   const bool forward = kind_ == kForward;
+  std::vector<float> transformed;
+  if (is_winograd(s)) {
+    transformed = winograd_weights(weights, size_t(s.channels) * s.outputs);
+    weights = transformed.data();
+    kernel = 16;
+  }
   const int channels = forward ? s.channels : s.outputs, outputs = forward ? s.outputs : s.channels;
   const size_t of_output = forward ? kernel * s.channels : kernel, of_channel = forward ? kernel : kernel * s.channels;
   const int panel = kernels().panel_rows;
@@ -175,6 +211,8 @@ void Pass::run(const ConvolutionShape& shape, const float* weights, const float*
   size_t depth = 0;
   for (const Filter& filter : filters_) depth += filter.taps.size() * c.channels;
   choose_tiles(&c, double(depth), images, omp_get_max_threads(), kernels.lanes);
+  const bool winograd = is_winograd(shape);
+  const ptrdiff_t channel_pitch = winograd ? kernels.winograd_block : c.slab_channel;
 
   const std::vector<float> no_bias(bias ? 0 : c.outputs);
   std::vector<std::vector<int32_t>> offsets;
@@ -184,7 +222,7 @@ void Pass::run(const ConvolutionShape& shape, const float* weights, const float*
     of_filter.reserve(filter.taps.size() * c.channels);
     for (int channel = 0; channel < c.channels; ++channel) {
       for (const Tap& tap : filter.taps) {
-        of_filter.push_back(channel * c.slab_channel + tap.phase * c.slab_phase + tap.row * c.pitch + tap.col);
+        of_filter.push_back(channel * channel_pitch + tap.phase * c.slab_phase + tap.row * c.pitch + tap.col);
       }
     }
     offsets.push_back(std::move(of_filter));
@@ -195,10 +233,12 @@ void Pass::run(const ConvolutionShape& shape, const float* weights, const float*
   c.filter_count = int(filters.size());
 
   const int across = divide_up(c.cols, c.tile_cols), tiles = across * divide_up(c.rows, c.tile_rows);
-  parallel_for(images * tiles, c.slab_channel * c.channels + kernels.slack, [&](int item, float* scratch) {
+  const auto correlate = winograd ? kernels.winograd : kernels.correlate;
+  const size_t floats = (winograd ? kernels.winograd_scratch : kernels.correlate_scratch)(c);
+  parallel_for(images * tiles, floats, [&](int item, float* scratch) {
     const int image = item / tiles, tile = item % tiles;
-    kernels.correlate(c, input + image * input_step, output + image * output_step, tile / across * c.tile_rows,
-                      tile % across * c.tile_cols, scratch);
+    correlate(c, input + image * input_step, output + image * output_step, tile / across * c.tile_rows,
+              tile % across * c.tile_cols, scratch);
   });
 }
 

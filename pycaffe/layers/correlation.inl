@@ -176,6 +176,16 @@ struct Target {
   }
 };
 
+// Vectors in the next block of positions. A single one in the last block would wait for its own sums, so the one before
+// leaves it another.
+int vectors_at_once(int positions, int most) {
+  const int wanted = (positions + kLanes - 1) / kLanes;
+  return wanted > most + 1 ? most : wanted == most + 1 ? most - 1 : wanted;
+}
+
+// The slab, and as much as is read beyond it.
+size_t correlate_scratch(const Correlation& c) { return size_t(c.slab_channel) * c.channels + kMoreVectors * kLanes; }
+
 void correlate(const Correlation& c, const float* input, float* output, int row, int col, float* scratch) {
   float* const slab = scratch;
   fill_slab(c, input, row, col, slab);
@@ -189,9 +199,8 @@ void correlate(const Correlation& c, const float* input, float* output, int row,
     const Target target = {c, filter, row, col, c.rows - row < c.tile_rows ? c.rows - row : c.tile_rows,
                            c.cols - col < c.tile_cols ? c.cols - col : c.tile_cols};
     const int positions = (target.rows - 1) * c.pitch + target.cols;
-    for (int position = 0; position < positions; position += panel) {
-      const int wanted = (positions - position + kLanes - 1) / kLanes;
-      const int vectors = wanted < most_vectors ? wanted : most_vectors;
+    for (int position = 0, vectors; position < positions; position += vectors * kLanes) {
+      vectors = vectors_at_once(positions - position, most_vectors);
       const bool run = target.is_run(position, vectors * kLanes);
       const size_t at = run ? target.index(position / c.pitch, position % c.pitch) : 0;
       for (int first = 0; first < c.outputs; first += kRows) {

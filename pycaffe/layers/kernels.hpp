@@ -66,9 +66,14 @@ struct Kernels {
   int panel_rows;  // outputs that are computed together; the last panel of a filter may have fewer
   int lanes;       // positions in one vector
 
-  // One tile, the one whose first position is (row, col). Scratch: the slab, and `slack` floats that are read beyond it.
+  // One tile, the one whose first position is (row, col).
   void (*correlate)(const Correlation&, const float* input, float* output, int row, int col, float* scratch);
-  int slack;
+  size_t (*correlate_scratch)(const Correlation&);  // floats
+  // The same for a 3x3 correlation whose positions are squares of 2x2 outputs (winograd.inl): each filter has the weights
+  // of one of 16 products, as those of a single tap.
+  void (*winograd)(const Correlation&, const float* input, float* output, int row, int col, float* scratch);
+  size_t (*winograd_scratch)(const Correlation&);
+  int winograd_block;  // floats from the operands of one channel to the next
 
   // Floats of scratch that the pooling kernels need.
   size_t (*pool_scratch)(const PoolShape&);

@@ -27,6 +27,7 @@ inline float multiply_add(float a, float b, float c) {
 #include "elementwise.inl"
 #include "lrn.inl"
 #include "pooling.inl"
+#include "winograd.inl"
 
 namespace fast {
 namespace {
@@ -37,7 +38,10 @@ Kernels make_kernels(const char* name) {
   table.panel_rows = kRows;
   table.lanes = kLanes;
   table.correlate = correlate;
-  table.slack = kMoreVectors * kLanes;
+  table.correlate_scratch = correlate_scratch;
+  table.winograd = winograd;
+  table.winograd_scratch = winograd_scratch;
+  table.winograd_block = kBlock;
   table.pool_scratch = pool_scratch;
   table.max_pool = max_pool;
   table.max_pool_backward = max_pool_backward;

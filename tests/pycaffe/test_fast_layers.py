@@ -259,6 +259,9 @@ CONVOLUTIONS = [
     (2, 7, "kernel_h: 1 kernel_w: 5 pad_h: 0 pad_w: 2"),
     (2, 7, "kernel_h: 5 kernel_w: 2 stride_h: 1 stride_w: 2 pad_h: 3 pad_w: 0"),
     (3, 4, "kernel_size: 3 pad: 2 dilation: 2"),
+    (32, 45, "kernel_size: 3 pad: 1"),
+    (37, 130, "kernel_size: 3"),
+    (64, 64, "kernel_size: 3 pad: 2 group: 2"),
 ]
 CONVOLUTION_SIZES = [(7, 7), (8, 13), (14, 50), (37, 70), (70, 5)]
 
@@ -295,12 +298,15 @@ def test_convolution_is_upstreams(tmp_path, channels, outputs, parameters):
             assert difference(ours.diff, theirs.diff) < 1e-5, f"{parameters} {size}"
 
 
-@pytest.mark.parametrize("kernel", ["kernel_size: 1", "kernel_size: 3 pad: 1"])
-def test_convolution_at_every_width(tmp_path, kernel):
+@pytest.mark.parametrize(
+    "channels, outputs, kernel",
+    [(3, 9, "kernel_size: 1"), (3, 9, "kernel_size: 3 pad: 1"), (33, 34, "kernel_size: 3 pad: 1")],
+)
+def test_convolution_at_every_width(tmp_path, channels, outputs, kernel):
     """Tiles, panels and vectors end somewhere else at each."""
-    upstream, fast = convolutions(tmp_path, 3, 9, kernel, (5, 5))
+    upstream, fast = convolutions(tmp_path, channels, outputs, kernel, (5, 5))
     for width in range(1, 71):
-        x = np.random.RandomState(width).randn(1, 3, 1 + width % 4, width).astype(np.float32)
+        x = np.random.RandomState(width).randn(1, channels, 1 + width % 4, width).astype(np.float32)
         for ours, theirs in zip(forward_backward(fast, x), forward_backward(upstream, x)):
             assert difference(ours, theirs) < 1e-5, width
 
@@ -322,6 +328,7 @@ def test_convolution_sees_new_weights(tmp_path):
     [
         (3, 16, "kernel_size: 7 pad: 3 stride: 2"),
         (16, 8, "kernel_size: 3 pad: 1"),
+        (40, 33, "kernel_size: 3 pad: 1"),
         (24, 9, "kernel_size: 1"),
         (4, 12, "kernel_size: 5 pad: 2"),
     ],
@@ -344,6 +351,62 @@ def test_equal_patches_give_equal_bits(tmp_path, channels, outputs, parameters):
         np.testing.assert_array_equal(inside[:, high:], inside[:, :-high])
         np.testing.assert_array_equal(inside[:, :, wide:], inside[:, :, :-wide])
     assert np.ptp(net.blobs["y"].data) > 1
+
+
+WINOGRAD = (48, 56, "kernel_size: 3 pad: 1")  # enough channels for Winograd's way back (correlation.cpp)
+
+
+@pytest.mark.parametrize("height, width", [(1, 1), (1, 60), (60, 1)])
+@pytest.mark.parametrize("threads", ["1", "2", "5"])
+def test_flat_places_give_equal_bits(tmp_path, height, width, threads):
+    """At even and odd places alike, wherever in a picture they lie: outputs, and gradients of the input.
+
+    The flat place's values are those of `height` x `width` random pixels, each repeated.
+    """
+    script = """
+import sys, numpy as np
+sys.path.insert(0, sys.argv[1])
+from test_fast_layers import WINOGRAD, bits, convolutions
+height, width = int(sys.argv[3]), int(sys.argv[4])
+(net,) = convolutions(sys.argv[2], *WINOGRAD, (73, 91), ("FastConvolution",))
+random = np.random.RandomState(1)
+for top in range(4):
+    for left in range(4):
+        x, diff = (random.randn(channels, 73, 91) for channels in WINOGRAD[:2])
+        for values in x, diff:
+            values[:, top : top + 60, left : left + 60] = random.randn(len(values), height, width)
+        net.blobs["x0"].data[0] = x
+        net.forward()
+        net.blobs["y"].diff[0] = diff
+        net.backward()
+        for result in net.blobs["y"].data[0], net.blobs["x0"].diff[0]:
+            flat = bits(result)[:, top + 1 : top + 59, left + 1 : left + 59]
+            assert height > 1 or (flat == flat[:, :1]).all(), (top, left)
+            assert width > 1 or (flat == flat[:, :, :1]).all(), (top, left)
+"""
+    arguments = [str(Path(__file__).parent), str(tmp_path), str(height), str(width)]
+    environment = {**os.environ, "OMP_NUM_THREADS": threads}
+    subprocess.run([sys.executable, "-c", script, *arguments], check=True, env=environment)
+
+
+def test_winograd_is_as_exact_as_direct_summation(tmp_path):
+    """Against float64, for the output and for the gradient of the input."""
+    upstream, fast = convolutions(tmp_path, *WINOGRAD, (30, 41))
+    x = np.random.RandomState(3).randn(1, WINOGRAD[0], 30, 41).astype(np.float32)
+    weights, bias = (np.float64(blob.data) for blob in fast.params["y"])
+    results = [forward_backward(net, x) for net in (fast, upstream)]
+    top_diff = np.float64(fast.blobs["y"].diff[0])
+    padded, exact = np.pad(np.float64(x[0]), ((0, 0), (1, 1), (1, 1))), bias[:, None, None]
+    padded_gradient = np.zeros_like(padded)
+    for row in range(3):
+        for column in range(3):
+            place = (slice(None), slice(row, row + 30), slice(column, column + 41))
+            exact = exact + np.tensordot(weights[:, :, row, column], padded[place], 1)
+            padded_gradient[place] += np.tensordot(weights[:, :, row, column].T, top_diff, 1)
+    for exact_values, ours, direct in zip((exact, padded_gradient[:, 1:-1, 1:-1]), *results):
+        ours_error, direct_error = (np.sqrt(np.mean((values[0] - exact_values) ** 2)) for values in (ours, direct))
+        assert 0 < ours_error <= 2 * direct_error
+        assert ours_error < 1e-6 * np.sqrt(np.mean(exact_values**2))
 
 
 # --- Fully connected layers ------------------------------------------------------------------------------------------
