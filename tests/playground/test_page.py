@@ -3,6 +3,7 @@
 `make browser` installs what this needs; where it is missing, the tests are skipped.
 """
 
+import contextlib
 import os
 import shutil
 import signal
@@ -31,13 +32,17 @@ FLAGS = [
     "--disable-sync",
     "--no-proxy-server",
 ]
-# Counts the different pictures that are shown in the place of the dream.
+# Counts the different pictures that are shown in the place of the dream, and keeps the states that are over: a dream
+# of one small step is soon done, and a test that only looks now and then does not see it run.
 COUNT = """
 window.seen = new Set();
 new MutationObserver(async () => {
   const bytes = await (await fetch(document.querySelector('img.after').src)).arrayBuffer();
   window.seen.add([...new Uint8Array(await crypto.subtle.digest('SHA-1', bytes))].join());
 }).observe(document.querySelector('img.after'), { attributeFilter: ['src'] });
+window.states = [];
+new MutationObserver((changes) => window.states.push(...changes.map((change) => change.oldValue)))
+  .observe(document.querySelector('main'), { attributeFilter: ['data-state'], attributeOldValue: true });
 """
 
 
@@ -130,9 +135,20 @@ def _state(page, state, timeout=60_000):
     page.wait_for_selector(f"main[data-state={state}]", timeout=timeout)
 
 
+@contextlib.contextmanager
+def _starts(page):
+    """What is done in here starts a dream, however soon that is over."""
+    before = page.evaluate("window.states.length")
+    yield
+    page.wait_for_function(
+        "(before) => [...window.states.slice(before), document.querySelector('main').dataset.state].includes('running')",
+        arg=before,
+    )
+
+
 def _dream(page, button="Dream"):
-    page.get_by_role("button", name=button, exact=True).click()
-    _state(page, "running")
+    with _starts(page):
+        page.get_by_role("button", name=button, exact=True).click()
 
 
 def _dreaming(page):
@@ -332,8 +348,8 @@ def test_every_layer_on_the_visitor_s_picture(page, photo):
     _upload(page, photo)
     page.wait_for_function("document.querySelector('.caption').textContent.includes('holiday.png')")
     before = page.evaluate(thumbs)
-    page.get_by_role("button", name="Try every layer").click()
-    _state(page, "running")
+    with _starts(page):
+        page.get_by_role("button", name="Try every layer").click()
     page.wait_for_function("document.querySelector('.status').textContent.includes('layers tried on this picture')")
     after = page.evaluate(thumbs)
     assert len(after) == len(before) == 10
@@ -427,8 +443,8 @@ def test_keyboard(page):
     assert page.locator(".ladder :checked").input_value() != before
     _set(page, iter_n=1, max_size=160)
     page.get_by_role("button", name="Dream", exact=True).focus()
-    page.keyboard.press("Enter")
-    _state(page, "running")
+    with _starts(page):
+        page.keyboard.press("Enter")
     _state(page, "dreamt")
 
 
