@@ -17,7 +17,7 @@ import numpy as np
 
 from ._types import Layers, ObjectiveFunction
 from .errors import LayerError, ParameterError
-from .validation import MAX_WEIGHT, is_weight, short_repr, truncate
+from .validation import WEIGHT_LIMITS, is_weight, short_repr, truncate
 
 # A weighted objective in a sum: its weight, itself, and its layer, or `None` if it has none.
 Term = tuple[float, "Objective", "str | None"]
@@ -148,7 +148,8 @@ class _Sum(Objective):
             dst.diff[...] = 0  # of the term before, for an objective that writes only a part
             value = parse_value("an objective in a sum", each(dst))
             values.append(None if value is None else weight * value)
-            total += np.float32(weight) * dst.diff
+            with np.errstate(over="ignore", invalid="ignore"):  # a gradient that is not finite is an error of the step
+                total += np.float32(weight) * dst.diff
         dst.diff[...] = total
         return sum_values(values)
 
@@ -230,8 +231,7 @@ def _sum(terms: Sequence[Term]) -> Objective | Objectives:
     for weight, each, layer in terms:
         if not is_weight(weight):
             raise ParameterError(
-                f"an objective cannot have the weight {short_repr(weight)}; it must be a finite number other than 0, "
-                f"from {-MAX_WEIGHT:.2g} to {MAX_WEIGHT:.2g}"
+                f"an objective cannot have the weight {short_repr(weight)}; it must be {WEIGHT_LIMITS}"
             )
         layers.setdefault(layer, []).append((weight, each, layer))
     if len(layers) == 1:

@@ -315,7 +315,9 @@ def label_index(net: Classifier, name_or_index: str | int) -> int:
     if wanted.isdecimal():
         number = parse_int(wanted)
         return label_index(net, -1 if number is None else number)
-    raise ParameterError(f"the network does not know {short_repr(name_or_index)}; {_suggest_labels(wanted, names)}")
+    name, equals, _ = wanted.rpartition("=")  # as after --label, where only a number is a weight
+    hint = f"a weight is a number, as in {name}=0.5" if equals else _suggest_labels(wanted, names)
+    raise ParameterError(f"the network does not know {short_repr(name_or_index)}; {hint}")
 
 
 def _suggest_labels(wanted: str, names: Sequence[Sequence[str]]) -> str:

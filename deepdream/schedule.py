@@ -9,21 +9,16 @@ weights.
 from __future__ import annotations
 
 import math
+import os
 import re
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from .data.cache import package_data_folder
 from .errors import DreamError, ParameterError
-from .io.files import check_regular_file
-from .validation import MAX_STEP_SIZE, check_count, is_number, is_weight, short_repr, truncate
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from .io.toml_file import read_toml
+from .validation import MAX_STEP_SIZE, WEIGHT_LIMITS, check_count, is_number, is_weight, short_repr
 
 FRAME, OCTAVE = "frame", "octave"
 TERMS = ("end", "guide", "channel", "label")  # what is maximised: {name: weight} each
@@ -74,7 +69,10 @@ class Schedule:
         if not isinstance(interpolation, str) or interpolation not in _INTERPOLATIONS:
             raise ParameterError(f"interpolation={short_repr(interpolation)}: it must be 'linear' or 'smooth'")
         if not isinstance(keyframes, (list, tuple)) or not 0 < len(keyframes) <= _MAX_KEYFRAMES:
-            raise ParameterError(f"a schedule has from 1 to {_MAX_KEYFRAMES} keyframes, a table each")
+            raise ParameterError(
+                f"keyframes={short_repr(keyframes)}: a schedule has a list of 1 to {_MAX_KEYFRAMES} keyframes, a table "
+                "each, as in [[keyframe]] frame = 0"
+            )
         self.interpolation = interpolation
         self.unit = OCTAVE if isinstance(keyframes[0], Mapping) and OCTAVE in keyframes[0] else FRAME
         self._keyframes = [_parse_keyframe(number, each, self.unit) for number, each in enumerate(keyframes, 1)]
@@ -122,6 +120,14 @@ class Schedule:
                 found[name] = self._interpolate(keyed, index)
         return found
 
+    def check_octaves(self, octave_n: int) -> None:
+        """Raise `ParameterError` if a keyframe's octave is beyond the last one of `octave_n`."""
+        if self.unit == OCTAVE and self.moments[-1] >= octave_n:
+            raise ParameterError(
+                f"the schedule has octave {short_repr(self.moments[-1])}, and the last one of {octave_n} octaves is "
+                f"{octave_n - 1}; leave it out, or dream more octaves"
+            )
+
     def layers(self) -> dict[str, float]:
         """The layers of all keyframes, with the weight 1."""
         return dict.fromkeys((layer for _, settings in self._keyframes for layer in settings.get("end", ())), 1.0)
@@ -139,7 +145,7 @@ class Schedule:
             weights = {
                 name: (1 - share) * first.get(name, 0.0) + share * last.get(name, 0.0) for name in {**first, **last}
             }
-            return {name: weight for name, weight in weights.items() if weight}
+            return {name: weight for name, weight in weights.items() if is_weight(weight)}
         if isinstance(first, list):
             return [(1 - share) * a + share * b for a, b in zip(first, last)]
         return (1 - share) * first + share * last
@@ -164,13 +170,10 @@ def read_schedule(path: str | Path) -> Schedule:
     bundled = package_data_folder("gallery") / "schedules" / f"{Path(path).name.removesuffix('.toml')}.toml"
     if not Path(path).exists() and bundled.is_file():
         path = bundled
-    check_regular_file(path, _MAX_FILE_BYTES, DreamError)
-    try:
-        table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DreamError(f"{path} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        raise DreamError(f"{path} is not TOML: {truncate(str(error), 160)}") from None
+    elif not os.path.lexists(path):
+        names = ", ".join(sorted(each.stem for each in bundled.parent.glob("*.toml")))
+        raise DreamError(f"{str(path) or repr('')} does not exist; give a TOML file, or a bundled schedule: {names}")
+    table = read_toml(path, _MAX_FILE_BYTES)
     unknown = sorted(set(table) - {"interpolation", "keyframe"})
     if unknown:
         raise DreamError(f"{path} has {short_repr(unknown[0])}; a schedule has interpolation and [[keyframe]] tables")
@@ -186,17 +189,23 @@ def schedule_from_spec(spec: Any) -> Schedule:
     Raises:
         ParameterError: it describes none.
     """
-    if not isinstance(spec, Mapping) or set(spec) != {"interpolation", "keyframes"}:
-        raise ParameterError(f"schedule={short_repr(spec)}: it must have the entries interpolation and keyframes")
-    return Schedule(spec["keyframes"], spec["interpolation"])
+    if not isinstance(spec, Mapping) or not {"keyframes"} <= set(spec) <= {"interpolation", "keyframes"}:
+        raise ParameterError(
+            f"schedule={short_repr(spec)}: it must have keyframes, a list of tables, and may have interpolation"
+        )
+    return Schedule(spec["keyframes"], spec.get("interpolation", "linear"))
 
 
 def _parse_keyframe(number: int, table: Any, unit: str) -> tuple[int, dict[str, Any]]:
     """(frame or octave, settings) of a keyframe, the `number`th."""
     where = f"keyframe {number}"
     if not isinstance(table, Mapping) or unit not in table:
-        other = " (all keyframes have the same)" if number > 1 else ""
-        raise ParameterError(f"{where}: it must be a table that says its {unit}{other}, as in {unit} = 0")
+        example = f"{unit}, as the first one does" if number > 1 else f"{FRAME} or its {OCTAVE}"
+        raise ParameterError(f"{where}: it must be a table that says its {example}, as in {unit} = 0")
+    if FRAME in table and OCTAVE in table:
+        raise ParameterError(
+            f"{where} has a {FRAME} and an {OCTAVE}: keep the {FRAME} in zooms and videos, else the other"
+        )
     try:
         check_count(unit, table[unit], 0, f"the {unit}'s number")
     except ParameterError as error:
@@ -217,20 +226,27 @@ def _parse_keyframe(number: int, table: Any, unit: str) -> tuple[int, dict[str, 
 
 
 def _parse_terms(where: str, name: str, value: Any) -> dict[str, float]:
-    """{name: weight} of a name, a list of names, or a table."""
-    if isinstance(value, (str, int)):
-        value = [value]
-    if isinstance(value, (list, tuple)):
-        value = dict.fromkeys(map(str, value), 1.0)
-    is_table = isinstance(value, Mapping) and value
-    if not is_table or not all(isinstance(key, str) and is_weight(weight) for key, weight in value.items()):
+    """{name: weight} of a name, a list of names, or a table; channels and labels may be numbers."""
+    given = value if isinstance(value, (Mapping, list, tuple)) else [value]
+    table = given if isinstance(given, Mapping) else dict.fromkeys(map(_key, given), 1.0)
+    kinds = (str, int) if name in ("channel", "label") else str
+    if not table or not all(isinstance(key, kinds) and not isinstance(key, bool) and key != "" for key in given):
+        what = {"end": "a layer", "guide": "an image", "channel": "the number of a channel"}.get(name, "a label")
         raise ParameterError(
-            f"{where}: {name} = {short_repr(value)}: it must be a name, a list of names, or a table of names and "
-            "weights other than 0"
+            f"{where}: {name} = {short_repr(value)}: it must be {what}, a list of several, or a table with a weight "
+            "for each"
         )
-    if name == "channel" and not all(re.fullmatch(r"\d{1,9}", key) for key in value):
-        raise ParameterError(f"{where}: channel = {short_repr(dict(value))}: channels are whole numbers from 0")
-    return {key: float(weight) for key, weight in value.items()}
+    for key, weight in table.items():
+        if not is_number(weight) or not is_weight(weight):
+            raise ParameterError(f"{where}: {name} = {short_repr(value)}: the weight of {key} must be {WEIGHT_LIMITS}")
+    if name == "channel" and not all(re.fullmatch(r"\d{1,9}", key) for key in table):
+        raise ParameterError(f"{where}: channel = {short_repr(value)}: channels are whole numbers from 0")
+    return {str(key): float(weight) for key, weight in table.items()}
+
+
+def _key(value: Any) -> str:
+    """What a list holds as the key of a table."""
+    return value if isinstance(value, str) else short_repr(value)
 
 
 def _parse_number(where: str, name: str, value: Any) -> float:

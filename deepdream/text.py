@@ -22,6 +22,11 @@ def printable(text: str) -> str:
     return _QUOTED_BYTE.sub(r"\\x\1", _UNPRINTABLE.sub(_escape, text))
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things: "1 guide", "2 guides"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def shorten(text: str, max_chars: int = MAX_MESSAGE_CHARS) -> str:
     """One line of at most `max_chars` characters.
 

@@ -12,7 +12,9 @@ from .errors import ParameterError
 MAX_JITTER = 100_000  # pixels: larger than any image
 MAX_STEP_SIZE = 1_000_000  # on a scale of 0..255: float32 loses the result of a larger step
 
-MAX_WEIGHT = float(np.finfo(np.float32).max)  # gradients are weighted in float32
+# Gradients are weighted in float32, which makes a smaller weight 0 and a larger one infinite.
+MIN_WEIGHT, MAX_WEIGHT = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
+WEIGHT_LIMITS = f"a number other than 0, from {MIN_WEIGHT:.2g} to {MAX_WEIGHT:.2g} without its sign"
 
 
 def check_count(name: str, value: Any, lowest: int, what: str, highest: float = math.inf) -> None:
@@ -58,7 +60,7 @@ def is_number(value: Any) -> bool:
 
 def is_weight(number: float) -> bool:
     """Whether a float can be the weight of a layer or an objective."""
-    return abs(number) <= MAX_WEIGHT and number != 0
+    return MIN_WEIGHT <= abs(number) <= MAX_WEIGHT
 
 
 def parse_int(text: str) -> int | None:

@@ -18,7 +18,7 @@ from ._types import Image
 from .dream import dream_steps
 from .errors import ParameterError
 from .frame import Frame, check_after, fix_settings, scheduled
-from .io.arrays import check_image
+from .io.arrays import check_image, format_size
 from .network.net import Net, check_net
 from .resampling import affine_transform
 from .schedule import Settings
@@ -80,6 +80,7 @@ def zoom_frames(
         check_count("frame_n", frame_n, 1, "the number of frames (None: no end)")
     move = {"scale": scale, "rotate": rotate, "center": center, "pan": pan}
     check_zoom(**move)
+    check_center(center, img.shape)
     check_number("strength", strength, 0, "the strength of the dream", 1)
     check_after(after, img.shape)
     if dream.get("wrap") is not None:
@@ -106,6 +107,25 @@ def check_zoom(scale: Any, rotate: Any, center: Any = None, pan: Any = (0, 0)) -
             raise ParameterError(f"{name}={short_repr(value)}: it must be two numbers of pixels, (x, y)")
 
 
+def check_center(center: Sequence[float] | None, shape: tuple[int, ...], given: str | None = None) -> None:
+    """Check that the point that a zoom leaves in its place is inside of the frame.
+
+    Args:
+        center: the point, (x, y); `None`: the middle.
+        shape: the shape of the frame, (H, W, 3).
+        given: how it was given, for the message.
+
+    Raises:
+        ParameterError: it is outside.
+    """
+    height, width = shape[:2]
+    if center is not None and not (0 <= center[0] <= width and 0 <= center[1] <= height):
+        raise ParameterError(
+            f"{given or f'center={short_repr(tuple(center))}'}: it must be inside of the frame, which has "
+            f"{format_size(shape)} pixels: x from 0 to {width}, y from 0 to {height}"
+        )
+
+
 def _frames(
     net: Net,
     img: Image,
@@ -123,6 +143,7 @@ def _frames(
         strength = dream.pop("strength")
         if schedule is not None:
             check_zoom(**move)
+            check_center(move["center"], img.shape)
             check_number("strength", strength, 0, "the strength of the dream", 1)
         if index > 0:
             image = zoom(image, **move)

@@ -1,5 +1,7 @@
 """Schedules: settings that change from frame to frame, or from octave to octave."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -62,11 +64,13 @@ def test_a_spec_makes_the_same_schedule():
 @pytest.mark.parametrize(
     ("keyframes", "message"),
     [
-        ([], "a schedule has from 1 to 10000 keyframes"),
-        ("x", "a schedule has from 1 to 10000 keyframes"),
-        ([3], "keyframe 1: it must be a table that says its frame, as in frame = 0"),
-        ([{"end": "a"}], "keyframe 1: it must be a table that says its frame"),
-        ([{"frame": 0}, {"octave": 1}], "keyframe 2: it must be a table that says its frame (all keyframes have the"),
+        ([], "keyframes=[]: a schedule has a list of 1 to 10000 keyframes, a table each, as in [[keyframe]] frame = 0"),
+        ("x", "keyframes='x': a schedule has a list of 1 to 10000 keyframes"),
+        ([3], "keyframe 1: it must be a table that says its frame or its octave, as in frame = 0"),
+        ([{"end": "a"}], "keyframe 1: it must be a table that says its frame or its octave"),
+        ([{"frame": 0}, {"octave": 1}], "keyframe 2: it must be a table that says its frame, as the first one does"),
+        ([{"octave": 0}, {"frame": 1}], "keyframe 2: it must be a table that says its octave, as the first one does"),
+        ([{"frame": 0, "octave": 0}], "keyframe 1 has a frame and an octave: keep the frame in zooms and videos"),
         ([{"frame": -1}], "keyframe 1: frame=-1"),
         ([{"frame": 0.5}], "keyframe 1: frame=0.5"),
         ([{"frame": 0}, {"frame": 0}], "they must ascend"),
@@ -76,8 +80,19 @@ def test_a_spec_makes_the_same_schedule():
         ([{"frame": 0, "strength": "x"}], "keyframe 1: strength = 'x': it must be a number from 0 to 1"),
         ([{"frame": 0, "rotate": float("nan")}], "keyframe 1: rotate = nan: it must be a number"),
         ([{"frame": 0, "center": [1]}], "keyframe 1: center = [1]: it must be two numbers of pixels, [x, y]"),
-        ([{"frame": 0, "end": {}}], "keyframe 1: end = {}: it must be a name"),
-        ([{"frame": 0, "end": {"a": 0}}], "keyframe 1: end = {'a': 0}: it must be a name"),
+        ([{"frame": 0, "end": {}}], "keyframe 1: end = {}: it must be a layer, a list of several, or a table with a"),
+        ([{"frame": 0, "end": []}], "keyframe 1: end = []: it must be a layer"),
+        ([{"frame": 0, "end": ""}], "keyframe 1: end = '': it must be a layer"),
+        ([{"frame": 0, "end": [7]}], "keyframe 1: end = [7]: it must be a layer"),
+        ([{"frame": 0, "guide": 7}], "keyframe 1: guide = 7: it must be an image"),
+        ([{"frame": 0, "label": True}], "keyframe 1: label = True: it must be a label"),
+        ([{"frame": 0, "end": {"a": 0}}], "end = {'a': 0}: the weight of a must be a number other than 0"),
+        ([{"frame": 0, "end": {"a": float("inf")}}], "the weight of a must be a number other than 0, from 1.2e-38"),
+        (
+            [{"frame": 0, "label": {"a": 1e-300}}],
+            "label = {'a': 1e-300}: the weight of a must be a number other than 0",
+        ),
+        ([{"frame": 0, "label": {"a": "x"}}], "label = {'a': 'x'}: the weight of a must be a number other than 0"),
         ([{"frame": 0, "channel": "x"}], "channels are whole numbers from 0"),
         ([{"frame": 0, "x" * 999: "y" * 999}], "keyframe 1 has 'xxx"),
     ],
@@ -93,9 +108,11 @@ def test_other_keyframes_are_refused(tmp_path, keyframes, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "a schedule has from 1 to 10000 keyframes"),
+        ("", "keyframes=[]: a schedule has a list of 1 to 10000 keyframes"),
         ("[[keyframe", "is not TOML"),
-        ("\xff", "is not TOML"),
+        ("\xff", "is not TOML: it is not text in UTF-8"),
+        ("x = 1" + "0" * 5000, "cannot be used: a number in it has thousands of digits"),
+        ("a=" + "[" * 100_000, "nested too deeply"),
         ("frames = 3", "has 'frames'; a schedule has interpolation and [[keyframe]] tables"),
         ('interpolation = "cubic"\n[[keyframe]]\nframe = 0', "interpolation='cubic': it must be 'linear' or 'smooth'"),
         ("[[keyframe]]\nframe = 0\nscale = 2", "keyframe 1: scale = 2"),
@@ -253,6 +270,36 @@ def test_every_guide_must_be_given(tiny, img):
     schedule = Schedule([{"frame": 0, "end": "both", "guide": ["one", "two"]}])
     with pytest.raises(dd.ParameterError, match="the schedule has 2 guides and 1 were given"):
         scheduled_settings(tiny, schedule, [img])
-    recipe = Recipe(input="noise:72x96", schedule=schedule.spec, seed=1)
-    with pytest.raises(dd.ParameterError, match="the schedule has 2 guides and 0 were given"):
+    more = {"frame": 0, "scale": 0, "rotate": 0}
+    recipe = Recipe(kind="zoom", more=more, input="noise:72x96", schedule=schedule.spec, seed=1)
+    assert recipe.guide == ["one", "two"]
+    with pytest.raises(dd.ImageError, match="the guide one was not found"):
         recipe.render(net=tiny)
+    with pytest.raises(dd.ParameterError, match=r"guide='one': the schedule's guides are \['one', 'two'\]"):
+        replace(recipe, guide="one").render(net=tiny)
+
+
+def test_an_error_names_the_keyframe(tiny):
+    schedule = Schedule([{"frame": 0, "end": "both"}, {"frame": 7, "end": "no"}])
+    with pytest.raises(dd.LayerError, match=r"^frame 7 of the schedule: .*'no'"):
+        scheduled_settings(tiny, schedule, [])
+    schedule = Schedule([{"octave": 2, "end": "both", "channel": 999}])
+    with pytest.raises(dd.LayerError, match=r"^octave 2 of the schedule: there is no channel 999"):
+        scheduled_settings(tiny, schedule, [])
+
+
+def test_a_recipe_s_schedule_is_linear_unless_it_says_otherwise():
+    recipe = Recipe(schedule={"keyframes": [{"octave": 0, "step_size": 1}]}, seed=1)
+    assert recipe.schedule == Schedule([{"octave": 0, "step_size": 1}]).spec
+    for spec in {}, {"keyframe": []}, {"interpolation": "linear"}, {"keyframes": [], "x": 1}:
+        with pytest.raises(dd.ParameterError, match="it must have keyframes, a list of tables, and may have inter"):
+            Recipe(schedule=spec)
+
+
+def test_a_center_outside_of_the_frame_is_refused(tiny, img):
+    with pytest.raises(dd.ParameterError, match=r"center=\(97, 0\): it must be inside of the frame, which has 96×72"):
+        dd.zoom_frames(tiny, img, 2, center=(97, 0))
+    frames = dd.zoom_frames(tiny, img, 2, schedule=lambda index: {"center": (0, 72 + index)}, iter_n=1, octave_n=1)
+    next(frames)
+    with pytest.raises(dd.ParameterError, match=r"center=\(0, 73\)"):
+        next(frames)

@@ -15,15 +15,17 @@ from ..defaults import defaults_of
 from ..errors import DreamError, ParameterError
 from ..io.arrays import resize, to_uint8
 from ..io.files import why_not_a_folder
-from ..io.image import output_format, read_image
+from ..io.image import read_image
 from ..objectives import check_channels
 from ..recipes.atlas import (
     ITER_N,
     SIZE,
     atlas_gallery,
     channel_of,
+    has_images,
     image_name,
     label_of,
+    other_settings,
     strongest_pictures,
     write_atlas_page,
 )
@@ -31,18 +33,19 @@ from ..recipes.gallery import make_gallery
 from ..recipes.gallery_file import SEED, Entry
 from ..recipes.inputs import abbreviate_home
 from ..recipes.render import cached_net
-from ..recipes.sheet import HTML, Cell, write_sheet
+from ..recipes.sheet import Cell, check_sheet_format, write_sheet
 from ..text import printable
-from ..validation import parse_int, truncate
+from ..validation import parse_int
 from . import INCOMPLETE
 from .cluster_options import SCHEDULER, WORKERS, check_cluster
 from .console import progress_line, say
 from .files import check_image_exists, check_not_read, check_writable
 from .inputs import open_input
 from .loading import DEFAULT_MODEL, GPU, MODEL, load_model
-from .parsing import check_range, parse_gpu, parse_place
+from .parsing import check_range, parse_gpu, parse_place, quoted
 
 _SHEET_SIZE = 320  # pixels: the longer side of a heat map in a sheet
+_MAX_RANGE = 2**16  # channels
 _GAP = 6  # pixels, between a heat map and the channel's image
 
 
@@ -80,10 +83,14 @@ def atlas(
     chosen = list(range(count)) if chosen is None else chosen
     check_channels(chosen, count, repr(layer))
     gallery = atlas_gallery(model, layer, chosen, size, iters, seed)
+    if difference := other_settings(gallery, output):
+        raise DreamError(
+            f"-o {output} holds an atlas of {layer} with {difference}; use the same settings, or another folder"
+        )
     output.mkdir(exist_ok=True)
     texts = dict(enumerate(strongest_pictures(net, net.check_layer(layer))))
     page = write_atlas_page(gallery, output, texts)
-    say(f"the page is {page.resolve()}")
+    say(f"{page.name} shows the images as they are made")
     total, done, made, failed = len(gallery.entries), 0, 0, 0
     with progress_line() as progress:
         task = progress.add_task(f"0/{total}", total=total)
@@ -155,17 +162,23 @@ def activations(
     if image != "-":
         check_image_exists(image)
     if output is not None:
-        if output.suffix.lower() != HTML:
-            output_format(output)
+        check_sheet_format(output)
         check_writable(output, output)
         check_not_read(output, [] if image in BUILT_IN else [image])
     if atlas_folder is not None and not atlas_folder.is_dir():
-        raise DreamError(f"--atlas {atlas_folder} {why_not_a_folder(atlas_folder)} with the images of channels")
+        raise DreamError(
+            f"--atlas {atlas_folder} is not a folder; make one with: deepdream atlas {end or 'LAYER'} -o {atlas_folder}"
+        )
     if atlas_folder is not None and output is None:
         raise ParameterError("--atlas shows its images on the sheet; name one with -o, as in -o channels.png")
     full = open_input(image, max_size)
     net, _ = load_model(model, None if end is None else [end], parse_gpu(gpu))
     layer = net.end if end is None else end
+    if atlas_folder is not None and not has_images(atlas_folder, layer):
+        raise DreamError(
+            f"--atlas {atlas_folder} has no images of the channels of {layer}; make them with: deepdream atlas {layer} "
+            f"-o {atlas_folder}"
+        )
     img = full.fit(max_size)
     found = active_channels(net, img, layer, place, top)
     value = "mean" if place is None else f"at {place[0]},{place[1]}"
@@ -202,7 +215,17 @@ def _parse_channels(text: str) -> list[int]:
         found = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", part)
         first = parse_int(found[1]) if found else None
         last = first if found is None or found[2] is None else parse_int(found[2])
-        if first is None or last is None or last < first or last - first > 2**16:
-            raise ParameterError(f"--channels {truncate(text)}: it must be a list of numbers, as in 0-63,90")
+        if first is None or last is None:
+            raise ParameterError(
+                f"--channels {quoted(text)}: it must be a list of numbers from 0, as in --channels 0-63,90"
+            )
+        if last < first:
+            raise ParameterError(
+                f"--channels {quoted(text)}: {part.strip()} ends before it begins; write {last}-{first}"
+            )
+        if last - first > _MAX_RANGE:
+            raise ParameterError(
+                f"--channels {quoted(text)}: {part.strip()} are more than {_MAX_RANGE} channels, which no layer has"
+            )
         numbers.update(range(first, last + 1))
     return sorted(numbers)

@@ -6,14 +6,26 @@ import contextlib
 import logging
 import os
 import sys
-from typing import TextIO
+import time
+from typing import Any, TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Column
 from rich.text import Text
 
 from ..text import printable, shorten
+
+_LINE_INTERVAL_S = 30
 
 
 class _Stderr(Console):
@@ -55,9 +67,27 @@ class _Description(ProgressColumn):
         return Text(printable(task.description))
 
 
+class _Progress(Progress):
+    """A progress line that speaks up now and then where there is no terminal, as in a log."""
+
+    _last_s = 0.0
+
+    def start(self) -> None:
+        self._last_s = time.monotonic()
+        super().start()
+
+    def update(self, task_id: TaskID, **changes: Any) -> None:
+        super().update(task_id, **changes)
+        if self.disable and time.monotonic() - self._last_s > _LINE_INTERVAL_S:
+            self._last_s = time.monotonic()
+            task = self.tasks[task_id]
+            percentage = "" if task.total is None else f", {task.percentage:.0f}%"
+            say(f"{task.description}{percentage}")
+
+
 def progress_line() -> Progress:
     """A `rich.progress.Progress` of one line: the task, its percentage, the time elapsed and the time left."""
-    return Progress(
+    return _Progress(
         _Description(Column(no_wrap=True, overflow="ellipsis")),
         BarColumn(),
         TextColumn("{task.percentage:3.0f}%"),

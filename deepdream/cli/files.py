@@ -5,29 +5,47 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ..data.bundled import BUILT_IN, noise_size, picture
-from ..errors import ImageError
+from ..errors import DreamError, ImageError
 from ..io.files import why_not_a_folder, why_not_replaceable
+from ..recipes.inputs import STANDARD_INPUT
 
 _LEAST_BYTES = 4096  # a block of a disk; a full disk has none left
 
 
-def check_image_exists(name: str) -> None:
+@contextlib.contextmanager
+def naming(option: str) -> Iterator[None]:
+    """Begin the messages of the errors in here with an option; "": an argument, which has no name."""
+    try:
+        yield
+    except DreamError as error:
+        raise type(error)(f"{option} {error}".lstrip()) from None
+
+
+def check_image_exists(name: str, option: str = "") -> None:
     """Check that an image can be read, as far as this is possible without reading it.
 
     Args:
         name: a file or a name that `deepdream.picture` accepts.
+        option: the option that it was given with, which cannot be standard input; "": it is an argument.
 
     Raises:
         ImageError: there is no such file, or it is not a file.
     """
-    if name.startswith("noise:"):
-        noise_size(name)
-    elif name not in BUILT_IN and not Path(name).is_file():
-        picture(name)  # raises, unless it can be fetched
+    with naming(option):
+        if not name.strip():
+            raise ImageError(
+                f"{name!r} is not the name of an image; give a file, or a built-in one: {', '.join(BUILT_IN)}"
+            )
+        if option and name == STANDARD_INPUT:
+            raise ImageError("-: standard input can only be the image that is dreamt on; give a file")
+        if name.startswith("noise:"):
+            noise_size(name)
+        elif name not in BUILT_IN and not Path(name).is_file():
+            picture(name)  # raises, unless it can be fetched
 
 
 def check_writable(path: Path, given: Path, option: str = "-o") -> None:

@@ -10,10 +10,9 @@ from ..data.bundled import BUILT_IN, open_picture
 from ..defaults import defaults_of
 from ..errors import ImageError
 from ..io.files import why_not_a_folder
-from ..io.image import output_format
 from ..recipes.gallery_file import Entry, Gallery, Outcome
 from ..recipes.layer_trial import MAX_SIZE, layer_gallery, parts_folder, try_layers
-from ..recipes.sheet import HTML
+from ..recipes.sheet import check_sheet_format
 from ..text import printable
 from ..zoo.registry import Model
 from . import INCOMPLETE
@@ -54,8 +53,7 @@ def layers(
         check_range("--max-size", max_size, 1)
         check_cluster(workers, scheduler)
         check_image_exists(image)
-        if output.suffix.lower() != HTML:
-            output_format(output)
+        check_sheet_format(output)
         check_writable(output, output)
         check_not_read(output, [] if image in BUILT_IN else [image])
         if parts_folder(output).exists() and not parts_folder(output).is_dir():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from ..octaves import check_sizes, octave_shapes
 from ..resampling import zoom_image_linear
 from ..validation import truncate
 from .console import say
-from .files import check_image_exists
+from .files import check_image_exists, naming
 from .parsing import parse_channels, parse_layers, parse_weighted
 
 _DEFAULT_OBJECTIVE = defaults_of(deepdream)["objective"]
@@ -70,7 +70,9 @@ class ObjectiveOptions:
         self._labels = [parse_weighted("--label", text) for text in label or ()]
         self.guides = [(text, 1.0) if Path(text).is_file() else parse_weighted("--guide", text) for text in guide or ()]
         for name, _ in self.guides:
-            check_image_exists(name)
+            check_image_exists(name, "--guide")
+        _check_differ("--guide", [name for name, _ in self.guides])
+        _check_differ("--label", [" ".join(name.lower().split()) for name, _ in self._labels])
         self._made: tuple[Net, list[tuple[str, Any]]] | None = None
 
     @property
@@ -81,7 +83,7 @@ class ObjectiveOptions:
     @functools.cached_property
     def images(self) -> list[Image]:
         """The guides, float32 (H, W, 3) RGB."""
-        return [check_image(picture(name)) for name, _ in self.guides]
+        return read_guides(name for name, _ in self.guides)
 
     def read_files(self) -> None:
         """Read the guides that are files: a damaged one is found before any weights are fetched."""
@@ -109,7 +111,10 @@ class ObjectiveOptions:
 
     def describe(self, net: Net) -> str:
         """The layers of a dream and its objective there, for a person."""
-        of_labels = [_with_weight(net.labels[label_index(net, name)], weight) for name, weight in self._labels]
+        labels = [(net.labels[label_index(net, name)], weight) for name, weight in self._labels]
+        if len(labels) > 1:  # a label has several names, with commas between them
+            labels = [(names.partition(",")[0], weight) for names, weight in labels]
+        of_labels = itertools.starmap(_with_weight, labels)
         layers = {score_layer(net): 1.0} if self._labels else {}
         if self.guides or self._channels or not self._labels:
             layers = {**weights_of(self._layers(net)), **layers}
@@ -120,14 +125,13 @@ class ObjectiveOptions:
             for number in sorted(set(indices))
         ]
         of_guides = itertools.starmap(_with_weight, self.guides)
-        return "".join(
-            [
-                ", ".join(itertools.starmap("{}={:g}".format, layers.items()) if has_weights else layers),
-                f", channel {', '.join(of_channels)}" if of_channels else "",
-                f", guided by {', '.join(of_guides)}" if self.guides else "",
-                f": {', '.join(of_labels)}" if of_labels else "",
-            ]
-        )
+        parts = [
+            ", ".join(itertools.starmap("{}={:g}".format, layers.items()) if has_weights else layers),
+            f"channel {', '.join(of_channels)}" if of_channels else "",
+            f"guided by {', '.join(of_guides)}" if self.guides else "",
+            f"label {', '.join(of_labels)}" if self._labels else "",
+        ]
+        return "; ".join(filter(None, parts))
 
     def tell_weak_terms(self, net: Net, img: Image, settings: Mapping[str, Any]) -> None:
         """Print a line for each term of a sum whose weight is too small to change anything, with one that would do.
@@ -196,6 +200,19 @@ class ObjectiveOptions:
 
     def _label_terms(self, net: Net) -> list[tuple[str, Any]]:
         return [(f"--label {_with_weight(name, weight)}", label(net, name) * weight) for name, weight in self._labels]
+
+
+def _check_differ(option: str, names: Sequence[str]) -> None:
+    """Raise `ParameterError` for a name that is given twice: its weight would be another, or 0."""
+    for name in names:
+        if names.count(name) > 1:
+            raise ParameterError(f"{option} {truncate(name)} is given twice; give it once, with a weight if necessary")
+
+
+def read_guides(names: Iterable[str], option: str = "--guide") -> list[Image]:
+    """Guides by their names, float32 (H, W, 3) RGB; a message begins with the option that named them."""
+    with naming(option):
+        return [check_image(picture(name)) for name in names]
 
 
 def _with_weight(name: Any, weight: float) -> str:

@@ -20,11 +20,10 @@ from typing import Any, Optional
 import typer
 
 from .._types import Image
-from ..data.bundled import picture
 from ..defaults import defaults_of
 from ..dream import deepdream
 from ..errors import ParameterError
-from ..io.arrays import check_image, image_sha256
+from ..io.arrays import image_sha256
 from ..io.source import ImageSource
 from ..mask import MAX_FEATHER
 from ..network.net import Net
@@ -35,9 +34,9 @@ from ..schedule import Schedule, read_schedule
 from ..seeds import fresh_seed
 from ..validation import MAX_JITTER, MAX_STEP_SIZE
 from ..zoo.registry import Model
-from .files import check_image_exists
+from .files import check_image_exists, naming
 from .loading import GPU, MODEL, load_model
-from .objective_options import ObjectiveOptions
+from .objective_options import ObjectiveOptions, read_guides
 from .parsing import check_range, check_wrap_option, parse_gpu, parse_layers, parse_tile
 
 _DEFAULT = defaults_of(deepdream)
@@ -195,7 +194,7 @@ class DreamOptions:
         if self.mask is None and (self.mask_feather or self.mask_invert):
             raise ParameterError("--mask-feather and --mask-invert change a mask; give one, as in --mask mask.png")
         if self.mask not in (None, *COMPUTED_MASKS):
-            check_image_exists(self.mask)
+            check_image_exists(self.mask, "--mask")
 
     @functools.cached_property
     def objectives(self) -> ObjectiveOptions:
@@ -205,7 +204,10 @@ class DreamOptions:
     @functools.cached_property
     def keyframes(self) -> Optional[Schedule]:
         """The schedule; `None` if there is none."""
-        return None if self.schedule is None else read_schedule(self.schedule)
+        if self.schedule is None:
+            return None
+        with naming("--schedule"):
+            return read_schedule(self.schedule)
 
     @functools.cached_property
     def guide_names(self) -> list[str]:
@@ -215,7 +217,7 @@ class DreamOptions:
     @functools.cached_property
     def guide_images(self) -> list[Image]:
         """The guides, float32 (H, W, 3) RGB."""
-        return self.objectives.images or [check_image(picture(name)) for name in self.guide_names]
+        return self.objectives.images or read_guides(self.guide_names, f"--schedule {self.schedule}: guide")
 
     def check_unit(self, unit: str) -> None:
         """Raise `ParameterError` unless the keyframes of the schedule, if there is one, are of this unit."""
@@ -224,6 +226,9 @@ class DreamOptions:
                 f"--schedule {self.schedule}: its keyframes have {self.keyframes.unit}s, and here they need {unit}s, "
                 f"as in {unit} = 0"
             )
+        if self.keyframes is not None:
+            with naming(f"--schedule {self.schedule}:"):
+                self.keyframes.check_octaves(self.octaves)
 
     def load(self) -> tuple[Net, Model]:
         """Load the network.
@@ -235,8 +240,6 @@ class DreamOptions:
             DreamError: the guide, the model or the weights cannot be read, or the layers do not fit.
         """
         self.objectives.read_files()
-        for name in self.guide_names:
-            check_image_exists(name)
         _ = self.guide_images if self.keyframes is not None else None
         scheduled = list(self.keyframes.layers()) if self.keyframes is not None else None
         net, model = load_model(self.model, self.end or self.channel or scheduled or None, parse_gpu(self.gpu))
@@ -265,7 +268,8 @@ class DreamOptions:
         if self.keyframes is None:
             return {}
         end = parse_layers(self.end)
-        return {"schedule": scheduled_settings(net, self.keyframes, self.guide_images, end)}
+        with naming(f"--schedule {self.schedule}:"):
+            return {"schedule": scheduled_settings(net, self.keyframes, self.guide_images, end)}
 
     @property
     def files(self) -> list[str]:
@@ -286,13 +290,21 @@ class DreamOptions:
             mask_invert=self.mask_invert,
             wrap=self.wrap,
         )
-        return recipe.fit_mask(img)
+        if self.mask in (None, *COMPUTED_MASKS):
+            return recipe.fit_mask(img)
+        with naming("--mask"):
+            return recipe.fit_mask(img, self.mask)
 
     def target_description(self, net: Net) -> str:
-        """The layers of a dream and its objective there, for a person."""
-        if self.keyframes is not None and self.keyframes.sets_objective:
-            return f"what {self.schedule} says"
-        return self.objectives.describe(net)
+        """The layers of a dream and its objective there, and where and when it is another one, for a person."""
+        is_scheduled = self.keyframes is not None and self.keyframes.sets_objective
+        parts = [
+            f"what {self.schedule} says" if is_scheduled else self.objectives.describe(net),
+            f"schedule {self.schedule}" if self.keyframes is not None and not is_scheduled else "",
+            f"mask {self.mask}{' inverted' if self.mask_invert else ''}" if self.mask is not None else "",
+            f"wrap {self.wrap}" if self.wrap is not None else "",
+        ]
+        return "; ".join(filter(None, parts))
 
     def recipe(
         self,

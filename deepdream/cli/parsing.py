@@ -10,9 +10,14 @@ from .._types import Layers
 from ..errors import ParameterError
 from ..network.device import AUTO
 from ..network.tiling import MIN_TILE
-from ..validation import MAX_WEIGHT, is_number, is_weight, parse_int, short_repr, truncate
+from ..validation import WEIGHT_LIMITS, is_number, is_weight, parse_int, short_repr, truncate
 
 MAX_GPU = 2**31 - 1  # CUDA counts in an int
+
+
+def quoted(text: str) -> str:
+    """The value of an option as a message shows it; one that would not be seen stands in quotes."""
+    return truncate(text) if text.strip() else repr(text)
 
 
 def check_range(option: str, value: float | None, lowest: float = -math.inf, highest: float = math.inf) -> None:
@@ -45,15 +50,18 @@ def parse_place(option: str, text: str) -> tuple[int, int]:
         ParameterError: it is something else.
     """
     found = re.fullmatch(r"\s*(\d{1,9})\s*,\s*(\d{1,9})\s*", text)
-    if not found:
-        raise ParameterError(f"{option} {truncate(text)}: it must be two numbers of pixels, as in {option} 120,80")
+    if found is None:
+        raise ParameterError(
+            f"{option} {quoted(text)}: it must be two whole numbers of pixels, from 0, counted from the left and from "
+            f"above, as in {option} 120,80"
+        )
     return int(found[1]), int(found[2])
 
 
 def check_wrap_option(wrap: str | None) -> None:
     """Raise `ParameterError` unless this is a value of `--wrap`; `None`: it was not given."""
     if wrap not in (None, "x", "xy"):
-        raise ParameterError(f"--wrap {truncate(wrap)}: must be x or xy")
+        raise ParameterError(f"--wrap {quoted(wrap)}: must be x or xy")
 
 
 def parse_layers(texts: Sequence[str] | None) -> Layers | None:
@@ -77,8 +85,7 @@ def parse_layers(texts: Sequence[str] | None) -> Layers | None:
             number = math.nan
         if not is_weight(number):
             raise ParameterError(
-                f"--end {truncate(text)}: the weight must be a number other than 0, from "
-                f"{-MAX_WEIGHT:.2g} to {MAX_WEIGHT:.2g}, as in --end {truncate(layer)}=0.5"
+                f"--end {truncate(text)}: the weight must be {WEIGHT_LIMITS}, as in --end {truncate(layer)}=0.5"
             )
         if layer in weights:
             raise ParameterError(f"--end {truncate(layer)} is given twice; give it once, with a weight if necessary")
@@ -105,8 +112,7 @@ def parse_weighted(option: str, text: str) -> tuple[str, float]:
         return text, 1.0
     if not is_weight(number):
         raise ParameterError(
-            f"{option} {truncate(text)}: the weight must be a number other than 0, from {-MAX_WEIGHT:.2g} to "
-            f"{MAX_WEIGHT:.2g}, as in {option} {truncate(name)}=0.5"
+            f"{option} {truncate(text)}: the weight must be {WEIGHT_LIMITS}, as in {option} {truncate(name)}=0.5"
         )
     return name, number
 
@@ -131,6 +137,8 @@ def parse_channels(texts: Sequence[str] | None) -> dict[float, list[int]]:
             raise ParameterError(
                 f"--channel {truncate(text)}: channels are whole numbers from 0, as in --channel 7 or --channel 90=-1"
             )
+        if any(number in others for others in found.values()):
+            raise ParameterError(f"--channel {number} is given twice; give it once, with a weight if necessary")
         found.setdefault(weight, []).append(number)
     return found
 

@@ -15,11 +15,11 @@ from ..io.video_writer import rehearse_animation
 from ..recipes.runs import FrameFolder, zoom_into
 from ..recipes.zooms import ZoomJob, zooms_on_workers
 from ..schedule import FRAME
-from ..zoom import zoom_frames
+from ..zoom import check_center, zoom_frames
 from . import INCOMPLETE
 from .cluster_options import WORKERS
 from .console import progress_line, say
-from .files import check_image_exists, check_not_read
+from .files import check_image_exists, check_not_read, naming
 from .image_output import check_all_differ, stems_of
 from .inputs import expand_images
 from .options import DreamOptions, takes_dream_options
@@ -180,6 +180,7 @@ def _on_workers(options: DreamOptions, runs: _Runs, frame_n: int, move: _Move, w
             try:
                 full = open_picture(name, options.max_size)
                 _tell_left_out(name, full.left_out(options.max_size), told)
+                _check_centers(options, move, fitted_size(*full.shape[:2], options.max_size))
                 mask = options.fit_mask(full)
                 with FrameFolder(folder, "zoom") as run:
                     settings = run_settings(run, options, net, mask)
@@ -199,6 +200,16 @@ def _on_workers(options: DreamOptions, runs: _Runs, frame_n: int, move: _Move, w
             progress.update(task, completed=done, description=f"{done} zooms")
             yield name, error
     yield from failures.items()
+
+
+def _check_centers(options: DreamOptions, move: _Move, size: tuple[int, int]) -> None:
+    """Raise `ParameterError` if a point that is to stay in its place is outside of the frame."""
+    if move.center is not None:
+        check_center(move.center, size, "--center {},{}".format(*move.center))
+    if options.keyframes is not None:
+        with naming(f"--schedule {options.schedule}:"):
+            for moment in options.keyframes.moments:
+                check_center(options.keyframes.at(moment).get("center"), size)
 
 
 def _tell_left_out(name: str, left_out: Sequence[str], told: set[str]) -> None:
@@ -222,9 +233,10 @@ def _dream(
     """Dream the frames that do not exist yet, with a progress line, and print their paths."""
     full = open_picture(name, options.max_size)
     _tell_left_out(name, full.left_out(options.max_size), told)
-    height, width = full.shape[:2]
+    size = fitted_size(*full.shape[:2], options.max_size)
+    _check_centers(options, move, size)
     for path in videos:
-        rehearse_animation(path, fitted_size(height, width, options.max_size), frame_n, fps)
+        rehearse_animation(path, size, frame_n, fps)
     mask = options.fit_mask(full)
     net, model = options.load()
     settings = run_settings(run, options, net, mask)

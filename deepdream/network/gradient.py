@@ -48,14 +48,16 @@ def run_passes(net: NetInterface, end: Layers, objective: ObjectiveOrMapping) ->
             value = objectives[blob](net.blobs[blob])
             values.append(None if value is None else weights[blob] * value)
             if weights[blob] != 1:
-                net.blobs[blob].diff[...] *= np.float32(weights[blob])
+                with np.errstate(over="ignore", invalid="ignore"):  # the step reports a gradient that is not finite
+                    net.blobs[blob].diff[...] *= np.float32(weights[blob])
             if stop != last:
                 kept[blob] = net.blobs[blob].diff.copy()
     _clear_unwritten(net, last, stops[last])
     for start, stop in reversed(list(zip(starts, stops))):
         for blob in stops[stop]:
             if blob in kept:
-                net.blobs[blob].diff[...] += kept.pop(blob)
+                with np.errstate(over="ignore", invalid="ignore"):
+                    net.blobs[blob].diff[...] += kept.pop(blob)
         net._backward(stop, start)
     return sum_values(values)
 

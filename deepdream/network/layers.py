@@ -15,7 +15,7 @@ from typing import Any, cast
 from .._types import Layers, ObjectiveFunction, ObjectiveOrMapping
 from ..errors import LayerError, ParameterError
 from ..objective_sums import parse_value
-from ..validation import MAX_WEIGHT, is_weight, short_repr
+from ..validation import WEIGHT_LIMITS, is_weight, short_repr
 from .device import has_gpu_planes
 from .interface import NetInterface
 
@@ -143,8 +143,5 @@ def _check_weight(layer: str, weight: Any) -> float:
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if isinstance(weight, (bool, str)) or not is_weight(number):
-        raise ParameterError(
-            f"the weight of {layer!r} is {short_repr(weight)}; it must be a finite number other than 0, "
-            f"from {-MAX_WEIGHT:.2g} to {MAX_WEIGHT:.2g}"
-        )
+        raise ParameterError(f"the weight of {layer!r} is {short_repr(weight)}; it must be {WEIGHT_LIMITS}")
     return number

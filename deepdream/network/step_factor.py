@@ -38,7 +38,9 @@ def ascent_factor(
         LayerError: the magnitude is not finite.
     """
     if not np.isfinite(magnitude):
-        raise LayerError(f"the gradient at {layers} is not finite: the objective or the weights overflow")
+        raise LayerError(
+            f"the gradient at {layers} is not finite: the objective or the weights overflow; make the weights smaller"
+        )
     factor = finite_factor(step_size, magnitude)
     if factor is None:
         warn("zero gradient at %s: this step left the image unchanged (said once)", layers)

@@ -7,6 +7,7 @@ strongest.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable, Mapping
 from html import escape
@@ -17,7 +18,7 @@ import numpy as np
 from .._types import Image
 from ..classification import classify
 from ..data.bundled import picture
-from ..errors import ModelError
+from ..errors import ImageError, ModelError
 from ..io.files import atomic_path
 from ..network.activations import layer_activations
 from ..network.net import Net
@@ -115,6 +116,26 @@ def atlas_gallery(
 def image_name(layer: str, channel: int) -> str:
     """The name of a channel's image in the folder of an atlas, without suffix."""
     return f"{re.sub(r'[^A-Za-z0-9_.-]', '-', layer)}-{channel:04}"
+
+
+def has_images(folder: Path, layer: str) -> bool:
+    """Whether there is an image of any channel of a layer in the folder of an atlas."""
+    return any(folder.glob(f"{image_name(layer, 0)[:-4]}[0-9]*.png"))
+
+
+def other_settings(gallery: Gallery, folder: Path) -> str:
+    """How an atlas that is in a folder differs from a new one of the same layer; empty if it does not."""
+    for entry in gallery.entries:
+        with contextlib.suppress(ImageError):  # there is no such image, or it has another origin
+            made = Recipe.from_image(folder / f"{entry.name}.png")
+            for name, option in (("model", "model"), ("input", "size"), ("iter_n", "iters"), ("seed", "seed")):
+                before, now = str(getattr(made, name)), str(getattr(entry.recipe, name))
+                if before != now and name == "input":  # noise:128x128
+                    before, now = before.rpartition("x")[2], now.rpartition("x")[2]
+                if before != now:
+                    return f"--{option} {before} and not {now}"
+            break  # the others were made by the same command
+    return ""
 
 
 def strongest_pictures(net: Net, layer: str) -> list[str]:

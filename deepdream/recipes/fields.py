@@ -60,6 +60,14 @@ _TYPES = {
     "more": Mapping,
     "versions": Mapping,
 }
+_WORDS = {
+    str: "a text",
+    list: "a list",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    Mapping: "a table",
+}
 _MAY_BE_NONE = {
     *("input_sha256", "weights_sha256", "guide", "guide_sha256", "mask", "mask_sha256", "wrap", "schedule"),
     *("end", "tile", "max_size"),
@@ -120,6 +128,11 @@ class RecipeFields:
             _check_type(name, getattr(self, name), kind)
         if not all(isinstance(each, str) for each in as_list(self.guide)):
             raise ParameterError(f"guide={short_repr(self.guide)}: it must be the name of an image, or a list of names")
+        for name in ("input", "model", "mask", "guide"):
+            if not all(each.strip() for each in as_list(getattr(self, name))):
+                raise ParameterError(
+                    f"{name}={short_repr(getattr(self, name))}: a name must not be empty; leave it out"
+                )
         for name in ("input_sha256", "guide_sha256", "mask_sha256", "weights_sha256"):
             for each in as_list(getattr(self, name)):
                 if not isinstance(each, str) or not re.fullmatch("[0-9a-f]{64}", each):
@@ -129,9 +142,16 @@ class RecipeFields:
         if self.max_size is not None and self.max_size < 1:
             raise ParameterError(f"max_size={short_repr(self.max_size)}: the longer side in pixels must be 1 or more")
         check_number("mask_feather", self.mask_feather, 0, "the width of the mask's edges in pixels", MAX_FEATHER)
+        if self.mask is None and (self.mask_feather or self.mask_invert):
+            raise ParameterError(
+                f"mask_feather={self.mask_feather:g}, mask_invert={self.mask_invert}: both change a mask; name one, "
+                "as in mask = 'mask.png'"
+            )
         check_wrap(self.wrap)
         if self.schedule is not None:
-            self._set(schedule=schedule_from_spec(self.schedule).spec)
+            schedule = schedule_from_spec(self.schedule)
+            guide = self.guide if self.guide or not schedule.guides else _one_or_several(schedule.guides)
+            self._set(schedule=schedule.spec, guide=guide)
         _check_more(self)
 
     def _set(self, **values: Any) -> None:
@@ -279,4 +299,6 @@ def _check_type(name: str, value: Any, kind: Any) -> None:
     if value is None and name in _MAY_BE_NONE:
         return
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise ParameterError(f"{name}={short_repr(value)}: a recipe cannot have this value there")
+        kinds = kind if isinstance(kind, tuple) else (kind,)
+        wanted = " or ".join(_WORDS[each] for each in kinds if kinds != _NUMBER or each is float)
+        raise ParameterError(f"{name}={short_repr(value)}: it must be {wanted}")

@@ -15,7 +15,7 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from ..errors import DreamError
 from ..io.arrays import to_uint8
 from ..io.files import atomic_path, check_regular_file, why_not_a_folder
 from ..io.image import write_image
+from ..text import counted
 from ..validation import short_repr
 from .frame_state import packed_state, read_state
 from .recipe import Recipe
@@ -312,4 +313,21 @@ def _describe_difference(name: str, recorded: Any, wanted: Any, kind: str) -> st
     if name == "more":
         name = next(key for key in {**recorded, **wanted} if recorded.get(key) != wanted.get(key))
         recorded, wanted = recorded.get(name), wanted.get(name)
+    if name == "schedule" and recorded and wanted:
+        return _describe_schedules(recorded, wanted)
     return f"{name} {short_repr(recorded)} and not {short_repr(wanted)}"
+
+
+def _describe_schedules(recorded: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    """The first difference between the specs of two schedules, for a person."""
+    if recorded["interpolation"] != wanted["interpolation"]:
+        return f"{recorded['interpolation']} interpolation in its schedule and not {wanted['interpolation']}"
+    before, now = recorded["keyframes"], wanted["keyframes"]
+    for number, (one, other) in enumerate(zip(before, now), 1):
+        for name in {**one, **other}:
+            if one.get(name) != other.get(name):
+                return (
+                    f"{name} {short_repr(one.get(name))} in keyframe {number} of its schedule and not "
+                    f"{short_repr(other.get(name))}"
+                )
+    return f"{counted(len(before), 'keyframe')} in its schedule and not {len(now)}"

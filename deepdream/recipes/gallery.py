@@ -31,7 +31,7 @@ from .cluster import make_on_cluster
 from .fields import as_list
 from .gallery_file import Entry, Gallery, Outcome
 from .gallery_page import write_gallery_page
-from .inputs import find_image
+from .inputs import COMPUTED_MASKS, check_found, find_image
 from .recipe import Recipe
 from .render import find_inputs, make_with_cached_net
 
@@ -72,6 +72,9 @@ def make_gallery(
     folder = Path(folder)
     outcomes: dict[str, Outcome] = {}
 
+    def report(entry: Entry, error: str) -> None:
+        log.warning("%s could not be made: %s", entry.name if page else entry.title, error)
+
     def record(outcome: Outcome) -> Outcome:
         outcomes[outcome.entry.name] = outcome
         if page:
@@ -83,8 +86,8 @@ def make_gallery(
         path = folder / f"{entry.name}.png"
         if is_made(entry.recipe, path):
             yield record(Outcome(entry, path))
-        elif obstacle := _why_not_written(path):  # this is known without dreaming
-            log.warning("%s could not be made: %s", entry.name, obstacle)
+        elif obstacle := _why_not_written(path) or _why_not_found(entry.recipe):  # this is known without dreaming
+            report(entry, obstacle)
             yield record(Outcome(entry, path, error=obstacle))
         else:
             waiting.append((entry, path))
@@ -103,8 +106,9 @@ def make_gallery(
             except Exception as error:  # if one image cannot be written, others may be
                 result = error
         if isinstance(result, Exception):
-            log.warning("%s could not be made: %s", entry.name, result)
-            yield record(Outcome(entry, path, error=str(result) or type(result).__name__))
+            reason = str(result) or type(result).__name__
+            report(entry, reason)
+            yield record(Outcome(entry, path, error=reason))
         else:
             yield record(Outcome(entry, path, made=True))
 
@@ -171,6 +175,19 @@ def _why_not_written(path: Path) -> str:
         return f"{path} cannot be written: {os.strerror(errno.EISDIR)}; choose another name"
     reason = why_not_replaceable(path)
     return reason and f"{path} cannot be written: it {reason}"
+
+
+def _why_not_found(recipe: Recipe) -> str:
+    """Which image of a recipe does not exist; empty if all do."""
+    masks = [] if recipe.mask in COMPUTED_MASKS else as_list(recipe.mask)
+    named = {"image": [recipe.input], "guide": as_list(recipe.guide), "mask": masks}
+    try:
+        for what, names in named.items():
+            for name in names:
+                check_found(name, what)
+    except DreamError as error:
+        return str(error)
+    return ""
 
 
 def is_made(recipe: Recipe, path: Path) -> bool:

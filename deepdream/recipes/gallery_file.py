@@ -8,7 +8,6 @@ above, from which this one inherits the texts and fields that it does not set it
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -18,15 +17,12 @@ from ..channel_images import channel_picture
 from ..data.cache import package_data_folder
 from ..defaults import defaults_of
 from ..errors import DreamError, ParameterError
-from ..io.files import check_regular_file
+from ..io.toml_file import read_toml
 from ..label_images import label_picture
 from ..validation import short_repr, truncate
+from ..zoom import zoom_frames
+from .kinds import check_makeable, check_more_keys
 from .recipe import Recipe
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 SEED = 2015  # of a picture that names none, so that a gallery is the same every time
 _MAX_FILE_BYTES = 64 * 2**20
@@ -105,18 +101,12 @@ def read_gallery(path: str | Path) -> Gallery:
     bundled = package_data_folder("gallery") / f"{Path(path).name.removesuffix('.toml')}.toml"
     if not Path(path).exists() and bundled.is_file():
         path = bundled
-    check_regular_file(path, _MAX_FILE_BYTES, DreamError)
+    table = read_toml(path, _MAX_FILE_BYTES)
     try:
-        return _parse_gallery(path, tomllib.loads(Path(path).read_text(encoding="utf-8")))
-    except DreamError:
-        raise
-    except OSError as error:
-        raise DreamError(f"{path} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DreamError(f"{path} is not TOML: {error}") from None
+        return _parse_gallery(path, table)
     except RecursionError:
-        raise DreamError(f"{path} cannot be read as TOML: its tables and lists are nested too deeply") from None
-    except ValueError as error:  # a number that is too long to be read or shown
+        raise DreamError(f"{path} cannot be used: its tables and lists are nested too deeply") from None
+    except ValueError as error:  # a number that is too long to be shown
         raise DreamError(f"{path} cannot be used: {error}") from None
 
 
@@ -166,8 +156,13 @@ def _parse_entry(path: str | Path, number: int, table: dict[str, Any]) -> Entry:
     if unknown:
         raise DreamError(f"{path}: {name} has {short_repr(unknown[0])}, which is not part of a recipe")
     try:
-        entry = Entry(name, Recipe(**{**_defaults_of_kind(table.get("kind")), **table}), **texts)
+        defaults = _defaults_of_kind(table.get("kind"))
+        if isinstance(table.get("more"), Mapping):
+            table["more"] = {**defaults.get("more", {}), **table["more"]}
+        entry = Entry(name, Recipe(**{**defaults, **table}), **texts)
         entry.recipe.to_json()  # as it will be in the image
+        check_makeable(entry.recipe)
+        check_more_keys(entry.recipe)
     except ParameterError as error:
         raise DreamError(f"{path}: {name}: {error}") from None
     except TypeError as error:  # such as a date
@@ -182,6 +177,9 @@ def _defaults_of_kind(kind: Any) -> dict[str, Any]:
     if kind == "channel":
         defaults = defaults_of(channel_picture)
         return {"seed": SEED, "iter_n": defaults["iter_n"], "input": f"noise:{defaults['size']}x{defaults['size']}"}
+    if kind == "zoom":
+        zooms = defaults_of(zoom_frames)
+        return {"seed": SEED, "more": {"scale": zooms["scale"], "rotate": zooms["rotate"]}}
     if kind != "label":
         return {"seed": SEED}
     defaults = defaults_of(label_picture)

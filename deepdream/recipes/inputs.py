@@ -17,6 +17,7 @@ from ..io.source import AlphaSource, ArraySource, ImageSource, NotEnoughMemoryEr
 from ..mask import Mask, equirectangular_mask
 from ..validation import truncate
 
+_REPLAY_OPTIONS = {"image": "--input", "guide": "--guide", "mask": "--mask"}
 STANDARD_INPUT = "-"  # the name of an image that the command read there
 
 
@@ -24,7 +25,7 @@ def find_image(
     name: str,
     sha256: str | None = None,
     search_dir: str | Path | None = None,
-    option: str = "image",
+    what: str = "image",
     max_size: int | None = None,
     background: tuple[float, ...] = WHITE,
 ) -> ImageSource:
@@ -37,7 +38,7 @@ def find_image(
         name: a name that `deepdream.picture` accepts.
         sha256: the hash of its pixels; `None`: any.
         search_dir: an additional folder; `None`: no such folder.
-        option: the option that can name another image, for the message.
+        what: "image", "guide" or "mask", for the message.
         max_size: the longer side of the version that is used later; see `open_picture`.
         background: the colour under its transparent parts; see `open_picture`.
 
@@ -49,7 +50,10 @@ def find_image(
             free.
     """
     if name == STANDARD_INPUT:
-        raise ImageError(f"the recipe's image came from standard input, so only its hash is known; give it as {option}")
+        raise ImageError(
+            f"the recipe's {what} came from standard input, so only its hash is known; give it (in a replay: "
+            f"{_REPLAY_OPTIONS[what]})"
+        )
     failures = []
     for candidate in _candidates(name, search_dir):
         try:
@@ -63,9 +67,17 @@ def find_image(
             return img
         failures.append(f"{candidate} has different pixels")
     raise ImageError(
-        f"the image {truncate(name, 300)} that the recipe was made from was not found "
-        f"({'; '.join(failures)}); put it there, or give one as {option}"
+        f"the {what} {truncate(name, 300)} was not found ({'; '.join(failures)}); put it there, or give another one "
+        f"(in a replay: {_REPLAY_OPTIONS[what]})"
     )
+
+
+def check_found(name: str, what: str) -> None:
+    """Raise the `ImageError` of `find_image` if there is no file of this name, without reading one that there is."""
+    if not any(
+        each in BUILT_IN or each.startswith("noise:") or Path(each).is_file() for each in _candidates(name, None)
+    ):
+        find_image(name, what=what)  # raises, unless it can be fetched
 
 
 # In place of a mask's name:
@@ -94,7 +106,9 @@ def alpha_of(image: ImageSource) -> ImageSource:
         ImageError: the whole image is opaque.
     """
     if image.alpha(1) is None:
-        raise ImageError(f"{image.name} has no transparent parts, so it has no mask of its own; give the mask a file")
+        raise ImageError(
+            f"{image.name} has no transparent parts, so it has no mask of its own; name a file as the mask"
+        )
     return AlphaSource(image)
 
 

@@ -64,7 +64,10 @@ def try_layers(gallery: Gallery, sheet: Path, about: dict[str, str], **make: Any
         outcomes[outcome.entry.name] = outcome
         yield outcome
     if all(outcome.error is not None for outcome in outcomes.values()):
-        raise DreamError(f"no layer could be dreamt: {next(iter(outcomes.values())).error}")
+        with contextlib.suppress(OSError):  # something else is in it
+            folder.rmdir()
+        first = next(iter(outcomes.values()))
+        raise DreamError(f"no layer could be dreamt at --max-size {first.entry.recipe.max_size}: {first.error}")
     recipe = gallery.entries[0].recipe
     original = to_uint8(open_picture(recipe.input, recipe.max_size).fit(recipe.max_size))
     cells = [Cell(Path(recipe.input).name, "the image itself", original)]

@@ -19,8 +19,27 @@ from ..guide import guided
 from ..network.net import Net
 from ..objective_sums import Objective, Objectives
 from ..objectives import channels, label, objective_L2
-from ..validation import short_repr
+from ..text import counted
+from ..validation import WEIGHT_LIMITS, is_number, is_weight, short_repr
 from .fields import as_list
+
+# What a spec of each kind holds beside its objective, in a recipe; as it is written in TOML.
+_KEYS: dict[str, tuple[str, ...]] = {
+    "L2": (),
+    "channels": ("indices",),
+    "label": ("label", "index"),
+    "guided": ("guide",),
+    "layers": ("layers",),
+    "sum": ("terms",),
+}
+_EXAMPLES = {
+    "L2": "",
+    "channels": "indices = [7]",
+    "label": "label = 'banana'",
+    "guided": "guide = 0",
+    "layers": "layers = {fire2/concat = {objective = 'L2'}}",
+    "sum": "terms = [{objective = 'L2', weight = 0.5}, {objective = 'label', label = 'banana'}]",
+}
 
 
 def spec_of(objective: ObjectiveOrMapping) -> dict[str, Any] | None:
@@ -71,11 +90,57 @@ def objective_from_spec(
     raise ParameterError(f"{short_repr(spec)} does not describe an objective of deepdream")
 
 
-def _numbered(guides: Sequence[Image], number: Any) -> Image:
-    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < max(1, len(guides)):
-        raise ParameterError(f"the objective is guided by guide {short_repr(number)}, but there are {len(guides)}")
-    if not guides:
+def check_spec(spec: Any, guide_n: int = 0) -> None:
+    """Check that a value is a spec, as far as this is possible without its network.
+
+    Args:
+        spec: the value.
+        guide_n: the number of guides that there are.
+
+    Raises:
+        ParameterError: it is not; the message shows one.
+    """
+    kind = spec.get("objective") if isinstance(spec, Mapping) else None
+    if not isinstance(kind, str) or kind not in _EXAMPLES:
+        raise ParameterError(
+            f"objective={short_repr(spec)}: it must be the name of one, or a table, as in "
+            f"{_example('channels')}; there are {', '.join(_EXAMPLES)}"
+        )
+    unknown = sorted(set(spec) - {"objective", "weight", *_KEYS[kind]})
+    if unknown or (not any(key in spec for key in _KEYS[kind]) and kind not in ("L2", "guided")):
+        has = f"has {short_repr(unknown[0])}" if unknown else "is incomplete"
+        raise ParameterError(f"objective={short_repr(spec)} {has}; it must be as in {_example(kind)}")
+    weight = spec.get("weight", 1.0)
+    if not is_number(weight) or not is_weight(weight):
+        raise ParameterError(f"objective={short_repr(spec)}: its weight must be {WEIGHT_LIMITS}")
+    if kind == "channels":
+        channels(spec["indices"])
+    elif kind == "guided":
+        _check_guide(spec.get("guide", 0), guide_n)
+    elif kind in ("layers", "sum"):
+        parts = spec[_KEYS[kind][0]]
+        if not parts or not isinstance(parts, Mapping if kind == "layers" else list):
+            raise ParameterError(f"objective={short_repr(spec)}: it must be as in {_example(kind)}")
+        for each in parts.values() if isinstance(parts, Mapping) else parts:
+            check_spec(each, guide_n)
+
+
+def _example(kind: str) -> str:
+    return f"{{{', '.join(filter(None, [f'objective = {kind!r}', _EXAMPLES[kind]]))}}}"
+
+
+def _check_guide(number: Any, guide_n: int) -> None:
+    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < max(1, guide_n):
+        raise ParameterError(
+            f"the objective is guided by guide {short_repr(number)}, but there {'is' if guide_n == 1 else 'are'} "
+            f"{counted(guide_n, 'guide')}, numbered from 0"
+        )
+    if not guide_n:
         raise ParameterError("the objective is guided by an image; pass it as guide")
+
+
+def _numbered(guides: Sequence[Image], number: Any) -> Image:
+    _check_guide(number, len(guides))
     return guides[number]
 
 

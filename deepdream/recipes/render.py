@@ -36,11 +36,13 @@ from ..network.tiling import plan_tiles
 from ..octaves import check_sizes, octave_shapes
 from ..preview import FullSizePreview
 from ..schedule import schedule_from_spec
+from ..text import counted
 from ..validation import short_repr
 from ..zoo.loading import load
 from ..zoom import zoom_frames
 from .fields import RecipeFields, as_list
 from .inputs import COMPUTED_MASKS, FittedMask, computed_mask, expand_home, find_image, given_image
+from .kinds import check_makeable
 from .objective_spec import objective_from_spec
 from .scheduled import scheduled_settings
 
@@ -67,11 +69,7 @@ def make(
     mask: Any = None,
 ) -> tuple[Image, _Recipe]:
     """(image, complete recipe); the arguments are those of `Recipe.make`."""
-    if recipe.kind not in RENDERERS:
-        raise ParameterError(
-            f"a recipe of the kind {short_repr(recipe.kind)} cannot be made again; this deepdream knows "
-            f"{', '.join(RENDERERS)}"
-        )
+    check_makeable(recipe)
     if progress is not None and not callable(progress):
         raise ParameterError(f"progress={short_repr(progress)}: it must be a function of the share that is done")
     source, guide_sources, found_mask = find_inputs(recipe, image, guide, search_dir, mask)
@@ -84,10 +82,7 @@ def make(
     image = fit_input(done, source)
     guides = fit_guides(done, guide_sources)
     del source, guide_sources  # frees their memory for the dream
-    try:
-        return renderer(done, net, image, guides, found_mask, progress or (lambda share: None)), done
-    except KeyError as error:
-        raise ParameterError(f"a recipe of the kind {recipe.kind!r} needs {error.args[0]!r} in its more") from None
+    return renderer(done, net, image, guides, found_mask, progress or (lambda share: None)), done
 
 
 def make_with_cached_net(
@@ -120,12 +115,7 @@ def find_inputs(
     background = parse_background(recipe.more.get("background", "white"))
     if image is None:
         image = find_image(
-            recipe.input,
-            recipe.input_sha256,
-            search_dir,
-            "image (replay --input)",
-            max_size=recipe.max_size,
-            background=background,
+            recipe.input, recipe.input_sha256, search_dir, max_size=recipe.max_size, background=background
         )
     image = given_image(image, recipe.max_size, background)
     found_mask = find_mask(recipe, image, mask, search_dir)
@@ -133,13 +123,13 @@ def find_inputs(
     names, hashes = as_list(recipe.guide or None), as_list(recipe.guide_sha256)
     if guide is None or (not names and not as_list(guide)):
         found = itertools.zip_longest(names, hashes[: len(names)])
-        sources = [find_image(*each, search_dir, "guide (replay --guide)", max_size=max_size) for each in found]
+        sources = [find_image(*each, search_dir, "guide", max_size=max_size) for each in found]
         return image, sources, found_mask
     guides = as_list(guide)
     if len(guides) != max(1, len(names)):
         raise ParameterError(
-            f"the recipe has {len(names)} guides and {len(guides)} {'was' if len(guides) == 1 else 'were'} given; "
-            "give each of them, in its order"
+            f"the recipe has {counted(len(names), 'guide')} and {len(guides)} {'was' if len(guides) == 1 else 'were'} "
+            "given; give each of them, in its order"
         )
     return image, [given_image(each, max_size) for each in guides], found_mask
 
@@ -167,7 +157,7 @@ def find_mask(recipe: RecipeFields, image: ImageSource, mask: Any = None, search
     elif recipe.mask in COMPUTED_MASKS:
         source = computed_mask(recipe.mask, image)
     else:
-        source = find_image(recipe.mask, recipe.mask_sha256, search_dir, "mask (replay --mask)")
+        source = find_image(recipe.mask, recipe.mask_sha256, search_dir, "mask")
     size = fitted_size(*image.shape[:2], recipe.max_size)
     return FittedMask(read_mask(source, size, recipe.mask_feather, recipe.mask_invert, recipe.wrap), source.sha256)
 
@@ -309,9 +299,10 @@ def _render_channel(
 ) -> Image:
     """The image of a channel from noise; only the size of the input is used."""
     spec = cast("Mapping[str, Any]", recipe.objective)
-    if not isinstance(recipe.end, str) or len(spec["indices"]) != 1:
-        raise ParameterError("a recipe of the kind 'channel' has one channel at one layer")
-    return channel_picture(net, spec["indices"][0], recipe.end, image.shape[0], recipe.seed, recipe.iter_n, progress)
+    assert isinstance(recipe.end, str)  # checked, as is that there is one channel
+    return channel_picture(
+        net, as_list(spec["indices"])[0], recipe.end, image.shape[0], recipe.seed, recipe.iter_n, progress
+    )
 
 
 def _octave_shapes(recipe: RecipeFields, height: int, width: int) -> list[tuple[int, int]]:

@@ -10,13 +10,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .._types import Image, Layers
-from ..errors import ParameterError
+from ..errors import DreamError, ParameterError
 from ..guide import guided
 from ..network.layers import resolve_end, weights_of
 from ..network.net import Net
 from ..objective_sums import Objective
 from ..objectives import channels, label, objective_L2
 from ..schedule import Schedule, Settings
+from ..text import counted
 
 
 def scheduled_settings(net: Net, schedule: Schedule, guides: Sequence[Image], end: Layers | None = None) -> Settings:
@@ -38,8 +39,8 @@ def scheduled_settings(net: Net, schedule: Schedule, guides: Sequence[Image], en
     """
     if len(guides) != len(schedule.guides):
         raise ParameterError(
-            f"the schedule has {len(schedule.guides)} guides and {len(guides)} were given; name each of them, in the "
-            "order of their first use"
+            f"the schedule has {counted(len(schedule.guides), 'guide')} and {len(guides)} were given; name each of "
+            "them, in the order of their first use"
         )
     images = dict(zip(schedule.guides, guides))
 
@@ -73,6 +74,21 @@ def scheduled_settings(net: Net, schedule: Schedule, guides: Sequence[Image], en
         made = objective(values)
         return {**others, "objective": made, "end": resolve_end(net, made.end, made)}
 
-    for moment in schedule.moments:
-        settings(moment)
+    def check_layers(moment: int, own: Mapping[str, Any]) -> None:
+        for layer in own.get("end", ()):
+            net.check_layer(layer)
+
+    def check_terms(moment: int, own: Mapping[str, Any]) -> None:
+        layers = weights_of(schedule.at(moment).get("end") or resolve_end(net, end, None))
+        for kind in ("guide", "channel", "label"):
+            for name in own.get(kind, ()):
+                for layer in layers if kind != "label" else [""]:
+                    term(kind, name, layer)
+
+    for check in check_layers, check_terms, lambda moment, own: settings(moment):
+        for keyframe in schedule.spec["keyframes"]:
+            try:
+                check(keyframe[schedule.unit], keyframe)
+            except DreamError as error:
+                raise type(error)(f"{schedule.unit} {keyframe[schedule.unit]} of the schedule: {error}") from None
     return settings

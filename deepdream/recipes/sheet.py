@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
+from ..errors import ImageError
 from ..io.files import atomic_path
-from ..io.image import write_image
+from ..io.image import output_format, write_image
 from .page_style import COLOURS
 
 HTML = ".html"
@@ -73,6 +74,15 @@ class Cell:
     title: str
     text: str
     image: NDArray[np.uint8] | None
+
+
+def check_sheet_format(path: Path) -> None:
+    """Raise `ImageError` if a sheet cannot have the suffix of a path."""
+    if path.suffix.lower() != HTML:
+        try:
+            output_format(path)
+        except ImageError as error:
+            raise ImageError(f"{error}, {HTML}") from None
 
 
 def write_sheet(path: Path, title: str, cells: Sequence[Cell]) -> None:

@@ -11,7 +11,6 @@ import difflib
 import math
 import os
 import re
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,12 +18,9 @@ from typing import Any
 from ..data.cache import CHECKSUM_START, package_data_folder
 from ..errors import DreamError, ModelError
 from ..io.files import check_path, check_regular_file
+from ..io.toml_file import read_toml
 from ..validation import short_repr
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 MAX_MODEL_TOML_BYTES = MAX_LABELS_BYTES = 2**20
 MAX_NAME_BYTES = 255  # file systems allow no more
 _WHEEL_KEYS = ("name", "version", "sha256", "member")
@@ -180,8 +176,7 @@ def read_model(folder: Path) -> Model:
     """
     path = folder / "model.toml"
     try:
-        check_regular_file(path, MAX_MODEL_TOML_BYTES, ModelError)
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = read_toml(path, MAX_MODEL_TOML_BYTES, ModelError)
         given = table["mean"]
         mean = tuple(float(value) for value in ([given] if isinstance(given, (int, float)) else given))
         if len(mean) not in (1, 3) or not all(map(math.isfinite, mean)):
@@ -208,12 +203,8 @@ def read_model(folder: Path) -> Model:
             weights=table["weights"],
             labels_file=texts["labels"],
         )
-    except tomllib.TOMLDecodeError as error:
-        raise ModelError(f"{path} is not TOML: {error}") from None
     except KeyError as error:
         raise ModelError(f"{path} lacks {error.args[0]!r}; a model needs mean, end and a [weights] table") from None
-    except RecursionError:
-        raise ModelError(f"{path} cannot be read as TOML: its tables and lists are nested too deeply") from None
     except (TypeError, ValueError, OverflowError, OSError) as error:
         raise ModelError(f"{path} cannot be used: {error}") from None
 

@@ -54,6 +54,33 @@ def test_an_atlas_continues_and_is_made_again(folder, run):
     assert (code, err) == (0, f"every pixel is the same as in atlas/{NAMES[0]}\n")
 
 
+def test_an_atlas_is_not_mixed_with_one_of_other_settings(folder, run):
+    run("atlas", *ATLAS, "-o", "atlas")
+    before = {path: path.stat().st_mtime_ns for path in (folder / "atlas").iterdir()}
+    for option, value, words in (
+        ("--size", 72, "64 and not 72"),
+        ("--iters", 3, "2 and not 3"),
+        ("--seed", 1, "2015 and"),
+    ):
+        code, _, err = run("atlas", *ATLAS, option, value, "-o", "atlas")
+        assert code == 2 and f"-o atlas holds an atlas of fire6/concat with {option} {words}" in err
+    assert {path: path.stat().st_mtime_ns for path in (folder / "atlas").iterdir()} == before
+
+
+def test_the_sheet_wants_the_atlas_of_its_layer(folder, run):
+    run("atlas", *ATLAS, "-o", "atlas")
+    options = ["--model", "squeezenet_v1.1", "--max-size", 160, "-o", "sheet.html"]
+    code, _, err = run("activations", "cat", *options, "--end", "fire4/concat", "--atlas", "atlas")
+    assert (
+        code == 2 and "no images of the channels of fire4/concat; make them with: deepdream atlas fire4/concat" in err
+    )
+    code, _, err = run("activations", "cat", *options, "--end", "fire4/concat", "--atlas", "no")
+    assert code == 2 and "--atlas no is not a folder; make one with: deepdream atlas fire4/concat -o no" in err
+    code, _, err = run("activations", "cat", *options[:-1], "sheet.gif")
+    assert code == 2 and "end the name in one of .png" in err and ".html" in err
+    assert not (folder / "sheet.html").exists()
+
+
 def test_the_strongest_pictures_are_those_with_the_largest_activation(squeezenet):
     names = ("cat", "face", "coffee", "rocket", "clouds")
     peaks = np.array(
@@ -68,10 +95,18 @@ def test_the_strongest_pictures_are_those_with_the_largest_activation(squeezenet
         assert found == ranked, channel
 
 
-@pytest.mark.parametrize("channels", ["", "x", "3-1", "-4", "1,,2", "1-99999999", "²"])
-def test_a_list_of_channels_is_checked(folder, run, channels):
+@pytest.mark.parametrize(
+    ("channels", "message"),
+    [
+        *((each, "it must be a list of numbers from 0, as in --channels 0-63,90") for each in ("x", "-4", "1,,2", "²")),
+        ("", "--channels '': it must be a list"),
+        ("5,3-1", "--channels 5,3-1: 3-1 ends before it begins; write 1-3"),
+        ("1-99999999", "--channels 1-99999999: 1-99999999 are more than 65536 channels, which no layer has"),
+    ],
+)
+def test_a_list_of_channels_is_checked(folder, run, channels, message):
     code, _, err = run("atlas", *ATLAS[:-1], channels, "-o", "atlas")
-    assert code == 2 and "it must be a list of numbers, as in 0-63,90" in err
+    assert code == 2 and message in err
     assert not (folder / "atlas").exists()
 
 
@@ -133,7 +168,7 @@ def test_a_heat_map_glows_where_a_channel_responds():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--at", "5"], "--at 5: it must be two numbers of pixels"),
+        (["--at", "5"], "--at 5: it must be two whole numbers of pixels, from 0"),
         (["--at", "5,451"], "y=451 is outside of the image, which has 451×300 pixels"),
         (["--top", 0], "--top 0: must be 1 or more"),
         (["--atlas", "no"], "--atlas no"),

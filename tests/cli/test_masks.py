@@ -58,7 +58,7 @@ def test_another_mask_is_told(run):
     assert Recipe.from_image("b.png").mask == "other.png"
     Pillow.open("other.png").save("mask.png")
     code, _, err = run("replay", "a.png", "-o", "b.png")
-    assert code == 2 and "mask.png has different pixels" in err and "give one as mask (replay --mask)" in err
+    assert code == 2 and "mask.png has different pixels" in err and "give another one (in a replay: --mask)" in err
     run("dream", "photo.png", *QUICK, "-o", "plain.png")
     code, _, err = run("replay", "plain.png", "-o", "b.png", "--mask", "other.png")
     assert code == 2 and "the recipe has no mask" in err
@@ -107,7 +107,10 @@ def test_every_frame_of_a_video_has_the_mask(run, folder, carried):
     [
         (["--mask-feather", 3], "--mask-feather and --mask-invert change a mask; give one"),
         (["--mask-invert"], "--mask-feather and --mask-invert change a mask; give one"),
-        (["--mask", "none.png"], "none.png: no such file"),
+        (["--mask", "none.png"], "--mask none.png: no such file"),
+        (["--mask", "broken.png"], "--mask broken.png is not an image that can be read"),
+        (["--mask", ""], "--mask '' is not the name of an image; give a file"),
+        (["--mask", "-"], "--mask -: standard input can only be the image that is dreamt on"),
         (["--mask", "mask.png", "--mask-feather", -1], "--mask-feather -1.0: must be from 0 to 10000"),
         (["--mask", "alpha"], "photo.png has no transparent parts, so it has no mask of its own"),
         (["--mask", "tall.png"], "the mask has 60×80 pixels and the image 80×60: give it the same proportions"),
@@ -117,6 +120,7 @@ def test_every_frame_of_a_video_has_the_mask(run, folder, carried):
 def test_what_is_no_mask_is_said_in_one_line(run, folder, arguments, reason):
     Pillow.new("L", (60, 80), 255).save("tall.png")
     Pillow.new("L", (80, 60)).save("black.png")
+    (folder / "broken.png").write_text("hello")
     code, _, err = run("dream", "photo.png", *QUICK, *arguments, "-o", "a.png")
     assert (code, len(err.splitlines())) == (2, 1)
     assert reason in err
@@ -131,6 +135,12 @@ def test_a_mask_is_not_overwritten(run):
 
 def test_recipes_without_a_mask_are_written_as_before():
     assert "mask" not in Recipe(seed=1).to_json()
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_last_line_says_where_it_was_dreamt(run):
+    _, _, err = run("dream", "photo.png", *QUICK, "--mask", "mask.png", "--mask-invert", "--wrap", "x", "-o", "a.png")
+    assert "; mask mask.png inverted; wrap x, seed" in err
 
 
 @pytest.mark.usefixtures("folder")

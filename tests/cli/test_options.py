@@ -111,13 +111,13 @@ def dream(squeezenet_file, tmp_path, monkeypatch):
         (["--end", "fire4/concat"], "dreamt at fire4/concat, seed", lambda net: {"end": "fire4/concat"}),
         (
             ["--end", "fire6/concat", "--channel", "7", "--channel", "5"],
-            "fire6/concat, channel 5, 7",
+            "fire6/concat; channel 5, 7",
             lambda net: {"objective": dd.channels([5, 7], net, "fire6/concat")},
         ),
-        (["--label", "Starfish"], "pool10: starfish, sea star", lambda net: {"objective": dd.label(net, 327)}),
+        (["--label", "Starfish"], "pool10; label starfish, sea star", lambda net: {"objective": dd.label(net, 327)}),
         (
             ["--guide", "coffee", "--end", "fire5/concat"],
-            "fire5/concat, guided by coffee",
+            "fire5/concat; guided by coffee",
             lambda net: {"objective": dd.guided(net, dd.picture("coffee"), "fire5/concat")},
         ),
         (
@@ -127,7 +127,7 @@ def dream(squeezenet_file, tmp_path, monkeypatch):
         ),
         (
             ["--guide", "coffee", "--guide", "small.png=-0.5", "--end", "fire5/concat"],
-            "fire5/concat, guided by coffee, small.png=-0.5",
+            "fire5/concat; guided by coffee, small.png=-0.5",
             lambda net: {
                 "objective": dd.guided(net, dd.picture("coffee"), "fire5/concat")
                 - 0.5 * dd.guided(net, dd.read_image("small.png"), "fire5/concat")
@@ -135,17 +135,17 @@ def dream(squeezenet_file, tmp_path, monkeypatch):
         ),
         (
             ["--label", "starfish", "--label", "ant=-0.3"],
-            "pool10: starfish, sea star, ant, emmet, pismire=-0.3",
+            "pool10; label starfish, ant=-0.3",
             lambda net: {"objective": dd.label(net, "starfish") - 0.3 * dd.label(net, "ant")},
         ),
         (
             ["--end", "fire6/concat", "--channel", "7", "--channel", "90=-1", "--channel", "5"],
-            "fire6/concat, channel 5, 7, 90=-1",
+            "fire6/concat; channel 5, 7, 90=-1",
             lambda net: {"objective": dd.channels([5, 7], net, "fire6/concat") - dd.channels(90, net, "fire6/concat")},
         ),
         (
             ["--guide=coffee", "--guide=cat=2", "--channel=3=4", "--label=ant=-.3", *SEVERAL_ENDS],
-            "fire6/concat=2.5, pool10=1, channel 3=4, guided by coffee, cat=2: ant, emmet, pismire=-0.3",
+            "fire6/concat=2.5, pool10=1; channel 3=4; guided by coffee, cat=2; label ant, emmet, pismire=-0.3",
             lambda net: {
                 "objective": dd.guided(net, dd.picture("coffee"), SEVERAL)
                 + 2 * dd.guided(net, dd.picture("cat"), SEVERAL)
@@ -180,6 +180,15 @@ def test_the_dream_is_the_library_s_and_its_recipe_makes_it_again(dream, squeeze
         ),
         (["--end", "fire3/concat", "--end", "fire3/concat=2"], "--end fire3/concat is given twice"),
         (["--end", "fire3/concat=0"], "--end fire3/concat=0: the weight must be a number other than 0"),
+        (["--channel", "7=1e-300"], "--channel 7=1e-300: the weight must be a number other than 0, from 1.2e-38"),
+        (["--channel", "7", "--channel", "7=-1"], "--channel 7 is given twice; give it once, with a weight if"),
+        (["--guide", "cat", "--guide", "cat=-1"], "--guide cat is given twice; give it once, with a weight if"),
+        (["--label", "banana", "--label", "Banana=2"], "--label banana is given twice"),
+        (["--label", "banana=x"], "does not know 'banana=x'; a weight is a number, as in banana=0.5"),
+        (["--guide", "-"], "--guide -: standard input can only be the image that is dreamt on; give a file"),
+        (["--guide", ""], "--guide '' is not the name of an image; give a file, or a built-in one: sky"),
+        (["--wrap", ""], "--wrap '': must be x or xy"),
+        (["--channel", "1=3e38", "--channel", "2=3e38"], "is not finite: the objective or the weights overflow; make"),
         (["--end", "fire3/concat="], "--end fire3/concat=: the weight must be a number"),
         (["--end", "fire3/concat=nan"], "the weight must be a number"),
         (["--end", "fire3/concat", "--end", "fire33"], "no layer 'fire33' to dream"),

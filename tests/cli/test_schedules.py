@@ -65,7 +65,9 @@ def test_another_schedule_is_another_run(folder, run):
     run("zoom", "photo.png", *QUICK, "--schedule", "walk.toml", "--frames", 1, "-o", "frames")
     (folder / "walk.toml").write_text(WALK.replace("0.1", "0.2"))
     code, _, err = run("zoom", "photo.png", *QUICK, "--schedule", "walk.toml", "--frames", 2, "-o", "frames")
-    assert code == 2 and "frames holds another run, with schedule" in err and len(err) <= 301
+    assert (
+        code == 2 and "frames holds another run, with scale 0.1 in keyframe 2 of its sched" in err and len(err) <= 301
+    )
     code, _, err = run("zoom", "photo.png", *QUICK, "--end", "fire3/concat", "--frames", 2, "-o", "frames")
     assert code == 2 and "frames holds another run" in err and len(err) <= 301
 
@@ -122,10 +124,31 @@ def test_a_video_follows_its_schedule(folder, run, squeezenet):
         (["dream", "photo.png", "--schedule", "photo.png"], "photo.png is not TOML"),
         (["dream", "photo.png", "--schedule", "octaves.toml", "--end", "conv1"], "--end and --schedule octaves.toml"),
         (["dream", "photo.png", "--schedule", "octaves.toml", "-o", "octaves.toml"], "octaves.toml"),
-        (["zoom", "photo.png", "--center", "3", "-o", "f"], "--center 3: it must be two numbers of pixels"),
+        (["zoom", "photo.png", "--center", "3", "-o", "f"], "--center 3: it must be two whole numbers of pixels"),
+        (
+            ["zoom", "photo.png", "--center", "-3,2", "-o", "f"],
+            "--center -3,2: it must be two whole numbers of pixels, fr",
+        ),
+        (
+            ["zoom", "photo.png", "--center", "3,61", "-o", "f"],
+            "--center 3,61: it must be inside of the frame, which has",
+        ),
+        (
+            ["zoom", "photo.png", "--schedule", "far.toml", "-o", "f"],
+            "--schedule far.toml: center=(20.0, 61.0): it must",
+        ),
+        (["dream", "photo.png", "--schedule", "deep.toml"], "has octave 2, and the last one of 2 octaves is 1; leave"),
+        (["dream", "photo.png", "--schedule", "wrong.toml"], "--schedule wrong.toml: octave 1 of the schedule: "),
+        (
+            ["dream", "photo.png", "--schedule", "-"],
+            "--schedule - does not exist; give a TOML file, or a bundled sched",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused(folder, run, arguments, message):
+    (folder / "far.toml").write_text(WALK.replace("[20, 10]", "[20, 61]"))
+    (folder / "deep.toml").write_text(OCTAVES.replace("octave = 1", "octave = 2"))
+    (folder / "wrong.toml").write_text(OCTAVES.replace('"ant"', '"no such label"'))
     code, _, err = run(*arguments, *QUICK)
     assert code == 2 and message in err and len(err.splitlines()[-1]) <= 300
     assert not (folder / "f").exists()
@@ -134,4 +157,39 @@ def test_what_does_not_fit_is_refused(folder, run, arguments, message):
 def test_a_missing_guide_is_found_before_the_first_step(folder, run):
     (folder / "guide.png").unlink()
     code, _, err = run("dream", "photo.png", *QUICK, "--schedule", "octaves.toml")
-    assert code == 2 and "guide.png: no such file" in err
+    assert code == 2 and "--schedule octaves.toml: guide guide.png: no such file" in err
+
+
+def test_a_run_of_another_schedule_is_told_by_its_first_difference(folder, run):
+    run("zoom", "photo.png", *QUICK, "--schedule", "walk.toml", "--frames", 1, "-o", "z")
+    for old, new, words in (
+        ("scale = 0.1", "scale = 0.2", "scale 0.1 in keyframe 2 of its schedule and not 0.2"),
+        ("[20, 10]", "[20, 11]", "center [20.0, 10.0] in keyframe 2 of its schedule and not [20.0, 11.0]"),
+    ):
+        (folder / "walk.toml").write_text(WALK.replace(old, new))
+        code, _, err = run("zoom", "photo.png", *QUICK, "--schedule", "walk.toml", "--frames", 2, "-o", "z")
+        assert code == 2 and f"z holds another run, with {words}; use another folder" in err
+
+
+def test_a_video_does_not_replace_what_it_reads(folder, run):
+    pytest.importorskip("av")
+    dd.write_animation("in.mp4", [dd.read_image("photo.png")] * 2)
+    dd.write_animation("guide.mp4", [dd.read_image("guide.png")] * 2)
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    for name, options in (
+        ("in.mp4", []),
+        ("guide.mp4", ["--guide", "guide.mp4"]),
+        ("walk.toml", ["--schedule", "walk.toml"]),
+        ("mask.gif", ["--mask", "mask.gif"]),
+    ):
+        if name == "mask.gif":
+            Pillow.new("L", (80, 60), 255).save(name)
+            before[folder / name] = (folder / name).read_bytes()
+        code, _, err = run("video", "in.mp4", name, *QUICK, "--independent", *options)
+        assert code == 2 and name in err, (name, err)
+        if name == "mask.gif":
+            code, _, err = run("zoom", "photo.png", *QUICK, *options, "-o", "z", "--frames", 1, "--gif", name)
+            assert code == 2 and f"--gif mask.gif is the input file {name}" in err
+            code, _, err = run("dream", "photo.png", *QUICK, *options, "-o", "d.png", "--animate", name)
+            assert code == 2 and f"--animate mask.gif is the input file {name}" in err
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before

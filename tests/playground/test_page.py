@@ -141,7 +141,8 @@ def _starts(page):
     before = page.evaluate("window.states.length")
     yield
     page.wait_for_function(
-        "(before) => [...window.states.slice(before), document.querySelector('main').dataset.state].includes('running')",
+        "before => window.states.slice(before).includes('running')"
+        " || document.querySelector('main').dataset.state === 'running'",
         arg=before,
     )
 

@@ -26,6 +26,9 @@ def test_a_gallery_file(gallery_toml):
     assert [entry.recipe.max_size for entry in gallery_file.limit_gallery_size(read, 500).entries] == [64, 500, 64]
 
 
+PICTURE = '[[picture]]\nname = "a"\n'
+
+
 @pytest.mark.parametrize(
     "text, says",
     [
@@ -38,6 +41,45 @@ def test_a_gallery_file(gallery_toml):
         ('[[picture]]\nname = "a"\n[[picture]]\nname = "a"', "two pictures are called a"),
         ('[[picture]]\nname = "a"\ncolour = 1', "a has 'colour'"),
         ('[[picture]]\nname = "a"\niter_n = "x"', "a: iter_n='x'"),
+        (
+            PICTURE + 'kind = "film"',
+            "a: a recipe of the kind 'film' cannot be made again; this deepdream knows channel",
+        ),
+        (
+            PICTURE + 'kind = "zoom"',
+            "a: a recipe of the kind 'zoom' needs 'frame' in its more, as in more = {frame = 9",
+        ),
+        (PICTURE + 'kind = "stopped dream"\nmore = {octave = 1}', "needs 'iteration' in its more"),
+        (PICTURE + 'kind = "channel"', r"objective={'objective': 'L2'}, end=None: .* one channel at one layer: end ="),
+        (PICTURE + 'kind = "label"\nobjective = "L2"', "a recipe of the kind 'label' needs one such as {objective ="),
+        (PICTURE + "more = {blurr = 1}", "a: more has 'blurr'; for the kind 'dream' there are background, guide_max_"),
+        (PICTURE + 'guide = ""', "a: guide='': a name must not be empty"),
+        (PICTURE + 'mask = " "', "a: mask=' ': a name must not be empty"),
+        (PICTURE + "mask = []", r"a: mask=\[\]: it must be a text"),
+        (PICTURE + "clip = 1", "a: clip=1: it must be true or false"),
+        (PICTURE + "mask_feather = 3", "a: mask_feather=3, mask_invert=False: both change a mask; name one"),
+        (PICTURE + "mask_invert = true", "a: mask_feather=0, mask_invert=True: both change a mask"),
+        (
+            PICTURE + 'objective = "l2"',
+            "a: objective={'objective': 'l2'}: .* there are L2, channels, label, guided, lay",
+        ),
+        (PICTURE + 'objective = {objective = "channels", channel = 3}', "has 'channel'; .*, indices = "),
+        (PICTURE + 'objective = {objective = "channels"}', r"is incomplete; it must be as in .*, indices = \[7\]}"),
+        (PICTURE + 'objective = {objective = "sum", terms = []}', "it must be as in {objective = 'sum', terms"),
+        (PICTURE + 'objective = {objective = "sum", terms = [{objective = "L2", weight = 0}]}', "its weight must be a"),
+        (PICTURE + 'objective = {objective = "guided"}', "a: the objective is guided by an image; pass it as guide"),
+        (
+            PICTURE + 'objective = {objective = "guided", guide = 1}\nguide = "cat"',
+            "but there is 1 guide, numbered from 0",
+        ),
+        (
+            PICTURE + "schedule = {keyframes = [{frame = 0, scale = 0.1}]}",
+            "keyframes have frames, .* 'dream' needs octav",
+        ),
+        (
+            PICTURE + "schedule = {keyframes = [{octave = 4, step_size = 1}]}",
+            "has octave 4, and the last one of 4 octaves is",
+        ),
         ('[[picture]]\nname = "a"\nlike = "b"\n[[picture]]\nname = "b"', "a is like 'b', but no picture above"),
         ('[[picture]]\nname = "a"\nlike = ["a"]', r"a is like \['a'\], but no picture above"),
         ("a=" + "[" * 100_000, "tables and lists are nested too deeply"),
@@ -113,3 +155,13 @@ def test_the_galleries_that_come_along(path):
         assert entry.known or entry.guess
         assert entry.source
         assert entry.recipe.model in registry.model_names()
+
+
+def test_a_zoom_s_picture_needs_only_its_frame(tmp_path):
+    path = tmp_path / "g.toml"
+    path.write_text(
+        PICTURE + 'kind = "zoom"\nmore = {frame = 2}\nschedule = {keyframes = [{frame = 0, guide = "cat"}]}',
+        encoding="utf-8",
+    )
+    recipe = read_gallery(path).entries[0].recipe
+    assert recipe.more == {"frame": 2, "scale": 0.05, "rotate": 0.0} and recipe.guide == "cat"

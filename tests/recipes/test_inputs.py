@@ -26,7 +26,9 @@ def test_pictures_are_found_by_their_pixels(tmp_path, monkeypatch, sky):
         assert image_sha256(found.full()) == found.sha256 == sha256
         (folder / "a.png").rename(folders[0] / "a.png")
     dd.write_image("a.png", 255 - sky)
-    with pytest.raises(ImageError, match=r"a\.png has different pixels.*no such file.*give one as image"):
+    with pytest.raises(
+        ImageError, match=r"a\.png has different pixels.*no such file.*give another one .in a replay: --input"
+    ):
         inputs.find_image("a.png", sha256, search_dir=folders[1])
     assert image_sha256(sky) != image_sha256(np.swapaxes(sky, 0, 1))
 

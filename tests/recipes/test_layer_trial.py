@@ -84,7 +84,9 @@ def test_a_stopped_run_continues(tmp_path, run, monkeypatch):
         (["--try", "cat", "-o", "sheet.txt"], "sheet.txt"),
         (["--try", "photo.png", "-o", "photo.png"], "photo.png"),
         (["--try", "cat", "--max-size", 0], "--max-size 0: must be 1 or more"),
-        (["--try", "cat", "--max-size", 8], "no layer could be dreamt: "),
+        (["--try", "cat", "--max-size", 8], "no layer could be dreamt at --max-size 8: "),
+        (["--try", "cat", "-o", "sheet.gif"], "cannot write .gif; end the name in one of .png, .jpg, "),
+        (["--try", "cat", "-o", "sheet.gif"], ", .html"),
     ],
 )
 def test_what_cannot_be_made_is_refused(tmp_path, run, monkeypatch, arguments, message):
@@ -92,7 +94,12 @@ def test_what_cannot_be_made_is_refused(tmp_path, run, monkeypatch, arguments, m
     dd.write_image("photo.png", dd.picture("cat")[:50, :50])
     code, _, err = run("layers", "--model", "squeezenet_v1.1", *arguments)
     assert code == 2 and message in err and len(err.splitlines()[-1]) <= 300
-    assert not (tmp_path / "sheet.txt").exists() and not (tmp_path / "layers.png").exists()
+    assert "000-" not in err  # it names layers
+    assert (
+        not list(tmp_path.glob("*.layers"))
+        and not (tmp_path / "sheet.txt").exists()
+        and not (tmp_path / "layers.png").exists()
+    )
 
 
 def test_a_sheet_s_images_and_captions_are_in_their_places(tmp_path):

@@ -111,7 +111,7 @@ def test_labels_without_end_are_not_read(tmp_path):
 def test_a_model_toml_that_is_not_text(tmp_path):
     folder = write_model(tmp_path)
     (folder / "model.toml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ModelError, match="cannot be used"):
+    with pytest.raises(ModelError, match="is not TOML: it is not text in UTF-8"):
         registry.find_model(folder)
 
 
