@@ -44,7 +44,7 @@ def check_wrap(wrap: Any) -> None:
     if not (wrap is None or (isinstance(wrap, str) and wrap in ("x", "xy"))):
         raise ParameterError(
             f"wrap={short_repr(wrap)}: it must be 'x', where left and right join, 'xy', where top and bottom join, "
-            "too, or None"
+            "too; leave it out if no edges join"
         )
 
 

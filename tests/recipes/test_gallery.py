@@ -109,6 +109,20 @@ def test_what_cannot_be_written_is_not_dreamt_first(tmp_path, monkeypatch):
     assert outcomes["a" * 252].endswith("cannot be written: File name too long")
 
 
+def test_what_does_not_exist_is_told_before_the_first_dream(tmp_path, monkeypatch):
+    made = []
+    monkeypatch.setattr(gallery, "make_with_cached_net", lambda recipe, **_: made.append(recipe.seed))
+    images = small_gallery(4)
+    lacks = [{}, {"mask": "no.png"}, {"guide": ["cat", "no.png"], "objective": "guided"}, {"input": "no.png"}]
+    entries = [replace(each, recipe=replace(each.recipe, **more)) for each, more in zip(images.entries, lacks)]
+    found = []
+    for outcome in make_gallery(replace(images, entries=tuple(entries)), tmp_path):
+        if outcome.error and "no.png" in outcome.error:
+            assert not made
+            found.append(outcome.error.partition(" was")[0])
+    assert found == ["the mask no.png", "the guide no.png", "the image no.png"] and made == [0]
+
+
 def test_masks_edges_schedules_and_channels(tmp_path, monkeypatch, squeezenet):
     monkeypatch.chdir(tmp_path)
     dd.write_image("mask.png", np.repeat([[[0.0] * 3] * 40 + [[255.0] * 3] * 40], 60, axis=0))
