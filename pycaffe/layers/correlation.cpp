@@ -219,15 +219,17 @@ void Pass::run(const ConvolutionShape& shape, const float* weights, const float*
   std::vector<CorrelationFilter> filters;
   for (const Filter& filter : filters_) {
     std::vector<int32_t> of_filter;
-    of_filter.reserve(filter.taps.size() * c.channels);
+    const size_t filter_depth = filter.taps.size() * c.channels;
+    of_filter.reserve(filter_depth + kPrefetchTaps);
     for (int channel = 0; channel < c.channels; ++channel) {
       for (const Tap& tap : filter.taps) {
         of_filter.push_back(channel * channel_pitch + tap.phase * c.slab_phase + tap.row * c.pitch + tap.col);
       }
     }
+    of_filter.resize(filter_depth + kPrefetchTaps);  // the panel after this one begins at 0 again
     offsets.push_back(std::move(of_filter));
     filters.push_back({filter.weights.data(), bias ? bias : no_bias.data(), offsets.back().data(),
-                       int(offsets.back().size()), filter.out_h, filter.out_w});
+                       int(filter_depth), filter.out_h, filter.out_w});
   }
   c.filters = filters.data();
   c.filter_count = int(filters.size());

@@ -28,6 +28,8 @@ struct LrnShape {
   float ratio;          // 2 * alpha * beta / size
 };
 
+constexpr int kPrefetchTaps = 9;  // from the tap that is multiplied to the one whose operands are prefetched
+
 // A correlation of an input with one or more filters, each of which fills an output of its own or every step-th pixel of
 // a common one:
 //
@@ -39,7 +41,7 @@ struct LrnShape {
 struct CorrelationFilter {
   const float* weights;    // [output panel][depth][outputs of the panel], see Kernels::panel_rows
   const float* bias;       // one for each output
-  const int32_t* offsets;  // into the slab, [depth]; depth runs over channels, kh, kw
+  const int32_t* offsets;  // into the slab, [depth + kPrefetchTaps]; depth runs over channels, kh, kw
   int depth;
   int out_h, out_w;
 };
