@@ -55,7 +55,7 @@ void transform_inputs(const Correlation& c, const float* slab, int vectors, floa
 }
 
 // The outputs of one channel at one block of positions from its products, `pitch` floats apart; `to`:
-// [row][position][column], two rows of two columns.
+// [row][column][position], two rows of two columns.
 void transform_outputs(const float* products, size_t pitch, int vectors, float bias, float* to) {
   for (int v = 0; v < vectors; ++v) {
     Vector sums[2][4];  // transformed down the columns
@@ -68,12 +68,9 @@ void transform_outputs(const float* products, size_t pitch, int vectors, float b
     }
 #pragma GCC unroll 2
     for (int y = 0; y < 2; ++y) {
-      alignas(64) float even[kLanes], odd[kLanes];
-      store(sums[y][0] + sums[y][1] + sums[y][2] + bias, even);
-      store(sums[y][1] - sums[y][2] - sums[y][3] + bias, odd);
-      float* const line = to + y * 2 * kBlock + 2 * v * kLanes;
-#pragma GCC unroll 16
-      for (int i = 0; i < kLanes; ++i) line[2 * i] = even[i], line[2 * i + 1] = odd[i];
+      float* const line = to + y * 2 * kBlock + v * kLanes;
+      store(sums[y][0] + sums[y][1] + sums[y][2] + bias, line);
+      store(sums[y][1] - sums[y][2] - sums[y][3] + bias, line + kBlock);
     }
   }
 }
@@ -114,6 +111,14 @@ int find_runs(const Correlation& c, int row, int col, int position, int count, R
   return found;
 }
 
+// `count` outputs of a row from the even ones and, kBlock floats behind them, the odd ones.
+inline void interleave(const float* even, int count, float* to) {
+  const float* const odd = even + kBlock;
+#pragma omp simd
+  for (int i = 0; i < count / 2; ++i) to[2 * i] = even[i], to[2 * i + 1] = odd[i];
+  if (count % 2) to[count - 1] = even[count / 2];
+}
+
 void winograd(const Correlation& c, const float* input, float* output, int row, int col, float* scratch) {
   float* const inputs = scratch;
   float* const products = inputs + kProducts * product_pitch(c);
@@ -138,9 +143,8 @@ void winograd(const Correlation& c, const float* input, float* output, int row, 
                           c.filters->bias[first + o], values);
         for (const Run* run = runs; run < runs + run_count; ++run) {
           for (int y = 0; y < run->rows; ++y) {
-            const float* from = values + y * 2 * kBlock + 2 * run->first;
-            float* to = output + (first + o) * out_plane + size_t(run->y + y) * c.out_width + run->x;
-            for (int x = 0; x < run->cols; ++x) to[x] = from[x];
+            interleave(values + y * 2 * kBlock + run->first, run->cols,
+                       output + (first + o) * out_plane + size_t(run->y + y) * c.out_width + run->x);
           }
         }
       }
