@@ -19,7 +19,10 @@ _ASCII_PREFIX = b"ASCII\0\0\0"  # how a user comment names its encoding
 def check_text(text: str) -> None:
     """Raise `ImageError` if a text is too long for an image file."""
     if len(text) > MAX_TEXT_BYTES:
-        raise ImageError(f"the recipe has {len(text):,} characters, an image file holds at most {MAX_TEXT_BYTES:,}")
+        raise ImageError(
+            f"the recipe has {len(text):,} characters, and an image file holds at most {MAX_TEXT_BYTES:,}: use fewer "
+            "keyframes, guides, channels or labels"
+        )
 
 
 def user_comment(text: str) -> bytes:

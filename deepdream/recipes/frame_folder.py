@@ -13,10 +13,9 @@ import io
 import os
 import re
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,18 +25,18 @@ from .._types import Image
 from ..errors import DreamError
 from ..io.arrays import to_uint8
 from ..io.files import atomic_path, check_regular_file, why_not_a_folder
+from ..io.folder_lock import lock_folder
 from ..io.image import write_image
+from ..io.metadata import check_text
 from ..text import counted
 from ..validation import short_repr
 from .frame_state import packed_state, read_state
 from .recipe import Recipe
 
-if sys.platform != "win32":  # Windows has no fcntl: there, two runs in one folder are not kept apart
-    import fcntl
-
 _MAX_RECIPE_BYTES = 2**20
 # A recipe records these, but they may differ when the run continues: they are compared by hash, or only logged.
 _NOT_COMPARED = {"input", "guide", "mask", "versions"}
+_LARGEST_FRAME = 10**9  # that is ever made
 _LEFTOVER_NAME = re.compile(r"\..*-[0-9a-f]{8}\.(png|json|npz)")  # atomic_path's names, of a process that was killed
 
 
@@ -68,7 +67,7 @@ class FrameFolder:
         self._wrote_recipe = False
         self._created_folder = False
         try:
-            self._open_folder()
+            self._lock, self._created_folder = lock_folder(self.folder)
             for name in os.listdir(self.folder):
                 if _LEFTOVER_NAME.fullmatch(name):
                     (self.folder / name).unlink()
@@ -181,9 +180,11 @@ class FrameFolder:
             recipe: a recipe with all fields that determine the pixels.
 
         Raises:
-            DreamError: the folder holds the run of another recipe (the message names a difference), or it cannot be
-                written.
+            DreamError: the folder holds the run of another recipe (the message names a difference), it cannot be
+                written, or the recipe is too long for the frames, which hold it with their number.
         """
+        if self._kind == "zoom":
+            check_text(replace(recipe, more={**recipe.more, "frame": _LARGEST_FRAME}).to_json())
         with self._writing(self.folder), tempfile.TemporaryFile(dir=self.folder):
             pass
         if self.recipe is None:
@@ -257,35 +258,6 @@ class FrameFolder:
                 f"{path} cannot be written: {error.strerror or error}; free some space or set the permissions, "
                 "and repeat the command, or choose another folder"
             ) from None
-
-    def _open_folder(self) -> None:
-        """Create the folder if necessary, and lock it for this process."""
-        while self._lock is None:
-            self._created_folder = not self.folder.exists()
-            self.folder.mkdir(exist_ok=True)
-            if sys.platform == "win32":
-                return
-            self._lock = os.open(self.folder, os.O_RDONLY)
-            try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                self._created_folder = False  # it belongs to the other process, even if it is empty
-                self.close()
-                raise DreamError(
-                    f"{self.folder}: another process is using this folder; wait for it, or choose another folder"
-                ) from None
-            except OSError:
-                return  # a file system without locks, such as a network one
-            if not self._is_locked_folder():  # another process removed it before it was locked
-                os.close(self._lock)
-                self._lock = None
-
-    def _is_locked_folder(self) -> bool:
-        """Whether the folder with this name is the locked one."""
-        assert self._lock is not None
-        with contextlib.suppress(FileNotFoundError):
-            return os.path.samestat(os.fstat(self._lock), os.stat(self.folder))
-        return False
 
     def _read_recipe(self) -> Recipe | None:
         path = self._record_path("json")

@@ -11,6 +11,7 @@ from typing import Any
 from ..data.bundled import open_picture
 from ..errors import DreamError
 from ..io.arrays import to_uint8
+from ..io.folder_lock import locked_folder
 from ..io.image import read_image
 from .gallery import make_gallery
 from .gallery_file import SEED, Entry, Gallery, Outcome
@@ -55,33 +56,32 @@ def try_layers(gallery: Gallery, sheet: Path, about: dict[str, str], **make: Any
         An outcome for each layer as it is done. After the last one the sheet is written.
 
     Raises:
-        DreamError: not one dream could be made, or the sheet cannot be written.
+        DreamError: not one dream could be made, the sheet cannot be written, or another process is making it.
     """
-    folder = parts_folder(sheet)
-    folder.mkdir(exist_ok=True)
-    outcomes = {}
-    for outcome in make_gallery(gallery, folder, page=False, **make):
-        outcomes[outcome.entry.name] = outcome
-        yield outcome
-    if all(outcome.error is not None for outcome in outcomes.values()):
+    with locked_folder(parts_folder(sheet)) as folder:
+        outcomes = {}
+        for outcome in make_gallery(gallery, folder, page=False, **make):
+            outcomes[outcome.entry.name] = outcome
+            yield outcome
+        if all(outcome.error is not None for outcome in outcomes.values()):
+            with contextlib.suppress(OSError):  # something else is in it
+                folder.rmdir()
+            first = next(iter(outcomes.values()))
+            raise DreamError(f"no layer could be dreamt at --max-size {first.entry.recipe.max_size}: {first.error}")
+        recipe = gallery.entries[0].recipe
+        original = to_uint8(open_picture(recipe.input, recipe.max_size).fit(recipe.max_size))
+        cells = [Cell(Path(recipe.input).name, "the image itself", original)]
+        for entry in gallery.entries:
+            outcome = outcomes[entry.name]
+            if outcome.error is None:
+                cells.append(Cell(entry.title, about.get(entry.title, ""), to_uint8(read_image(outcome.path))))
+            else:
+                cells.append(Cell(entry.title, outcome.error, None))
+        write_sheet(sheet, gallery.title, cells)
+        for entry in gallery.entries:
+            (folder / f"{entry.name}.png").unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # something else is in it
             folder.rmdir()
-        first = next(iter(outcomes.values()))
-        raise DreamError(f"no layer could be dreamt at --max-size {first.entry.recipe.max_size}: {first.error}")
-    recipe = gallery.entries[0].recipe
-    original = to_uint8(open_picture(recipe.input, recipe.max_size).fit(recipe.max_size))
-    cells = [Cell(Path(recipe.input).name, "the image itself", original)]
-    for entry in gallery.entries:
-        outcome = outcomes[entry.name]
-        if outcome.error is None:
-            cells.append(Cell(entry.title, about.get(entry.title, ""), to_uint8(read_image(outcome.path))))
-        else:
-            cells.append(Cell(entry.title, outcome.error, None))
-    write_sheet(sheet, gallery.title, cells)
-    for entry in gallery.entries:
-        (folder / f"{entry.name}.png").unlink(missing_ok=True)
-    with contextlib.suppress(OSError):  # something else is in it
-        folder.rmdir()
 
 
 def parts_folder(sheet: Path) -> Path:

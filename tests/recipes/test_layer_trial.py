@@ -121,3 +121,20 @@ def test_a_sheet_s_images_and_captions_are_in_their_places(tmp_path):
 def test_a_sheet_of_any_number_has_room_for_each(count):
     cell = Cell("a layer", "", np.full((10, 160, 3), 77, np.uint8))
     assert (draw_sheet([cell] * count) == 77).all(axis=2).sum() == count * 1600
+
+
+@pytest.mark.usefixtures("squeezenet_file")
+def test_two_at_once_do_not_mix_their_dreams(tmp_path, run, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make = layer_trial.make_gallery
+
+    def try_another_meanwhile(*arguments, **more):
+        for outcome in make(*arguments, **more):
+            yield outcome
+            monkeypatch.setattr(layer_trial, "make_gallery", make)
+            code, _, err = run("layers", "--try", "coffee", *QUICK)
+            assert code == 2 and "layers.png.layers: another process is using this folder; wait for it" in err
+
+    monkeypatch.setattr(layer_trial, "make_gallery", try_another_meanwhile)
+    assert run("layers", "--try", "cat", *QUICK)[0] == 0
+    assert list(tmp_path.iterdir()) == [tmp_path / "layers.png"]
