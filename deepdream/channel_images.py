@@ -19,7 +19,7 @@ from .network.tiling import InputGradient, plan_tiles
 from .objectives import channel_source, channels
 from .octaves import check_sizes
 from .seeds import fresh_seed
-from .validation import check_count
+from .validation import check_count, check_seed
 
 _SCALES = (0.5, 0.7, 1.0)
 _BLUR = (0.8, 0.3)  # pixels, at the beginning and at the end of each scale
@@ -71,7 +71,7 @@ def channel_picture(
     check_count("size", size, 1, "the side of the image in pixels", MAX_SIDE)
     check_count("iter_n", iter_n, 1, "the number of iterations")
     seed = fresh_seed() if seed is None else seed
-    check_count("seed", seed, 0, "the seed", 2**32 - 1)
+    check_seed(seed)
     source, number = channel_source(net, layer, channel)
     sides = [max(1, round(scale * size)) for scale in _SCALES]
     shapes = [(side, side) for side in sides]

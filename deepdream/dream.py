@@ -43,7 +43,16 @@ from .octaves import check_sizes, octave_shapes
 from .resampling import zoom_linear
 from .schedule import Settings
 from .seeds import fresh_seed
-from .validation import MAX_JITTER, MAX_STEP_SIZE, check_count, check_flag, check_number, check_wrap, short_repr
+from .validation import (
+    MAX_JITTER,
+    MAX_STEP_SIZE,
+    check_count,
+    check_flag,
+    check_number,
+    check_seed,
+    check_wrap,
+    short_repr,
+)
 
 log = logging.getLogger(__name__)
 
@@ -235,9 +244,7 @@ def _begin(
     """Check the arguments of `dream_steps`; returns the steps of `_octaves`, and what makes their planes an image."""
     check_net(net)
     base_img = check_image(base_img)
-    check_count("iter_n", iter_n, 1, "the number of iterations")
-    check_count("jitter", jitter, 0, "the jitter in pixels", MAX_JITTER)
-    check_number("step_size", step_size, -MAX_STEP_SIZE, "the step size", MAX_STEP_SIZE)
+    check_steps(iter_n, jitter, step_size)
     check_flag("clip", clip, "whether to keep the values within 0..255")
     check_wrap(wrap)
     height, width = base_img.shape[:2]
@@ -249,7 +256,7 @@ def _begin(
     for end in ends:
         check_sizes(net, end, shapes, octave_scale)
     seed = fresh_seed() if seed is None else seed
-    check_count("seed", seed, 0, "the seed", 2**32 - 1)
+    check_seed(seed)
     tile_side = min((side for end in ends if (side := plan_tiles(net, end, shapes, tile)) is not None), default=None)
     warn_if_unit_range(base_img)
     common: dict[str, Any] = {
@@ -281,6 +288,13 @@ def _begin(
     if on_gpu:
         planes = to_gpu(planes, cast("int", net.gpu))
     return _octaves(planes, shapes, masks, wrap, iter_n, step_of), image_of
+
+
+def check_steps(iter_n: Any, jitter: Any, step_size: Any) -> None:
+    """Raise `ParameterError` if one of these arguments of `dream_steps` is out of its range."""
+    check_count("iter_n", iter_n, 1, "the number of iterations")
+    check_count("jitter", jitter, 0, "the jitter in pixels", MAX_JITTER)
+    check_number("step_size", step_size, -MAX_STEP_SIZE, "the step size", MAX_STEP_SIZE)
 
 
 def _aim(

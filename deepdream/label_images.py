@@ -37,7 +37,7 @@ from .objectives import label_index, score_layer
 from .octaves import MAX_OCTAVES, check_sizes, octave_shapes
 from .resampling import zoom_linear
 from .seeds import fresh_seed
-from .validation import MAX_JITTER, MAX_STEP_SIZE, check_count, check_number, check_wrap, short_repr
+from .validation import MAX_JITTER, MAX_STEP_SIZE, check_count, check_number, check_seed, check_wrap, short_repr
 
 MAX_SIDE = 4096  # pixels
 _GREY_FRACTION = 0.4  # the share of each colour's change that is the mean of all three
@@ -140,15 +140,11 @@ def label_steps(
         raise ParameterError(f"size={short_repr(size)}: it must be a number of pixels, or (height, width)")
     for side in sides:
         check_count("size", side, 1, "the side of the image in pixels", MAX_SIDE)
-    check_count("iter_n", iter_n, 1, "the number of iterations")
-    check_count("octave_n", octave_n, 1, "the number of scales", MAX_OCTAVES)
-    check_number("octave_scale", octave_scale, 1, "the ratio of one scale to the next")
-    check_number("step_size", step_size, 0, "the step size", MAX_STEP_SIZE)
-    check_count("jitter", jitter, 0, "the jitter in pixels", MAX_JITTER)
+    check_label_steps(iter_n, octave_n, octave_scale, jitter, step_size)
     check_blur(blur)
     check_wrap(wrap)
     seed = fresh_seed() if seed is None else seed
-    check_count("seed", seed, 0, "the seed", 2**32 - 1)
+    check_seed(seed)
     height, width = sides
     shapes = octave_shapes(height, width, octave_n, octave_scale)
     check_sizes(net, end, shapes, octave_scale)
@@ -156,6 +152,15 @@ def label_steps(
     gradient_of = input_gradient(net, end, _odds(index), None, seed, wrap=wrap)
     rng = np.random.RandomState(seed)
     return noise_steps(net, gradient_of, shapes, iter_n, step_size, jitter, blur, rng, wrap is None, wrap)
+
+
+def check_label_steps(iter_n: Any, octave_n: Any, octave_scale: Any, jitter: Any, step_size: Any) -> None:
+    """Raise `ParameterError` if one of these arguments of `label_steps` is out of its range."""
+    check_count("iter_n", iter_n, 1, "the number of iterations")
+    check_count("octave_n", octave_n, 1, "the number of scales", MAX_OCTAVES)
+    check_number("octave_scale", octave_scale, 1, "the ratio of one scale to the next")
+    check_number("step_size", step_size, 0, "the step size", MAX_STEP_SIZE)
+    check_count("jitter", jitter, 0, "the jitter in pixels", MAX_JITTER)
 
 
 def check_blur(blur: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 from ._types import Layers
 from .errors import ImageError
@@ -30,13 +31,18 @@ def octave_shapes(height: int, width: int, octave_n: int, octave_scale: float) -
     Raises:
         ParameterError: a number or scale out of its range.
     """
-    check_count("octave_n", octave_n, 1, "the number of octaves", MAX_OCTAVES)
-    check_number("octave_scale", octave_scale, 1, "the octave scale")
+    check_octaves(octave_n, octave_scale)
     shapes = [(height, width)]
     for _ in range(octave_n - 1):
         height, width = (round(n * (1.0 / octave_scale)) for n in shapes[0])
         shapes.insert(0, (height, width))
     return shapes
+
+
+def check_octaves(octave_n: Any, octave_scale: Any) -> None:
+    """Raise `ParameterError` if the number of octaves or their scale is out of its range."""
+    check_count("octave_n", octave_n, 1, "the number of octaves", MAX_OCTAVES)
+    check_number("octave_scale", octave_scale, 1, "the octave scale")
 
 
 def check_sizes(net: Net, end: Layers, shapes: Sequence[tuple[int, int]], octave_scale: float) -> None:

@@ -8,6 +8,7 @@ weights.
 
 from __future__ import annotations
 
+import bisect
 import math
 import os
 import re
@@ -18,7 +19,7 @@ from typing import Any
 from .data.cache import package_data_folder
 from .errors import DreamError, ParameterError
 from .io.toml_file import read_toml
-from .validation import MAX_STEP_SIZE, WEIGHT_LIMITS, check_count, is_number, is_weight, short_repr
+from .validation import MAX_PAN, MAX_STEP_SIZE, WEIGHT_LIMITS, check_count, is_number, is_weight, short_repr
 
 FRAME, OCTAVE = "frame", "octave"
 TERMS = ("end", "guide", "channel", "label")  # what is maximised: {name: weight} each
@@ -28,7 +29,7 @@ _NUMBERS = {
     "scale": (-0.9, 0.9),
     "rotate": (-math.inf, math.inf),
 }
-_PAIRS = ("center", "pan")
+_PAIRS = {"center": math.inf, "pan": MAX_PAN}  # each with the largest number in it, without its sign
 _OF_OCTAVES = (*TERMS, "step_size")  # the others belong to a whole frame
 _OF_ZOOMS = ("scale", "rotate", "center", "pan")
 _INTERPOLATIONS = ("linear", "smooth")
@@ -79,6 +80,12 @@ class Schedule:
         moments = [moment for moment, _ in self._keyframes]
         if any(later <= earlier for earlier, later in zip(moments, moments[1:])):
             raise ParameterError(f"the {self.unit}s of the keyframes are {short_repr(moments)}: they must ascend")
+        self._keyed: dict[str, tuple[list[int], list[Any]]] = {}
+        for moment, settings in self._keyframes:
+            for name, value in settings.items():
+                own_moments, values = self._keyed.setdefault(name, ([], []))
+                own_moments.append(moment)
+                values.append(value)
         self.guides = list(dict.fromkeys(name for _, settings in self._keyframes for name in settings.get("guide", ())))
 
     def __eq__(self, other: object) -> bool:
@@ -113,12 +120,8 @@ class Schedule:
         Args:
             index: its number.
         """
-        found: dict[str, Any] = {}
-        for name in (*TERMS, *_NUMBERS, *_PAIRS):
-            keyed = [(moment, settings[name]) for moment, settings in self._keyframes if name in settings]
-            if keyed:
-                found[name] = self._interpolate(keyed, index)
-        return found
+        names = (*TERMS, *_NUMBERS, *_PAIRS)
+        return {name: self._interpolate(*self._keyed[name], index) for name in names if name in self._keyed}
 
     def check_octaves(self, octave_n: int) -> None:
         """Raise `ParameterError` if a keyframe's octave is beyond the last one of `octave_n`."""
@@ -132,12 +135,12 @@ class Schedule:
         """The layers of all keyframes, with the weight 1."""
         return dict.fromkeys((layer for _, settings in self._keyframes for layer in settings.get("end", ())), 1.0)
 
-    def _interpolate(self, keyed: Sequence[tuple[int, Any]], index: int) -> Any:
+    def _interpolate(self, moments: Sequence[int], values: Sequence[Any], index: int) -> Any:
         """The value between two keyframes: a number, a pair of them, or {name: weight}."""
-        after = next((i for i, (moment, _) in enumerate(keyed) if moment > index), len(keyed))
-        if after in (0, len(keyed)):
-            return keyed[min(after, len(keyed) - 1)][1]
-        (begin, first), (end, last) = keyed[after - 1 : after + 1]
+        after = bisect.bisect_right(moments, index)
+        if after in (0, len(moments)):
+            return values[min(after, len(moments) - 1)]
+        (begin, end), (first, last) = moments[after - 1 : after + 1], values[after - 1 : after + 1]
         share = (index - begin) / (end - begin)
         if self.interpolation == "smooth":
             share = share * share * (3 - 2 * share)
@@ -258,6 +261,9 @@ def _parse_number(where: str, name: str, value: Any) -> float:
 
 
 def _parse_pair(where: str, name: str, value: Any) -> list[float]:
-    if not isinstance(value, (list, tuple)) or len(value) != 2 or not all(map(is_number, value)):
-        raise ParameterError(f"{where}: {name} = {short_repr(value)}: it must be two numbers of pixels, [x, y]")
+    highest = _PAIRS[name]
+    is_pair = isinstance(value, (list, tuple)) and len(value) == 2 and all(map(is_number, value))
+    if not is_pair or max(map(abs, value)) > highest:
+        limit = "" if highest == math.inf else f", each from {-highest} to {highest}"
+        raise ParameterError(f"{where}: {name} = {short_repr(value)}: it must be two numbers of pixels, [x, y]{limit}")
     return [float(each) for each in value]

@@ -10,6 +10,7 @@ import numpy as np
 from .errors import ParameterError
 
 MAX_JITTER = 100_000  # pixels: larger than any image
+MAX_PAN = 100_000  # pixels from frame to frame, likewise; SciPy crashes at much larger ones
 MAX_STEP_SIZE = 1_000_000  # on a scale of 0..255: float32 loses the result of a larger step
 
 # Gradients are weighted in float32, which makes a smaller weight 0 and a larger one infinite.
@@ -31,6 +32,11 @@ def check_number(name: str, value: Any, lowest: float, what: str, highest: float
         limit = f", from {lowest:g} to {highest:g}" if highest < math.inf else f", {lowest:g} or more"
         limit = limit if lowest > -math.inf else ""
         raise ParameterError(f"{name}={short_repr(value)}: {what} must be a finite number{limit}")
+
+
+def check_seed(seed: Any) -> None:
+    """Raise `ParameterError` unless `seed` is one of NumPy's `RandomState`."""
+    check_count("seed", seed, 0, "the seed", 2**32 - 1)
 
 
 def check_flag(name: str, value: Any, what: str) -> None:

@@ -26,7 +26,7 @@ from .network.net import Net, check_net
 from .optical_flow import is_cut, motion, warp
 from .schedule import Settings
 from .seeds import fresh_seed
-from .validation import check_count, check_number, short_repr
+from .validation import check_number, check_seed, short_repr
 
 _T = TypeVar("_T")
 
@@ -84,7 +84,7 @@ def video_frames(
     check_number("carry", carry, 0, "the part of the dream that is carried along", 1)
     check_number("strength", strength, 0, "the strength of the dream", 1)
     seed = fresh_seed() if seed is None else seed
-    check_count("seed", seed, 0, "the seed", 2**32 - 1)
+    check_seed(seed)
     check_after(after, None)
     if guides is not None and "objective" in dream:
         raise ParameterError("guides and objective: a dream has one objective; pass only one of them")

@@ -1,5 +1,6 @@
 """Schedules: settings that change from frame to frame, or from octave to octave."""
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -80,6 +81,10 @@ def test_a_spec_makes_the_same_schedule():
         ([{"frame": 0, "strength": "x"}], "keyframe 1: strength = 'x': it must be a number from 0 to 1"),
         ([{"frame": 0, "rotate": float("nan")}], "keyframe 1: rotate = nan: it must be a number"),
         ([{"frame": 0, "center": [1]}], "keyframe 1: center = [1]: it must be two numbers of pixels, [x, y]"),
+        (
+            [{"frame": 0, "pan": [0, -1e300]}],
+            "keyframe 1: pan = [0, -1e+300]: it must be two numbers of pixels, [x, y], e",
+        ),
         ([{"frame": 0, "end": {}}], "keyframe 1: end = {}: it must be a layer, a list of several, or a table with a"),
         ([{"frame": 0, "end": []}], "keyframe 1: end = []: it must be a layer"),
         ([{"frame": 0, "end": ""}], "keyframe 1: end = '': it must be a layer"),
@@ -250,6 +255,20 @@ def test_a_pan_moves_the_view():
 def test_other_points_are_refused(tiny, img, settings):
     with pytest.raises(dd.ParameterError, match="it must be two numbers of pixels"):
         dd.zoom_frames(tiny, img, **settings, **QUICK)
+
+
+@pytest.mark.parametrize("pan", [(1e300, 0), (0, -100_001)])
+def test_a_pan_at_which_scipy_crashes_is_refused(tiny, img, pan):
+    with pytest.raises(dd.ParameterError, match="each must be from -100000 to 100000"):
+        dd.zoom_frames(tiny, img, pan=pan, **QUICK)
+    assert np.isfinite(zoom(img, pan=(-100_000, 100_000))).all()
+
+
+def test_ten_thousand_keyframes_take_no_time():
+    schedule = Schedule([{"frame": n, "end": "ab"[n % 2], "scale": n / 20_000} for n in range(10_000)])
+    begin = time.process_time()
+    assert [schedule.at(n)["scale"] for n in range(10_000)] == [n / 20_000 for n in range(10_000)]
+    assert time.process_time() - begin < 5  # seconds; a minute if each frame went through all of them
 
 
 def test_what_cannot_change_between_frames_is_refused(tiny, img):
