@@ -20,7 +20,7 @@ from ._types import Image
 from .data.bundled import open_picture
 from .errors import ImageError, ParameterError
 from .io.arrays import format_size
-from .io.source import ImageSource, source_of
+from .io.source import ArraySource, ImageSource, source_of
 from .validation import check_count, check_flag, check_number, check_wrap, short_repr
 
 Mask = NDArray[np.float32]
@@ -62,14 +62,15 @@ def read_mask(
     check_flag("invert", invert, "whether black is dreamt instead of white")
     check_wrap(wrap)
     source = open_picture(image) if isinstance(image, (str, Path)) else source_of(image)
+    what = "the mask" if isinstance(source, ArraySource) else f"the mask {source.name}"
     mask = source.full().mean(axis=2, dtype=np.float32).clip(0, 255) / np.float32(255)
     height, width = mask.shape if size is None else size
-    mask = check_mask(mask, height, width, allow_empty=True)
+    mask = check_mask(mask, height, width, allow_empty=True, what=what)
     if invert:
         mask = 1 - mask
     if feather and not mask.all():
         mask = mask * np.minimum(_distance_to_black(mask, feather, wrap) / (feather + 1), 1).astype(np.float32)
-    return _check_not_empty(mask)
+    return _check_not_empty(mask, what)
 
 
 def _distance_to_black(mask: Mask, limit: float, wrap: str | None) -> NDArray[np.float64]:
@@ -104,7 +105,7 @@ def equirectangular_mask(height: int, width: int) -> Mask:
     return np.repeat(np.cos(latitude).astype(np.float32)[:, None], width, axis=1)
 
 
-def check_mask(mask: Any, height: int, width: int, allow_empty: bool = False) -> Mask:
+def check_mask(mask: Any, height: int, width: int, allow_empty: bool = False, what: str = "the mask") -> Mask:
     """A mask at the size of its image.
 
     Args:
@@ -112,6 +113,7 @@ def check_mask(mask: Any, height: int, width: int, allow_empty: bool = False) ->
         height: the image's, in pixels.
         width: the image's.
         allow_empty: whether it may be 0 everywhere.
+        what: the mask, for the message.
 
     Raises:
         ImageError: it has other proportions, or is 0 everywhere.
@@ -133,11 +135,11 @@ def check_mask(mask: Any, height: int, width: int, allow_empty: bool = False) ->
     rows, columns = checked.shape
     if abs(math.log((columns / rows) / (width / height))) > _MAX_STRETCH and abs(columns * height / rows - width) >= 1:
         raise ImageError(
-            f"the mask has {format_size(checked.shape)} pixels and the image {width}×{height}: give it the same "
+            f"{what} has {format_size(checked.shape)} pixels and the image {width}×{height}: give it the same "
             "proportions"
         )
     scaled = _scale(np.ascontiguousarray(checked, np.float32), (height, width))
-    return scaled if allow_empty else _check_not_empty(scaled)
+    return scaled if allow_empty else _check_not_empty(scaled, what)
 
 
 def octave_masks(mask: Mask, shapes: Sequence[tuple[int, int]]) -> list[Mask]:
@@ -159,7 +161,7 @@ def _scale(mask: Mask, shape: tuple[int, int]) -> Mask:
     return scaled.clip(0, 1)
 
 
-def _check_not_empty(mask: Mask) -> Mask:
+def _check_not_empty(mask: Mask, what: str) -> Mask:
     if not mask.any():
-        raise ImageError("the mask is black everywhere, so nothing would be dreamt; invert it, or paint a part white")
+        raise ImageError(f"{what} is black everywhere, so nothing would be dreamt; invert it, or paint a part white")
     return mask

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image as Pillow
 
 import deepdream as dd
 from deepdream.mask import check_mask, octave_masks
@@ -142,6 +143,10 @@ def test_what_read_mask_refuses(tmp_path):
         dd.read_mask(tmp_path / "none.png")
     with pytest.raises(dd.ImageError, match="black everywhere"):
         dd.read_mask(np.full((9, 9, 3), 255), invert=True)
+    for shape in (9, 9), (9, 90):
+        Pillow.fromarray(np.zeros(shape, np.uint8)).save(tmp_path / "named.png")
+        with pytest.raises(dd.ImageError, match=r"the mask \S*named\.png (is black|has 90×9 pixels)"):
+            dd.read_mask(tmp_path / "named.png", (20, 20))
     for feather in (-1, float("nan"), 1e9, "3", True):
         with pytest.raises(dd.ParameterError, match="the width of the mask's edges"):
             dd.read_mask("cat", feather=feather)
