@@ -21,6 +21,7 @@ from ..io.arrays import fitted_size, format_size
 from ..io.background import format_background, parse_background
 from ..io.carried_metadata import Metadata
 from ..io.image import check_format_size
+from ..io.metadata import check_text
 from ..io.source import ImageSource, source_of
 from ..io.step_film import StepFilm
 from ..io.video_writer import rehearse_animation, write_animation
@@ -185,6 +186,7 @@ class Dreams:
         picture = self._picture(name, target, full)
         settings, mask = self._settings_of_one(), self._options.fit_mask(full)
         recipe = self._with_background(self._options.recipe(name, self._model, self._net, full, settings, mask))
+        check_text(recipe.to_json())
         img = recipe.fit(full)
         del full  # frees its memory for the dream
         settings |= {"tile": recipe.tile or settings["tile"], "mask": None if mask is None else mask.values}

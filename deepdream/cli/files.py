@@ -44,7 +44,7 @@ def check_image_exists(name: str, option: str = "") -> None:
             raise ImageError("-: standard input can only be the image that is dreamt on; give a file")
         if name.startswith("noise:"):
             noise_size(name)
-        elif name not in BUILT_IN and not Path(name).is_file():
+        elif name not in BUILT_IN and not os.path.isfile(name):
             picture(name)  # raises, unless it can be fetched
 
 

@@ -169,7 +169,7 @@ def release_file(name: str) -> Path:
         WeightsError: the cache cannot be used.
     """
     for folder in user_folders():
-        if (folder / "images" / name).is_file():
+        if os.path.isfile(folder / "images" / name):
             return folder / "images" / name
     target = cache_folder() / "images" / name
     remove_leftovers(target.parent)

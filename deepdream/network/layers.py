@@ -62,7 +62,7 @@ def resolve_end(net: NetInterface, end: Layers | None, objective: ObjectiveOrMap
     if len(objectives) < len(end):
         raise LayerError(f"end={short_repr(dict(end))}: two of the names are one layer's; name it once")
     order = list(net.end_names.makers)
-    weights = {net.check_layer(layer): _check_weight(layer, weight) for layer, weight in end.items()}
+    weights = {net.check_layer(layer): check_weight(layer, weight) for layer, weight in end.items()}
     return {blob: weights[blob] for blob in sorted(weights, key=order.index)}
 
 
@@ -137,7 +137,8 @@ def _layer_names(end: Any) -> set[str]:
     return set(weights_of(end))
 
 
-def _check_weight(layer: str, weight: Any) -> float:
+def check_weight(layer: str, weight: Any) -> float:
+    """The weight of a layer as a float; raises `ParameterError` if it cannot be one."""
     try:
         number = float(weight)
     except (TypeError, ValueError, OverflowError):

@@ -12,7 +12,7 @@ import itertools
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -262,16 +262,24 @@ def _choose_tile(net: Net, end: Layers, shapes: Sequence[tuple[int, int]], tile:
     )
 
 
-def _check_tile(net: Net, end: Layers, shapes: Sequence[tuple[int, int]], tile: int | str) -> int:
+def check_tile(tile: Any) -> None:
+    """Raise `ParameterError` unless `tile` is one of `plan_tiles`, for some network and image."""
+    if tile is None or (isinstance(tile, str) and tile == "auto"):
+        return
     if isinstance(tile, bool) or not isinstance(tile, (int, np.integer)) or tile < MIN_TILE:
         raise ParameterError(
             f"tile={short_repr(tile)}: a tile must be None, 'auto', or a whole number of pixels, {MIN_TILE} or more"
         )
+
+
+def _check_tile(net: Net, end: Layers, shapes: Sequence[tuple[int, int]], tile: int | str) -> int:
+    check_tile(tile)
+    side = int(tile)
     for shape in shapes:
-        height, width = min(_pass_sizes(shape, int(tile)))
-        if max(shape) > tile and any(size and min(size) < 1 for size in net.sizes(height, width, end).values()):
+        height, width = min(_pass_sizes(shape, side))
+        if max(shape) > side and any(size and min(size) < 1 for size in net.sizes(height, width, end).values()):
             raise ParameterError(
                 f"tile={short_repr(tile)}: tiles of {width}×{height} pixels are too few for "
                 f"{format_layers(end)}; use larger ones"
             )
-    return int(tile)
+    return side

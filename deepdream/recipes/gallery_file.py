@@ -16,7 +16,8 @@ from typing import Any
 from ..channel_images import channel_picture
 from ..data.cache import package_data_folder
 from ..defaults import defaults_of
-from ..errors import DreamError, ParameterError
+from ..errors import DreamError
+from ..io.metadata import check_text
 from ..io.toml_file import read_toml
 from ..label_images import label_picture
 from ..validation import short_repr, truncate
@@ -160,10 +161,10 @@ def _parse_entry(path: str | Path, number: int, table: dict[str, Any]) -> Entry:
         if isinstance(table.get("more"), Mapping):
             table["more"] = {**defaults.get("more", {}), **table["more"]}
         entry = Entry(name, Recipe(**{**defaults, **table}), **texts)
-        entry.recipe.to_json()  # as it will be in the image
+        check_text(entry.recipe.to_json())  # as it will be in the image
         check_makeable(entry.recipe)
         check_more_keys(entry.recipe)
-    except ParameterError as error:
+    except DreamError as error:
         raise DreamError(f"{path}: {name}: {error}") from None
     except TypeError as error:  # such as a date
         raise DreamError(

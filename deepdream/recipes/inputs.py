@@ -75,7 +75,7 @@ def find_image(
 def check_found(name: str, what: str) -> None:
     """Raise the `ImageError` of `find_image` if there is no file of this name, without reading one that there is."""
     if not any(
-        each in BUILT_IN or each.startswith("noise:") or Path(each).is_file() for each in _candidates(name, None)
+        each in BUILT_IN or each.startswith("noise:") or os.path.isfile(each) for each in _candidates(name, None)
     ):
         find_image(name, what=what)  # raises, unless it can be fetched
 

@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..dream import check_steps
 from ..errors import ParameterError
+from ..label_images import check_label_steps
+from ..network.layers import check_weight, weights_of
+from ..network.tiling import check_tile
+from ..octaves import check_octaves
 from ..schedule import FRAME, OCTAVE, schedule_from_spec
-from ..validation import short_repr
+from ..validation import check_count, check_seed, short_repr
 from .fields import RecipeFields, as_list
 from .objective_spec import check_spec
 
@@ -53,6 +58,7 @@ def check_makeable(recipe: RecipeFields) -> None:
             f"objective={short_repr(objective)}, end={short_repr(recipe.end)}: a recipe of the kind 'channel' has one "
             "channel at one layer: end = 'inception_4c/output', objective = {objective = 'channels', indices = [7]}"
         )
+    _check_settings(recipe)
     if recipe.schedule is not None:
         _check_schedule(recipe, recipe.schedule)
 
@@ -70,6 +76,23 @@ def check_more_keys(recipe: RecipeFields) -> None:
 def _example(kind: str) -> str:
     numbers = {"frame": 9, "scale": 0.05, "rotate": 0, "octave": 2, "iteration": 4, "blur": 0.5}
     return f"more = {{{', '.join(f'{name} = {numbers[name]}' for name in _NEEDED[kind])}}}"
+
+
+def _check_settings(recipe: RecipeFields) -> None:
+    """Check the numbers of a recipe and the weights of its layers, as far as its kind uses them."""
+    check_seed(recipe.seed)
+    if recipe.kind == "channel":
+        check_count("iter_n", recipe.iter_n, 1, "the number of iterations")
+        return
+    steps = recipe.jitter, recipe.step_size
+    if recipe.kind == "label":
+        check_label_steps(recipe.iter_n, recipe.octave_n, recipe.octave_scale, *steps)
+        return
+    check_steps(recipe.iter_n, *steps)
+    check_octaves(recipe.octave_n, recipe.octave_scale)
+    check_tile(recipe.tile)
+    for layer, weight in weights_of(recipe.end or {}).items():
+        check_weight(layer, weight)
 
 
 def _check_schedule(recipe: RecipeFields, spec: Mapping[str, Any]) -> None:

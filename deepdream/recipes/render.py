@@ -27,6 +27,7 @@ from ..dream import dream_steps
 from ..errors import ParameterError
 from ..io.arrays import fitted_size
 from ..io.background import parse_background
+from ..io.metadata import check_text
 from ..io.source import ImageSource, source_of
 from ..label_images import label_steps
 from ..mask import read_mask
@@ -78,6 +79,7 @@ def make(
     done = complete(recipe, net, source, guide_sources, found_mask)
     for difference in recipe.differences(done):
         log.warning("%s", difference)
+    check_text(done.to_json())  # it is written with the image
     renderer = RENDERERS[recipe.kind]
     image = fit_input(done, source)
     guides = fit_guides(done, guide_sources)

@@ -132,7 +132,7 @@ def find_model(name: str | os.PathLike[str]) -> Model:
     added = _added_names_if_any()
     if text in added:
         return read_model(added_models_folder() / text)
-    if not (Path(name) / "model.toml").is_file():
+    if not os.path.isfile(Path(name) / "model.toml"):
         known = [*model_names(), *added]
         close = difflib.get_close_matches(text, known, n=1, cutoff=0.3)
         hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}."

@@ -46,6 +46,16 @@ def test_what_fails_does_not_stop_the_others(gallery_toml, tmp_path, capfd):
     assert (out / "first.png").stat().st_mtime_ns == before
 
 
+def test_a_name_too_long_for_a_file_does_not_stop_the_others(gallery_toml, tmp_path, capfd):
+    gallery_toml.write_text(gallery_toml.read_text().replace("nowhere.png", "x" * 300))
+    with pytest.raises(SystemExit) as done:
+        cli.main(["gallery", str(gallery_toml), "-o", str(tmp_path / "out")])
+    _, said = capfd.readouterr()
+    assert done.value.code == 2
+    assert "second could not be made: the image xxx" in said and "File name too long" in said
+    assert "2 made, 0 already there, 1 failed" in said
+
+
 @pytest.mark.usefixtures("squeezenet_file")
 def test_killed_at_any_moment_it_goes_on(tmp_path):
     """Each time it is killed somewhere else; no picture is ever half there, none that is there is made again."""

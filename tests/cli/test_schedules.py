@@ -154,6 +154,18 @@ def test_what_does_not_fit_is_refused(folder, run, arguments, message):
     assert not (folder / "f").exists()
 
 
+@pytest.mark.parametrize("command", ["dream", "zoom"])
+def test_a_schedule_that_an_image_cannot_hold_is_refused_before_the_first_step(folder, run, command):
+    unit = "frame" if command == "zoom" else "octave"
+    keyframes = [f"[[keyframe]]\n{unit} = {n}\nchannel = {list(range(512))}\n" for n in range(12)]
+    (folder / "long.toml").write_text("".join(keyframes))
+    octaves = ["--octaves", 12, "--octave-scale", 1.01] if command == "dream" else ["--frames", 2]
+    code, _, err = run(command, "photo.png", *QUICK, *octaves, "--schedule", "long.toml", "-o", "out.png")
+    assert code == 2 and "characters, and an image file holds at most 60,000: use fewer keyframes" in err
+    assert "holds at most" in err.splitlines()[-1] and len(err.splitlines()[-1]) <= 300
+    assert not (folder / "out.png").exists()
+
+
 def test_a_missing_guide_is_found_before_the_first_step(folder, run):
     (folder / "guide.png").unlink()
     code, _, err = run("dream", "photo.png", *QUICK, "--schedule", "octaves.toml")

@@ -87,6 +87,26 @@ PICTURE = '[[picture]]\nname = "a"\n'
         ("x=1" + "0" * 5000, "cannot be used: .*digits"),
         ('[[picture]]\nname = "a"\nseed = 0x' + "f" * 5000, "a: seed|cannot be used: .*digits"),
         ('[[picture]]\nname = "a"\nmore = {day = 2015-06-17}', "a has a value that a recipe cannot hold, .*date"),
+        (PICTURE + "iter_n = 0", "a: iter_n=0: the number of iterations must be a whole number, 1 or more"),
+        (PICTURE + "octave_n = 101", "a: octave_n=101: the number of octaves must be .* from 1 to 100"),
+        (PICTURE + "octave_scale = inf", "a: octave_scale=inf: the octave scale must be a finite number, 1 or more"),
+        (PICTURE + "step_size = 1e7", "a: step_size=10000000.0: the step size must be"),
+        (PICTURE + "jitter = -1", "a: jitter=-1: the jitter in pixels must be"),
+        (PICTURE + "seed = -1", "a: seed=-1: the seed must be"),
+        (PICTURE + "tile = 3", "a: tile=3: a tile must be"),
+        (PICTURE + "end = {a = 1e39}", "a: the weight of 'a' is 1e\\+39; it must be"),
+        (
+            PICTURE + 'kind = "label"\nobjective = {objective = "label", label = "ant"}\nstep_size = -1',
+            "a: step_size=-1: ",
+        ),
+        (
+            PICTURE + 'kind = "channel"\nend = "a"\nobjective = {objective = "channels", indices = 1}\niter_n = 0',
+            "a: iter_n",
+        ),
+        (
+            PICTURE + f"objective = {{objective = 'channels', indices = {list(range(20_000))}}}",
+            "a: the recipe has .* characters, and an image file holds at most 60,000: use fewer",
+        ),
         (f'[[picture]]\nname = "{"ä" * 126}"', "picture 1 has 252 bytes, .* limit is 251 before the .png; shorten"),
     ],
 )
