@@ -10,13 +10,23 @@ namespace {
 
 using Array = nb::ndarray<nb::numpy, Number>;
 
-// A writable array of the blob's memory, which keeps the blob alive.
-Array view(nb::handle self, const Blob& blob, Number* memory) {
+// A writable array of the blob's memory, which keeps the memory alive: a reshaped blob may let go of it.
+Array view(const Blob& blob, const boost::shared_ptr<caffe::SyncedMemory>& memory, Number* begin) {
+  using Memory = boost::shared_ptr<caffe::SyncedMemory>;
   std::vector<size_t> shape(blob.shape().begin(), blob.shape().end());
-  return Array(memory, shape.size(), shape.data(), self);
+  nb::capsule owner(new Memory(memory), [](void* held) noexcept { delete static_cast<Memory*>(held); });
+  return Array(begin, shape.size(), shape.data(), owner);
 }
 
-Blob& blob_of(nb::handle self) { return *nb::inst_ptr<BlobHolder>(self)->blob; }
+Array data_of(BlobHolder& self) {
+  Number* begin = self.blob->mutable_cpu_data();
+  return view(*self.blob, self.blob->data(), begin);
+}
+
+Array diff_of(BlobHolder& self) {
+  Number* begin = self.blob->mutable_cpu_diff();
+  return view(*self.blob, self.blob->diff(), begin);
+}
 
 std::vector<int> shape_of(const nb::args& sizes) {
   std::vector<int> shape;
@@ -54,8 +64,8 @@ void bind_blob(nb::module_& module) {
       .def_prop_ro("_gpu_diff_ptr",
                    [](BlobHolder& self) { return reinterpret_cast<uintptr_t>(self.blob->mutable_gpu_diff()); })
 #endif
-      .def_prop_ro("data", [](nb::handle self) { return view(self, blob_of(self), blob_of(self).mutable_cpu_data()); })
-      .def_prop_ro("diff", [](nb::handle self) { return view(self, blob_of(self), blob_of(self).mutable_cpu_diff()); });
+      .def_prop_ro("data", &data_of, nb::rv_policy::automatic)
+      .def_prop_ro("diff", &diff_of, nb::rv_policy::automatic);
 
   nb::class_<BlobList>(module, "BlobVec")
       .def("__len__", [](const BlobList& self) { return blobs_of(self).size(); })

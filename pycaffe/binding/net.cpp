@@ -5,8 +5,14 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
+#include <algorithm>
 #include <optional>
 
+#include "../layers/capacity.hpp"
 #include "caffe/layers/memory_data_layer.hpp"
 #include "holders.hpp"
 
@@ -14,8 +20,9 @@ namespace binding {
 
 namespace {
 
+using fast::OpenBlob;
 using Stages = std::optional<std::vector<std::string>>;
-using Array = nb::ndarray<nb::numpy>;
+using AnyArray = nb::ndarray<nb::numpy>;
 
 boost::shared_ptr<Net> read_net(const std::string& definition, int phase, int level, const std::vector<std::string>& stages,
                                 const std::string& weights) {
@@ -38,9 +45,9 @@ void init_with_weights(NetHolder* self, nb::object definition, nb::object weight
 }
 
 // Calls a function of Python with a layer's index. The net keeps it for good: it has no way to give one back.
-class Callback : public Net::Callback {
+class NetCallback : public Net::Callback {
  public:
-  explicit Callback(nb::object function) : function_(std::move(function)) {}
+  explicit NetCallback(nb::object function) : function_(std::move(function)) {}
 
  protected:
   void run(int layer) override {
@@ -52,7 +59,7 @@ class Callback : public Net::Callback {
   nb::object function_;
 };
 
-void check_array(const Array& array, const char* name, const std::vector<size_t>& image) {
+void check_array(const AnyArray& array, const char* name, const std::vector<size_t>& image) {
   const auto demand = [name](bool holds, const char* what) {
     if (!holds) throw std::runtime_error(std::string(name) + what);
   };
@@ -72,7 +79,7 @@ void check_array(const Array& array, const char* name, const std::vector<size_t>
 void set_input_arrays(NetHolder& self, nb::object data_object, nb::object labels_object) {
   auto layer = boost::dynamic_pointer_cast<caffe::MemoryDataLayer<Number>>(self.net->layers()[0]);
   if (!layer) throw std::runtime_error("set_input_arrays may only be called if the first layer is a MemoryDataLayer");
-  const Array data = nb::cast<Array>(data_object), labels = nb::cast<Array>(labels_object);
+  const AnyArray data = nb::cast<AnyArray>(data_object), labels = nb::cast<AnyArray>(labels_object);
   check_array(data, "data array", {size_t(layer->channels()), size_t(layer->height()), size_t(layer->width())});
   check_array(labels, "labels array", {1, 1, 1});
   if (data.shape(0) != labels.shape(0)) throw std::runtime_error("data and labels must have the same first dimension");
@@ -83,15 +90,30 @@ void set_input_arrays(NetHolder& self, nb::object data_object, nb::object labels
   self.arrays = nb::make_tuple(data_object, labels_object);
 }
 
-// Gives access to what a blob holds.
-struct OpenBlob : Blob {
-  // Let go of the memory; the next Reshape takes what is needed then.
-  static void release(Blob& blob) {
-    (blob.*&OpenBlob::data_).reset();
-    (blob.*&OpenBlob::diff_).reset();
-    blob.*&OpenBlob::capacity_ = 0;
+// Give back the memory of all blobs if the picture has become much smaller than the largest one: a blob by itself never
+// shrinks. A dream's smallest octave does not count as that. Input blobs, which hold the next picture already, stay.
+void give_back_memory(Net& net) {
+  constexpr int kMuch = 16;
+  bool much_smaller = false;
+  for (int input : net.input_blob_indices()) {
+    Blob& blob = *net.blobs()[input];
+    if (OpenBlob::capacity(blob) / kMuch < blob.count()) continue;
+    OpenBlob::capacity(blob) = blob.count();
+    much_smaller = true;
   }
-};
+  if (!much_smaller) return;
+  const std::vector<int>& inputs = net.input_blob_indices();
+  for (size_t i = 0; i < net.blobs().size(); ++i) {
+    if (std::find(inputs.begin(), inputs.end(), int(i)) != inputs.end()) continue;
+    Blob& blob = *net.blobs()[i];
+    OpenBlob::release(blob);
+    blob.Reshape(std::vector<int>(blob.shape()));  // memory of its old size is taken only if it is read before
+    OpenBlob::capacity(blob) = 0;                  // its layer will reshape it, which takes memory of the new size
+  }
+#ifdef __GLIBC__
+  malloc_trim(0);  // otherwise the C library keeps most of it for itself
+#endif
+}
 
 // Put a newly built net in the place of an old one, with its weights. A blob never shrinks, and one whose memory could
 // not be had stays as large as was asked for: this is how their memory is given back. The blobs' comes first, because
@@ -104,6 +126,16 @@ void rebuild(NetHolder& holder, nb::object definition) {
   holder.net = fresh;
 }
 
+Number forward(NetHolder& self, int start, int end) {
+  if (start == 0) give_back_memory(*self.net);
+  return self.net->ForwardFromTo(start, end);
+}
+
+void reshape(NetHolder& self) {
+  give_back_memory(*self.net);
+  self.net->Reshape();
+}
+
 }  // namespace
 
 void bind_net(nb::module_& module) {
@@ -111,9 +143,9 @@ void bind_net(nb::module_& module) {
   nb::class_<NetHolder>(module, "Net", nb::dynamic_attr(), nb::is_weak_referenceable())
       .def("__init__", &init, "network_file"_a, "phase"_a, "level"_a = 0, "stages"_a = nb::none(), "weights"_a = nb::none())
       .def("__init__", &init_with_weights)
-      .def("_forward", [](NetHolder& self, int start, int end) { return self.net->ForwardFromTo(start, end); }, Unlocked())
+      .def("_forward", &forward, Unlocked())
       .def("_backward", [](NetHolder& self, int start, int end) { self.net->BackwardFromTo(start, end); }, Unlocked())
-      .def("reshape", [](NetHolder& self) { self.net->Reshape(); }, Unlocked())
+      .def("reshape", &reshape, Unlocked())
       .def("clear_param_diffs", [](NetHolder& self) { self.net->ClearParamDiffs(); })
       .def("copy_from",
            [](NetHolder& self, nb::object path) {
@@ -140,10 +172,10 @@ void bind_net(nb::module_& module) {
            })
       .def("save_hdf5", [](const NetHolder& self, nb::object path) { self.net->ToHDF5(path_of(path)); })
       .def("load_hdf5", [](NetHolder& self, nb::object path) { self.net->CopyTrainedLayersFromHDF5(path_of(path)); })
-      .def("before_forward", [](NetHolder& self, nb::object f) { self.net->add_before_forward(new Callback(f)); })
-      .def("after_forward", [](NetHolder& self, nb::object f) { self.net->add_after_forward(new Callback(f)); })
-      .def("before_backward", [](NetHolder& self, nb::object f) { self.net->add_before_backward(new Callback(f)); })
-      .def("after_backward", [](NetHolder& self, nb::object f) { self.net->add_after_backward(new Callback(f)); });
+      .def("before_forward", [](NetHolder& self, nb::object f) { self.net->add_before_forward(new NetCallback(f)); })
+      .def("after_forward", [](NetHolder& self, nb::object f) { self.net->add_after_forward(new NetCallback(f)); })
+      .def("before_backward", [](NetHolder& self, nb::object f) { self.net->add_before_backward(new NetCallback(f)); })
+      .def("after_backward", [](NetHolder& self, nb::object f) { self.net->add_after_backward(new NetCallback(f)); });
   module.def("rebuild", &rebuild);
 }
 

@@ -15,9 +15,9 @@ struct KindHolder : Base {};
 using SgdHolder = KindHolder<caffe::SGDSolver, SolverHolder>;
 
 // Calls two functions of Python. The solver keeps it for good: it has no way to give one back.
-class Callback : public Solver::Callback {
+class SolverCallback : public Solver::Callback {
  public:
-  Callback(nb::object on_start, nb::object on_gradients_ready)
+  SolverCallback(nb::object on_start, nb::object on_gradients_ready)
       : on_start_(std::move(on_start)), on_gradients_ready_(std::move(on_gradients_ready)) {}
 
  protected:
@@ -101,7 +101,7 @@ void bind_solver(nb::module_& module) {
                    nb::rv_policy::reference_internal)
       .def("add_callback",
            [](SolverHolder& self, nb::object on_start, nb::object on_gradients_ready) {
-             self.solver->add_callback(new Callback(on_start, on_gradients_ready));
+             self.solver->add_callback(new SolverCallback(on_start, on_gradients_ready));
            })
       .def("solve", &solve, "resume_file"_a = nb::none())
       .def("step", [](SolverHolder& self, int iterations) { self.solver->Step(iterations); }, Unlocked())

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "caffe/layers/conv_layer.hpp"
+#include "capacity.hpp"
 #include "correlation.hpp"
 #include "kernels.hpp"
 #include "register.hpp"
@@ -31,7 +32,8 @@ class FastConvolutionLayer : public ConvolutionLayer<float> {
 
   void Reshape(const vector<Blob<float>*>& bottom, const vector<Blob<float>*>& top) override {
     // Caffe reshapes before every pass, and then upstream's layer fills the vector that it multiplies the bias with.
-    if (bottom.size() > 1 || bottom[0]->shape() != reshaped_ || top[0]->shape() != reshaped_top_) {
+    const bool has_memory = fast::OpenBlob::capacity(*top[0]) >= top[0]->count();
+    if (bottom.size() > 1 || bottom[0]->shape() != reshaped_ || top[0]->shape() != reshaped_top_ || !has_memory) {
       ConvolutionLayer::Reshape(bottom, top);
       reshaped_ = bottom[0]->shape();
       reshaped_top_ = top[0]->shape();

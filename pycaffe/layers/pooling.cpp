@@ -23,6 +23,7 @@ class FastPoolingLayer : public PoolingLayer<float> {
     const int planes = bottom[0]->num() * channels_;
     const float* from = bottom[0]->cpu_data();
     float* to = top[0]->mutable_cpu_data();
+    if (winners_.capacity() / 16 > planes * out) winners_ = {};  // of a far larger picture
     winners_.resize(planes * out);
     fast::parallel_for(planes, kernels.pool_scratch(shape), [&](int plane, float* scratch) {
       kernels.max_pool(shape, from + plane * in, to + plane * out, winners_.data() + plane * out, scratch);

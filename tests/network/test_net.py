@@ -1,7 +1,9 @@
 """Networks prepared for the gradient of their input, and what is refused before Caffe sees it."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import caffe
 import numpy as np
@@ -136,3 +138,80 @@ def test_release_gives_memory_back_and_changes_no_dream(squeezenet, sky):
     squeezenet.release()
     assert np.array_equal(dd.deepdream(squeezenet, sky, **QUICK, seed=2), before)
     assert "cat" in dd.classify(squeezenet, dd.picture("cat"))[0][0]
+
+
+# Memory that a far larger picture took
+
+SHRINKS = """
+import sys
+import numpy as np
+import helpers
+import deepdream as dd
+
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096 // 2**20
+
+net = helpers.tiny_net(sys.argv[1])
+small = np.random.RandomState(1).uniform(0, 255, (60, 80, 3)).astype(np.float32)
+dream = {"end": "both", "iter_n": 1, "octave_n": 1, "seed": 1}
+expected, before = dd.deepdream(net, small, **dream), resident()
+dd.deepdream(net, np.tile(small, (25, 25, 1)), **dream)
+large, view = resident(), net.blobs["both"].data
+values = view.copy()
+again = dd.deepdream(net, small, **dream)
+assert np.array_equal(view, values), "an array of the larger picture has changed"
+del view, values
+print(large - before, resident() - before, np.array_equal(again, expected))
+"""
+
+
+@pytest.mark.skipif(not hasattr(caffe._caffe, "rebuild"), reason="another Caffe keeps its memory")
+def test_a_far_smaller_picture_gives_back_the_memory(tiny_prototxt):
+    done = subprocess.run(
+        [sys.executable, "-c", SHRINKS, tiny_prototxt],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+    )
+    assert done.returncode == 0, done.stderr
+    large, left, same = done.stdout.split()
+    assert int(large) > 150 and int(left) < int(large) / 4 and same == "True"
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_after_a_far_larger_picture_every_blob_is_as_ever(tmp_path, fast):
+    """Also those behind the layer of the dream, which it did not reshape."""
+    (tmp_path / "tiny.prototxt").write_text(TINY)
+    net = dd.Net(tmp_path / "tiny.prototxt", None, mean=[104, 117, 123], end="both", fast=fast)
+
+    def forward(size, end="pool2"):
+        net.input.reshape(1, 3, *size)
+        net.input.data[...] = np.random.RandomState(size[0]).uniform(-100, 100, net.input.data.shape)
+        return {name: value.copy() for name, value in net.forward(end=end).items()}
+
+    sizes = [(32, 32), (40, 33), (320, 400)]
+    expected = {size: forward(size) for size in sizes} | {"prob": forward((32, 32), "prob")}
+    for size in sizes * 2:
+        forward((640, 700), "both")
+        forward((30, 40), "both")
+        found = forward(size)
+        assert found.keys() == expected[size].keys() == {"pool2"}
+        assert np.array_equal(found["pool2"], expected[size]["pool2"]), size
+    forward((640, 700))
+    forward((30, 40), "both")
+    assert np.array_equal(forward((32, 32), "prob")["prob"], expected["prob"]["prob"])
+    net.input.reshape(1, 3, 700, 700)
+    net.reshape()
+    net.input.reshape(1, 3, 32, 32)
+    net.reshape()
+    assert net.blobs["both"].data.shape[2:] == net.blobs["both"].diff.shape[2:] and not net.blobs["both"].data.any()
+
+
+def test_an_array_outlives_the_memory_of_its_blob(tiny):
+    tiny.input.reshape(1, 3, 300, 300)
+    array = tiny.input.data
+    array[...] = 7
+    tiny.input.reshape(1, 3, 900, 900)  # takes new memory
+    tiny.input.data[...] = 1
+    assert (array == 7).all() and array.shape == (1, 3, 300, 300)
