@@ -91,7 +91,7 @@ void set_input_arrays(NetHolder& self, nb::object data_object, nb::object labels
 }
 
 // Give back the memory of all blobs if the picture has become much smaller than the largest one: a blob by itself never
-// shrinks. A dream's smallest octave does not count as that. Input blobs, which hold the next picture already, stay.
+// shrinks. A dream's smallest octave does not count as that. The data of input blobs, the next picture already, stay.
 void give_back_memory(Net& net) {
   constexpr int kMuch = 16;
   bool much_smaller = false;
@@ -99,6 +99,7 @@ void give_back_memory(Net& net) {
     Blob& blob = *net.blobs()[input];
     if (OpenBlob::capacity(blob) / kMuch < blob.count()) continue;
     OpenBlob::capacity(blob) = blob.count();
+    OpenBlob::renew_diff(blob);
     much_smaller = true;
   }
   if (!much_smaller) return;

@@ -10,6 +10,11 @@ struct OpenBlob : caffe::Blob<float> {
   // In values. A Reshape to more of them takes new memory.
   static int& capacity(caffe::Blob<float>& blob) { return blob.*&OpenBlob::capacity_; }
 
+  // Take new memory for the gradient when it is next used.
+  static void renew_diff(caffe::Blob<float>& blob) {
+    (blob.*&OpenBlob::diff_).reset(new caffe::SyncedMemory(blob.count() * sizeof(float)));
+  }
+
   // Let go of the memory; the next Reshape takes what is needed then.
   static void release(caffe::Blob<float>& blob) {
     (blob.*&OpenBlob::data_).reset();
