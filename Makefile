@@ -51,7 +51,7 @@ fuzz: setup
 
 # The only part without a list of hashes: PyTorch's package has gigabytes for GPUs; users may install the CPU's instead.
 bench: setup
-	@$(VENV)/bin/python -c "import matplotlib, torch" 2>/dev/null || $(PIP) install --quiet --editable '.[bench]'
+	@$(VENV)/bin/python -c "import jax, matplotlib, onnx, onnxruntime, torch" 2>/dev/null || $(PIP) install --quiet --editable '.[bench]'
 	@$(VENV)/bin/python -m benchmarks
 
 # Check and measure this machine's GPU, within ten minutes: benchmarks/gpu.md. PYCAFFE_CUDA=1 make gpu-check

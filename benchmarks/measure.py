@@ -6,6 +6,7 @@ yields plain data for `results.json`: all results so far, whenever they should b
 
 import importlib.util
 import os
+import shutil
 import sys
 
 import numpy as np
@@ -20,14 +21,26 @@ CONTENDERS = {
     "2015": ("release", {}),
     "PyTorch": ("pytorch", {"channels_last": False}),
     "PyTorch, channels last": ("pytorch", {"channels_last": True}),
+    "PyTorch, compiled": ("pytorch", {"channels_last": False, "compiled": True}),
+    "JAX": ("with_jax", {}),
 }
+# Those of the forward pass alone.
+FORWARD_CONTENDERS = {"deepdream": ("ours", {}), "ONNX Runtime": ("with_onnx", {})}
+NEEDED = {"pytorch": ("torch",), "with_jax": ("jax",), "with_onnx": ("onnx", "onnxruntime")}
 
 
-def contenders():
-    if importlib.util.find_spec("torch"):
-        return CONTENDERS
-    say("PyTorch is not installed and is left out; `make bench` installs it (the extra `bench`)")
-    return {name: entry for name, entry in CONTENDERS.items() if entry[0] != "pytorch"}
+def contenders(every):
+    """Those of the contenders that can run here; PyTorch's compiler needs a C++ compiler."""
+    found = {}
+    for name, (module, more) in every.items():
+        missing = [package for package in NEEDED.get(module, ()) if importlib.util.find_spec(package) is None]
+        if more.get("compiled") and not shutil.which("g++"):
+            missing.append("g++")
+        if missing:
+            say(f"{name} is left out, because {missing[0]} is missing; `make bench` installs it (the extra `bench`)")
+        else:
+            found[name] = (module, more)
+    return found
 
 
 def say(text):
@@ -36,9 +49,9 @@ def say(text):
 
 def dreams(work, before):
     """The dream of each contender, process after process, round by round; before that, a check of their gradients."""
-    chosen = contenders()
+    chosen = contenders(CONTENDERS)
     result = before or {
-        "differences": differences(work, chosen),
+        "differences": differences(work, chosen, "gradient"),
         "seconds": {name: [] for name in chosen},
         "peak": {name: [] for name in chosen},
         "others": [],
@@ -57,18 +70,16 @@ def dreams(work, before):
         yield result
 
 
-def differences(work, chosen):
-    """{name: the distance of the contender's gradient from ours, relative to its length}."""
-    gradients = {}
+def differences(work, chosen, task):
+    """{name: the distance of the contender's gradient (or activations) from ours, relative to its length}."""
+    results = {}
     for name, (module, more) in chosen.items():
-        path = work.folder / "gradient.npy"
-        work.run(module, THREADS, task="gradient", output=str(path), **more)
-        gradients[name] = np.load(path)
-    ours = gradients["deepdream"]
-    found = {
-        name: float(np.linalg.norm(gradient - ours) / np.linalg.norm(ours)) for name, gradient in gradients.items()
-    }
-    say("gradients differ from ours by " + ", ".join(f"{d:.1e} ({name})" for name, d in found.items()))
+        path = work.folder / f"{task}.npy"
+        work.run(module, THREADS, task=task, output=str(path), **more)
+        results[name] = np.load(path)
+    ours = results["deepdream"]
+    found = {name: float(np.linalg.norm(result - ours) / np.linalg.norm(ours)) for name, result in results.items()}
+    say(f"{task}: differences from ours are " + ", ".join(f"{d:.1e} ({name})" for name, d in found.items()))
     return found
 
 
@@ -131,4 +142,40 @@ def layers(work, before):
     yield [{**layer, "flops": flops.get(layer["name"], 0)} for layer in found]
 
 
-PARTS = {"dreams": dreams, "sizes": sizes, "threads": threads, "start": start, "layers": layers}
+def forward(work, before):
+    """Seconds of the forward pass alone, at full size, of programs that have no other."""
+    chosen = contenders(FORWARD_CONTENDERS)
+    result = before or {
+        "differences": differences(work, chosen, "activations"),
+        "seconds": {name: [] for name in chosen},
+    }
+    for _ in range(work.scale.rounds):
+        for name in result["seconds"]:
+            module, more = FORWARD_CONTENDERS[name]
+            seconds = work.run(module, THREADS, task="forward", iter_n=work.scale.iter_n, **more)["seconds"]
+            result["seconds"][name].append(seconds)
+            say(f"forward pass, {name}: {seconds:.3f} s{work.disturbance()}")
+        yield result
+
+
+def nets(work, before):
+    """Seconds of two dreams: one after the other with all threads, or at once, each with half of them."""
+    result = before or {"in turn": [], "at once": []}
+    for _ in range(work.scale.rounds):
+        for name, count in (("in turn", THREADS), ("at once", max(1, THREADS // 2))):
+            together = name == "at once"
+            found = work.run("ours", count, task="nets", together=together, iter_n=work.scale.iter_n)
+            result[name].append(found["seconds"])
+            say(f"two dreams {name}: {found['seconds']:.2f} s{work.disturbance()}")
+        yield result
+
+
+PARTS = {
+    "dreams": dreams,
+    "forward": forward,
+    "nets": nets,
+    "sizes": sizes,
+    "threads": threads,
+    "start": start,
+    "layers": layers,
+}

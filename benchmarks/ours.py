@@ -2,6 +2,8 @@
 
 import statistics
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import deepdream as dd
 
@@ -15,6 +17,10 @@ def main():
         return steps(net, work)
     if work.task == "layers":
         return layers(net, work)
+    if work.task == "nets":
+        return two_nets(net, work)
+    if work.task in ("forward", "activations"):
+        return contender.run_forward(partial(activations, net, work))
 
     def dream(picture, octave_n, iter_n):
         return dd.deepdream(net, picture, **{**work.settings, "octave_n": octave_n, "iter_n": iter_n})
@@ -25,6 +31,26 @@ def main():
         return net.input_gradient(work.end, dd.objective_L2)[0]
 
     return contender.run(dream, gradient)
+
+
+def activations(net, work, picture):
+    """The activations of the layer, (C, H, W), a live view."""
+    net.input.reshape(1, 3, *picture.shape[:2])
+    net.input.data[0] = dd.preprocess(net, picture)
+    net.forward(end=work.end)
+    return net.blobs[work.end].data[0]
+
+
+def two_nets(net, work):
+    """The seconds of two dreams: with one network in turn, or with two, each in a thread of its own."""
+    nets = [net, dd.Net(work.prototxt, work.weights, work.mean, work.end, fast=True)]
+    settings = {**work.settings, "iter_n": work.iter_n}
+    for each in nets:
+        dd.deepdream(each, contender.middle(work.picture), **{**settings, "octave_n": 1, "iter_n": 1})
+    with ThreadPoolExecutor(2 if work.together else 1) as pool:
+        begin = time.perf_counter()
+        list(pool.map(lambda each: dd.deepdream(each, work.picture, **settings), nets if work.together else [net] * 2))
+        contender.answer(seconds=time.perf_counter() - begin)
 
 
 def steps(net, work):

@@ -1,10 +1,9 @@
-"""The same dream in PyTorch, eager, as it is usually written there: the whole loop on tensors.
+"""The same dream in PyTorch, as it is usually written there: the whole loop on tensors, eager or compiled.
 
 The network is a module made from the layers of the definition, with the same weights.
 """
 
 import json
-import os
 
 import numpy as np
 import torch
@@ -98,14 +97,13 @@ def deepdream(gradient, picture, mean, iter_n, octave_n, octave_scale, step_size
 
 def main():
     work = contender.asked()
-    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    torch.set_num_threads(contender.threads())
     layout = torch.channels_last if work.channels_last else torch.contiguous_format
-    with np.load(work.folder / "weights.npz") as file:
-        weights = {}
-        for name in file.files:
-            weights.setdefault(name.rpartition(":")[0], []).append(file[name])
     layers = json.loads((work.folder / "layers.json").read_text(encoding="utf-8"))
-    network = Network(layers, weights, work.end).to(memory_format=layout)
+    network = Network(layers, contender.weights(work), work.end).to(memory_format=layout)
+    compiled = getattr(work, "compiled", False)
+    if compiled:
+        network = torch.compile(network, dynamic=False)
     mean = torch.tensor(work.mean).reshape(1, 3, 1, 1)
 
     def tensor(picture):
@@ -121,7 +119,7 @@ def main():
         settings = {**work.settings, "octave_n": octave_n, "iter_n": iter_n}
         return np.moveaxis((deepdream(gradient, tensor(picture), mean, **settings) + mean)[0].numpy()[::-1], 0, 2)
 
-    contender.run(dream, lambda picture: gradient(tensor(picture))[0].numpy())
+    contender.run(dream, lambda picture: gradient(tensor(picture))[0].numpy(), compiled)
 
 
 if __name__ == "__main__":
