@@ -134,7 +134,7 @@ def build(shelf):
     """Build the wheel into `shelf`, a folder; returns its path."""
     with tempfile.TemporaryDirectory(dir=shelf, prefix="build-") as folder:
         log = shelf / "build.log"
-        minutes = {"cuda": 20, "emulated": 7}.get(variant.kind(), 4)
+        minutes = {"cuda": 20, "emulated": 7}.get(variant.kind(), 2)
         print(f"Building Caffe, once: about {minutes} minutes on 2 cores. Log: {log}", file=sys.stderr)
         tools = Path(folder) / "tools"
         environment = {
