@@ -20,6 +20,7 @@ from typing import Any, Optional
 import typer
 
 from .._types import Image
+from ..data.bundled import open_picture
 from ..defaults import defaults_of
 from ..dream import deepdream
 from ..errors import ParameterError
@@ -293,7 +294,8 @@ class DreamOptions:
         if self.mask in (None, *COMPUTED_MASKS):
             return recipe.fit_mask(img)
         with naming("--mask"):
-            return recipe.fit_mask(img, self.mask)
+            source = open_picture(self.mask)
+        return recipe.fit_mask(img, source)
 
     def target_description(self, net: Net) -> str:
         """The layers of a dream and its objective there, and where and when it is another one, for a person."""

@@ -147,7 +147,7 @@ class Recipe(RecipeFields):
         return render.fit_input(self, image)
 
     def fit_mask(
-        self, image: Image | ImageSource, mask: Named | None = None, search_dir: str | Path | None = None
+        self, image: Image | ImageSource, mask: Named | ImageSource | None = None, search_dir: str | Path | None = None
     ) -> FittedMask | None:
         """The mask at the size that is dreamt on, and its hash.
 

@@ -113,8 +113,11 @@ def test_every_frame_of_a_video_has_the_mask(run, folder, carried):
         (["--mask", "-"], "--mask -: standard input can only be the image that is dreamt on"),
         (["--mask", "mask.png", "--mask-feather", -1], "--mask-feather -1.0: must be from 0 to 10000"),
         (["--mask", "alpha"], "photo.png has no transparent parts, so it has no mask of its own"),
-        (["--mask", "tall.png"], "the mask has 60×80 pixels and the image 80×60: give it the same proportions"),
-        (["--mask", "black.png"], "the mask is black everywhere, so nothing would be dreamt"),
+        (
+            ["--mask", "tall.png"],
+            "the mask tall.png has 60×80 pixels and the image 80×60: give it the same proportions",
+        ),
+        (["--mask", "black.png"], "the mask black.png is black everywhere, so nothing would be dreamt"),
     ],
 )
 def test_what_is_no_mask_is_said_in_one_line(run, folder, arguments, reason):
