@@ -295,8 +295,8 @@ class Net(caffe.Net):
         """Release the memory of every blob; the next pass allocates only as much as it needs.
 
         A Caffe blob never shrinks: after a large image, its memory stays allocated. Our Caffe releases it by itself
-        only for an image with less than a sixteenth of the pixels; any other cannot, and nothing happens. Arrays that were
-        taken from blobs earlier keep their memory, and are the network's no longer.
+        only for an image with less than a sixteenth of the pixels; any other cannot, and nothing happens. Arrays that
+        were taken from blobs earlier keep their memory, and are the network's no longer.
         """
         if not hasattr(caffe._caffe, "rebuild"):
             return
