@@ -142,6 +142,7 @@ def test_release_gives_memory_back_and_changes_no_dream(squeezenet, sky):
 
 # Memory that a far larger picture took
 
+OURS = pytest.mark.skipif(not hasattr(caffe._caffe, "rebuild"), reason="another Caffe keeps its memory")
 SHRINKS = """
 import sys
 import numpy as np
@@ -165,7 +166,7 @@ print(large - before, resident() - before, np.array_equal(again, expected))
 """
 
 
-@pytest.mark.skipif(not hasattr(caffe._caffe, "rebuild"), reason="another Caffe keeps its memory")
+@OURS
 def test_a_far_smaller_picture_gives_back_the_memory(tiny_prototxt):
     done = subprocess.run(
         [sys.executable, "-c", SHRINKS, tiny_prototxt],
@@ -179,6 +180,7 @@ def test_a_far_smaller_picture_gives_back_the_memory(tiny_prototxt):
     assert int(large) > 300 and int(left) < int(large) / 3 and same == "True"
 
 
+@OURS
 @pytest.mark.parametrize("fast", [True, False])
 def test_after_a_far_larger_picture_every_blob_is_as_ever(tmp_path, fast):
     """Also those behind the layer of the dream, which it did not reshape."""
@@ -208,6 +210,7 @@ def test_after_a_far_larger_picture_every_blob_is_as_ever(tmp_path, fast):
     assert net.blobs["both"].data.shape[2:] == net.blobs["both"].diff.shape[2:] and not net.blobs["both"].data.any()
 
 
+@OURS
 def test_an_array_outlives_the_memory_of_its_blob(tiny):
     tiny.input.reshape(1, 3, 300, 300)
     array = tiny.input.data
