@@ -25,6 +25,8 @@ if sys.platform != "win32":  # Windows has no fcntl: there, the files of a kille
     import fcntl
 
 _SYMLINK_LOOP = "cannot be reached, because its symbolic links go round in a loop; name another"
+# What a write to an open file reports: a full disk, a quota, a limit, a fault. It does not know the file's name.
+_WRITE_ERRORS = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG, errno.EIO}
 _TEMPORARY_NAME = re.compile(r"\.deepdream-.*-[0-9a-f]{8}(\..*)?", re.DOTALL)
 
 
@@ -44,17 +46,26 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
         The path of an empty file with the target's suffix; it must be written to, not replaced.
 
     Raises:
-        OSError: the file cannot be written; `strerror` says why.
+        OSError: the file cannot be written; `strerror` says why, and `filename` is the target's name.
     """
     target = Path(os.path.realpath(target))
     reason = why_not_replaceable(target)
     if reason:
         raise OSError(errno.EACCES, f"it {reason}", str(target))
     _remove_leftovers_once(target.parent)
-    temporary, file = _create_temporary(target)
+    try:
+        temporary, file = _create_temporary(target)
+    except OSError as error:
+        error.filename = str(target)
+        raise
     try:
         _copy_permissions(target, temporary)
-        yield temporary
+        try:
+            yield temporary
+        except OSError as error:
+            if error.errno in _WRITE_ERRORS:
+                error.filename = str(target)
+            raise
         _move(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)

@@ -29,6 +29,24 @@ def replace(path, text="new"):
         temporary.write_text(text)
 
 
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
+def test_a_failed_write_names_the_file_and_not_the_temporary_one(tmp_path, monkeypatch, code):
+    with pytest.raises(OSError) as raised, atomic_path(tmp_path / "a.html"):
+        raise OSError(code, os.strerror(code))
+    assert (raised.value.errno, raised.value.filename) == (code, str(tmp_path / "a.html"))
+    monkeypatch.setattr(files, "open", lambda *_: os.mkdir(tmp_path), raising=False)  # fails as a full disk does
+    with pytest.raises(OSError) as raised, atomic_path(tmp_path / "b.html"):
+        pass
+    assert raised.value.filename == str(tmp_path / "b.html")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_error_of_another_file_keeps_its_name(tmp_path):
+    with pytest.raises(OSError) as raised, atomic_path(tmp_path / "a.txt"):
+        (tmp_path / "none.txt").read_text()
+    assert raised.value.filename == str(tmp_path / "none.txt")
+
+
 def permissions(path):
     return stat.S_IMODE(path.stat().st_mode)
 
