@@ -112,7 +112,8 @@ class ObjectiveOptions:
     def describe(self, net: Net) -> str:
         """The layers of a dream and its objective there, for a person."""
         labels = [(net.labels[label_index(net, name)], weight) for name, weight in self._labels]
-        if len(labels) > 1:  # a label has several names, with commas between them
+        # A label has several names, with commas between them.
+        if len(labels) > 1 or any(weight != 1 for _, weight in labels):
             labels = [(names.partition(",")[0], weight) for names, weight in labels]
         of_labels = itertools.starmap(_with_weight, labels)
         layers = {score_layer(net): 1.0} if self._labels else {}

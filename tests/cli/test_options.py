@@ -145,7 +145,7 @@ def dream(squeezenet_file, tmp_path, monkeypatch):
         ),
         (
             ["--guide=coffee", "--guide=cat=2", "--channel=3=4", "--label=ant=-.3", *SEVERAL_ENDS],
-            "fire6/concat=2.5, pool10=1; channel 3=4; guided by coffee, cat=2; label ant, emmet, pismire=-0.3",
+            "fire6/concat=2.5, pool10=1; channel 3=4; guided by coffee, cat=2; label ant=-0.3",
             lambda net: {
                 "objective": dd.guided(net, dd.picture("coffee"), SEVERAL)
                 + 2 * dd.guided(net, dd.picture("cat"), SEVERAL)
