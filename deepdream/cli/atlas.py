@@ -1,6 +1,7 @@
 """`deepdream atlas | activations`: what each channel looks for, and which channels an image lights up."""
 
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
@@ -16,25 +17,26 @@ from ..errors import DreamError, ParameterError
 from ..io.arrays import resize, to_uint8
 from ..io.files import why_not_a_folder
 from ..io.image import read_image
+from ..network.net import Net
 from ..objectives import check_channels
 from ..recipes.atlas import (
     ITER_N,
     SIZE,
     atlas_gallery,
     channel_of,
-    has_images,
+    channels_in,
     image_name,
     label_of,
     other_settings,
     strongest_pictures,
     write_atlas_page,
 )
-from ..recipes.gallery import make_gallery
+from ..recipes.gallery import is_made, make_gallery
 from ..recipes.gallery_file import SEED, Entry
 from ..recipes.inputs import abbreviate_home
 from ..recipes.render import cached_net
 from ..recipes.sheet import Cell, check_sheet_format, write_sheet
-from ..text import printable
+from ..text import counted, printable
 from ..validation import parse_int
 from . import INCOMPLETE
 from .cluster_options import SCHEDULER, WORKERS, check_cluster
@@ -46,6 +48,7 @@ from .parsing import check_range, parse_gpu, parse_place, quoted
 
 _SHEET_SIZE = 320  # pixels: the longer side of a heat map in a sheet
 _MAX_RANGE = 2**16  # channels
+_MAX_LISTED = 20  # channels in a message; more do not fit in it
 _GAP = 6  # pixels, between a heat map and the channel's image
 
 
@@ -83,13 +86,22 @@ def atlas(
     chosen = list(range(count)) if chosen is None else chosen
     check_channels(chosen, count, repr(layer))
     gallery = atlas_gallery(model, layer, chosen, size, iters, seed)
-    if difference := other_settings(gallery, output):
+    others = [channel for channel in channels_in(output, layer) if channel < count and channel not in chosen]
+    earlier = atlas_gallery(model, layer, others, size, iters, seed)
+    if difference := other_settings(gallery, output) or other_settings(earlier, output):
         raise DreamError(
             f"-o {output} holds an atlas of {layer} with {difference}; use the same settings, or another folder"
         )
     output.mkdir(exist_ok=True)
     texts = dict(enumerate(strongest_pictures(net, net.check_layer(layer))))
-    page = write_atlas_page(gallery, output, texts)
+    shown = list(chosen)  # and what earlier commands made
+    for entry in earlier.entries:
+        path = output / f"{entry.name}.png"
+        if is_made(entry.recipe, path):
+            shown.append(channel_of(entry))
+            _add_label(texts, net, entry, path)
+    whole = atlas_gallery(model, layer, sorted(shown), size, iters, seed)
+    page = write_atlas_page(whole, output, texts)
     say(f"{page.name} shows the images as they are made")
     total, done, made, failed = len(gallery.entries), 0, 0, 0
     with progress_line() as progress:
@@ -102,12 +114,11 @@ def atlas(
         for outcome in outcomes:
             done, made, failed = done + 1, made + outcome.made, failed + (outcome.error is not None)
             progress.update(task, completed=done, description=f"{done}/{total}")
-            if outcome.error is None and (label := label_of(net, read_image(outcome.path))):
-                channel = channel_of(outcome.entry)
-                texts[channel] = f"{label}; {texts[channel]}"
+            if outcome.error is None:
+                _add_label(texts, net, outcome.entry, outcome.path)
             if outcome.made:
-                write_atlas_page(gallery, output, texts)
-    write_atlas_page(gallery, output, texts)
+                write_atlas_page(whole, output, texts)
+    write_atlas_page(whole, output, texts)
     say(f"{made} made, {total - made - failed} already there, {failed} failed")
     print(page.resolve(), flush=True)
     if failed:
@@ -174,7 +185,7 @@ def activations(
     full = open_input(image, max_size)
     net, _ = load_model(model, None if end is None else [end], parse_gpu(gpu))
     layer = net.end if end is None else end
-    if atlas_folder is not None and not has_images(atlas_folder, layer):
+    if atlas_folder is not None and not channels_in(atlas_folder, layer):
         raise DreamError(
             f"--atlas {atlas_folder} has no images of the channels of {layer}; make them with: deepdream atlas {layer} "
             f"-o {atlas_folder}"
@@ -186,8 +197,30 @@ def activations(
     for each in found:
         print(f"{each.channel:6} {each.value:10.2f} {each.peak:10.2f}   {each.x},{each.y}")
     if output is not None:
+        if atlas_folder is not None:
+            _tell_missing(atlas_folder, layer, [each.channel for each in found], model)
         write_sheet(output, f"The channels of {layer} in {image}", _cells(img, layer, found, value, atlas_folder))
         print(output.resolve(), flush=True)
+
+
+def _add_label(texts: dict[int, str], net: Net, entry: Entry, path: Path) -> None:
+    """Put the classifier's label for a channel's image before the channel's text."""
+    if label := label_of(net, read_image(path)):
+        channel = channel_of(entry)
+        texts[channel] = f"{label}; {texts[channel]}"
+
+
+def _tell_missing(folder: Path, layer: str, channels: Sequence[int], model: Optional[str]) -> None:
+    """Print a line if an atlas lacks images of some channels, with the command that makes them."""
+    existing = set(channels_in(folder, layer))
+    missing = sorted(set(channels) - existing)
+    if missing:
+        listed = f" --channels {','.join(map(str, missing))}" if len(missing) <= _MAX_LISTED else ""
+        network = "" if model is None else f" --model {shlex.quote(model)}"
+        say(
+            f"--atlas {folder} lacks {counted(len(missing), 'image')} of these channels; to make them: "
+            f"deepdream atlas {layer}{network}{listed} -o {shlex.quote(str(folder))}"
+        )
 
 
 def _cells(

@@ -8,6 +8,7 @@ strongest.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from collections.abc import Iterable, Mapping
 from html import escape
@@ -118,13 +119,15 @@ def image_name(layer: str, channel: int) -> str:
     return f"{re.sub(r'[^A-Za-z0-9_.-]', '-', layer)}-{channel:04}"
 
 
-def has_images(folder: Path, layer: str) -> bool:
-    """Whether there is an image of any channel of a layer in the folder of an atlas."""
-    return any(folder.glob(f"{image_name(layer, 0)[:-4]}[0-9]*.png"))
+def channels_in(folder: Path, layer: str) -> list[int]:
+    """The channels of a layer that have an image in the folder of an atlas, which need not exist; ascending."""
+    pattern = re.compile(re.escape(image_name(layer, 0)[:-4]) + r"([0-9]{4,5})\.png")
+    names = os.listdir(folder) if folder.is_dir() else []
+    return sorted({int(found[1]) for name in names if (found := pattern.fullmatch(name))})
 
 
 def other_settings(gallery: Gallery, folder: Path) -> str:
-    """How an atlas that is in a folder differs from a new one of the same layer; empty if it does not."""
+    """How the images of an atlas in a folder differ from those of a gallery; empty if they do not."""
     for entry in gallery.entries:
         with contextlib.suppress(ImageError):  # there is no such image, or it has another origin
             made = Recipe.from_image(folder / f"{entry.name}.png")

@@ -67,6 +67,38 @@ def test_an_atlas_is_not_mixed_with_one_of_other_settings(folder, run):
     assert {path: path.stat().st_mtime_ns for path in (folder / "atlas").iterdir()} == before
 
 
+def test_the_page_keeps_the_channels_that_were_made_before(folder, run):
+    run("atlas", *ATLAS, "-o", "atlas")
+    whole = (folder / "atlas" / "fire6-concat.html").read_text()
+    (folder / "atlas" / "fire6-concat-0009.png").write_text("not an image of an atlas")
+    for channels in ("252", "5"):
+        code, _, err = run("atlas", *ATLAS[:-1], channels, "-o", "atlas")
+        assert code == 0, err
+        page = (folder / "atlas" / "fire6-concat.html").read_text()
+        if channels == "252":
+            assert page == whole
+    assert re.findall('<img src="(.*?)"', page) == [NAMES[0], "fire6-concat-0005.png", *NAMES[1:]]
+    assert "; strongest" in dict(re.findall('data-channel="(.*?)" data-words="(.*?)"', page))["250"]
+
+
+def test_other_channels_are_not_made_with_other_settings(folder, run):
+    run("atlas", *ATLAS, "-o", "atlas")
+    code, _, err = run("atlas", *ATLAS[:-1], "7", "--size", 72, "-o", "atlas")
+    assert code == 2 and "-o atlas holds an atlas of fire6/concat with --size 64 and not 72" in err
+    assert not (folder / "atlas" / "fire6-concat-0007.png").exists()
+
+
+def test_the_sheet_says_which_images_the_atlas_lacks(folder, run):
+    run("atlas", *ATLAS, "-o", "an atlas")
+    options = ["--model", "squeezenet_v1.1", "--end", "fire6/concat", "--max-size", 160, "--atlas", "an atlas"]
+    code, out, err = run("activations", "cat", *options, "--top", 2, "-o", "sheet.html")
+    missing = ",".join(sorted((row.split()[0] for row in out.splitlines()[1:3]), key=int))
+    command = f"deepdream atlas fire6/concat --model squeezenet_v1.1 --channels {missing} -o 'an atlas'"
+    assert (code, err) == (0, f"--atlas an atlas lacks 2 images of these channels; to make them: {command}\n")
+    code, _, err = run("activations", "cat", *options, "--top", 384, "-o", "sheet.html")
+    assert code == 0 and "lacks 380 images of these channels" in err and "--channels" not in err
+
+
 def test_the_sheet_wants_the_atlas_of_its_layer(folder, run):
     run("atlas", *ATLAS, "-o", "atlas")
     options = ["--model", "squeezenet_v1.1", "--max-size", 160, "-o", "sheet.html"]
