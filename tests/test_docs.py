@@ -14,6 +14,7 @@ import typer
 
 import deepdream as dd
 from deepdream.cli.commands import app
+from deepdream.zoo.registry import find_model
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -115,6 +116,13 @@ def test_snippets_use_public_names(page):
             for node in ast.walk(tree):
                 if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "dd":
                     assert node.attr in (*dd.__all__, "notebook", "playground"), node.attr
+
+
+@pytest.mark.parametrize("model", ["bvlc_googlenet", "squeezenet_v1.1"])
+def test_the_guide_to_layers_says_what_the_command_says(model):
+    page = (DOCS / "howto" / "layer.md").read_text(encoding="utf-8")
+    for layer, text in find_model(model).ladder.items():
+        assert re.search(rf"^\| `{re.escape(layer)}` \| \d+ \| {re.escape(text)} \|$", page, re.M), layer
 
 
 def test_what_is_looked_for_is_found():
