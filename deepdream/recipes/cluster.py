@@ -26,6 +26,7 @@ from urllib.parse import urlsplit
 from .._types import Image
 from ..errors import DreamError, VideoError
 from ..io.source import ImageSource
+from ..validation import truncate
 from .inputs import FittedMask
 from .recipe import Recipe
 from .render import Guides, find_inputs, make_with_cached_net
@@ -248,9 +249,15 @@ def _local_cluster(workers: int | None) -> Iterator[Any]:
             local_directory=scratch,
         )
         try:
+            if error := start.exception():
+                raise DreamError(
+                    f"the {workers} worker processes could not be started ({truncate(str(error))}); "
+                    "try fewer --workers, or leave the option out"
+                ) from error
             yield start.result()
         finally:
-            start.result().close()
+            if start.exception() is None:
+                start.result().close()
 
 
 def _block_interrupts() -> None:

@@ -87,6 +87,21 @@ class NoScheduler(http.server.BaseHTTPRequestHandler):
         pass
 
 
+@pytest.mark.usefixtures("squeezenet_file")
+def test_workers_that_do_not_start_are_one_error(tmp_path, monkeypatch):
+    distributed = pytest.importorskip("distributed")
+
+    def fail(**_):
+        raise RuntimeError("Nanny failed to start. " + "x" * 500)
+
+    monkeypatch.setattr(distributed, "LocalCluster", fail)
+    with pytest.raises(
+        DreamError, match=r"the 2 worker processes could not be started .Nanny failed .*try fewer"
+    ) as raised:
+        list(make_gallery(small_gallery(1), tmp_path, workers=2))
+    assert len(str(raised.value)) <= 300
+
+
 @pytest.mark.parametrize("server", [NoScheduler, http.server.SimpleHTTPRequestHandler])
 def test_something_else_than_a_scheduler_answers(tmp_path, monkeypatch, server):
     pytest.importorskip("distributed")
