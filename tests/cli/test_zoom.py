@@ -44,27 +44,29 @@ def start():
 def listing():
     return sorted(os.listdir("run")) if os.path.isdir("run") else []
 
+def frames():
+    return [name for name in listing() if name.endswith(".png") and not name.startswith(".")]
+
 def look():
-    frames = [name for name in listing() if name.endswith(".png") and not name.startswith(".")]
-    for name in frames:
+    for name in frames():
         with Image.open(os.path.join("run", name)) as frame:
             frame.load()  # raises if it is half-written
     if "zoom.npz" in listing():
         with np.load("run/zoom.npz") as state:
-            assert f"{int(state['index']):05d}.png" in frames
+            assert f"{int(state['index']):05d}.png" in frames()
             assert state["image"].shape == (128, 192, 3)
-    return len(frames)
+    return len(frames())
 
 killed, leftovers, progress = 0, 0, []
 while killed < 10:
     child = start()
-    if killed % 3 == 0:
+    if killed % 3 == 0:  # while it starts
         time.sleep(chance.uniform(0, 0.15))
-    else:
-        changes, seen, until = chance.randint(1, 2), listing(), time.monotonic() + 20
-        while changes and time.monotonic() < until:
-            now = listing()
-            changes, seen = changes - (now != seen), now
+    else:  # when a frame is new, or when any file is, hidden ones of a half-written frame among them
+        watched = frames if killed % 3 == 1 else listing
+        seen, until = watched(), time.monotonic() + 20
+        while watched() == seen and time.monotonic() < until:
+            pass
         time.sleep(chance.uniform(0, 0.01))
     os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
