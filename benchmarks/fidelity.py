@@ -27,6 +27,7 @@ from pathlib import Path
 import numpy as np
 
 import deepdream as dd
+from deepdream.network.tiling import set_input
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -175,9 +176,7 @@ def dream(recipe, image, guide, seed):
 def statistics(model, image):
     """{layer: mean activation of each channel, rectified}, of an image in its own size."""
     net = observer(model)
-    chw = dd.preprocess(net, image)
-    net.input.reshape(1, *chw.shape)
-    net.input.data[0] = chw
+    set_input(net, dd.preprocess(net, image))
     found = {}
     for layer in LAYERS:
         net.forward(end=layer)  # from the picture each time: values before an in-place ReLU

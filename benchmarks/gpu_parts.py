@@ -26,6 +26,7 @@ from google.protobuf import json_format
 import deepdream as dd
 from deepdream.network.layers import objectives_at
 from deepdream.network.memory import gradient_bytes
+from deepdream.network.tiling import set_input
 
 from . import machine
 from .measure import say
@@ -109,8 +110,7 @@ def tests(task):
 
 
 def _gradient(net, planes):
-    net.input.reshape(1, *planes.shape)
-    net.input.data[0] = planes
+    set_input(net, planes)
     return net.input_gradient(net.end, dd.objective_L2)[0].copy()
 
 
@@ -359,8 +359,7 @@ def profile(task):
 
 def _profile(task, way, net):
     planes = dd.preprocess(net, task.picture)
-    net.input.reshape(1, *planes.shape)
-    net.input.data[0] = planes
+    set_input(net, planes)
     names = list(net._layer_names)
     last = names.index(net.end_names.makers[net.end])
     repeats = 2 if task.rehearsal else 10

@@ -34,10 +34,10 @@ def contenders(every):
     found = {}
     for name, (module, more) in every.items():
         missing = [package for package in NEEDED.get(module, ()) if importlib.util.find_spec(package) is None]
-        if more.get("compiled") and not shutil.which("g++"):
-            missing.append("g++")
         if missing:
             say(f"{name} is left out, because {missing[0]} is missing; `make bench` installs it (the extra `bench`)")
+        elif more.get("compiled") and not shutil.which("g++"):
+            say(f"{name} is left out, because there is no C++ compiler, g++")
         else:
             found[name] = (module, more)
     return found

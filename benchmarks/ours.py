@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import deepdream as dd
+from deepdream.network.tiling import set_input
 
 from . import contender
 
@@ -26,8 +27,7 @@ def main():
         return dd.deepdream(net, picture, **{**work.settings, "octave_n": octave_n, "iter_n": iter_n})
 
     def gradient(picture):
-        net.input.reshape(1, 3, *picture.shape[:2])
-        net.input.data[0] = dd.preprocess(net, picture)
+        set_input(net, dd.preprocess(net, picture))
         return net.input_gradient(work.end, dd.objective_L2)[0]
 
     return contender.run(dream, gradient)
@@ -35,8 +35,7 @@ def main():
 
 def activations(net, work, picture):
     """The activations of the layer, (C, H, W), a live view."""
-    net.input.reshape(1, 3, *picture.shape[:2])
-    net.input.data[0] = dd.preprocess(net, picture)
+    set_input(net, dd.preprocess(net, picture))
     net.forward(end=work.end)
     return net.blobs[work.end].data[0]
 
@@ -67,8 +66,7 @@ def steps(net, work):
 
 def layers(net, work):
     """Milliseconds of each layer, forward and backward, at the picture's size: the medians of several passes."""
-    net.input.reshape(1, 3, *work.picture.shape[:2])
-    net.input.data[0] = dd.preprocess(net, work.picture)
+    set_input(net, dd.preprocess(net, work.picture))
     names = list(net._layer_names)
     count = names.index(work.end) + 1
     forward, backward = [[] for _ in range(count)], [[] for _ in range(count)]

@@ -19,7 +19,7 @@ from typing import Any
 from .data.cache import package_data_folder
 from .errors import DreamError, ParameterError
 from .io.toml_file import read_toml
-from .validation import MAX_PAN, MAX_STEP_SIZE, WEIGHT_LIMITS, check_count, is_number, is_weight, short_repr
+from .validation import MAX_PAN, MAX_STEP_SIZE, WEIGHT_LIMITS, check_count, is_number, is_pair, is_weight, short_repr
 
 FRAME, OCTAVE = "frame", "octave"
 TERMS = ("end", "guide", "channel", "label")  # what is maximised: {name: weight} each
@@ -262,8 +262,7 @@ def _parse_number(where: str, name: str, value: Any) -> float:
 
 def _parse_pair(where: str, name: str, value: Any) -> list[float]:
     highest = _PAIRS[name]
-    is_pair = isinstance(value, (list, tuple)) and len(value) == 2 and all(map(is_number, value))
-    if not is_pair or max(map(abs, value)) > highest:
+    if not is_pair(value) or max(map(abs, value)) > highest:
         limit = "" if highest == math.inf else f", each from {-highest} to {highest}"
         raise ParameterError(f"{where}: {name} = {short_repr(value)}: it must be two numbers of pixels, [x, y]{limit}")
     return [float(each) for each in value]

@@ -11,6 +11,7 @@ from .errors import ParameterError
 
 MAX_JITTER = 100_000  # pixels: larger than any image
 MAX_PAN = 100_000  # pixels from frame to frame, likewise; SciPy crashes at much larger ones
+MAX_SEED = 2**32 - 1  # of NumPy's RandomState
 MAX_STEP_SIZE = 1_000_000  # on a scale of 0..255: float32 loses the result of a larger step
 
 # Gradients are weighted in float32, which makes a smaller weight 0 and a larger one infinite.
@@ -36,7 +37,7 @@ def check_number(name: str, value: Any, lowest: float, what: str, highest: float
 
 def check_seed(seed: Any) -> None:
     """Raise `ParameterError` unless `seed` is one of NumPy's `RandomState`."""
-    check_count("seed", seed, 0, "the seed", 2**32 - 1)
+    check_count("seed", seed, 0, "the seed", MAX_SEED)
 
 
 def check_flag(name: str, value: Any, what: str) -> None:
@@ -67,6 +68,11 @@ def is_number(value: Any) -> bool:
 def is_weight(number: float) -> bool:
     """Whether a float can be the weight of a layer or an objective."""
     return MIN_WEIGHT <= abs(number) <= MAX_WEIGHT
+
+
+def is_pair(value: Any) -> bool:
+    """Whether a value is a list or tuple of two finite numbers."""
+    return isinstance(value, (list, tuple)) and len(value) == 2 and all(map(is_number, value))
 
 
 def parse_int(text: str) -> int | None:

@@ -23,7 +23,7 @@ from .network.net import Net, check_net
 from .resampling import affine_transform
 from .schedule import Settings
 from .seeds import frame_seed, fresh_seed
-from .validation import MAX_PAN, check_count, check_number, is_number, short_repr
+from .validation import MAX_PAN, check_count, check_number, is_number, is_pair, short_repr
 
 _MOVES = ("scale", "rotate", "center", "pan")
 
@@ -102,8 +102,7 @@ def check_zoom(scale: Any, rotate: Any, center: Any = None, pan: Any = (0, 0)) -
         )
     check_number("rotate", rotate, -math.inf, "the rotation in degrees")
     for name, value in (("center", center), ("pan", pan)):
-        is_pair = isinstance(value, (list, tuple)) and len(value) == 2 and all(map(is_number, value))
-        if not is_pair and not (name == "center" and value is None):
+        if not is_pair(value) and not (name == "center" and value is None):
             raise ParameterError(f"{name}={short_repr(value)}: it must be two numbers of pixels, (x, y)")
     if max(map(abs, pan)) > MAX_PAN:
         raise ParameterError(f"pan={short_repr(pan)}: each must be from {-MAX_PAN} to {MAX_PAN} pixels")

@@ -37,7 +37,7 @@ from ..recipes.inputs import abbreviate_home
 from ..recipes.render import cached_net
 from ..recipes.sheet import Cell, check_sheet_format, write_sheet
 from ..text import counted, printable
-from ..validation import parse_int
+from ..validation import MAX_SEED, parse_int
 from . import INCOMPLETE
 from .cluster_options import SCHEDULER, WORKERS, check_cluster
 from .console import progress_line, say
@@ -74,7 +74,7 @@ def atlas(
     """
     check_range("--size", size, 1)
     check_range("--iters", iters, 1)
-    check_range("--seed", seed, 0, 2**32 - 1)
+    check_range("--seed", seed, 0, MAX_SEED)
     check_cluster(workers, scheduler)
     chosen = None if channels is None else _parse_channels(channels)
     if output.exists() and not output.is_dir():

@@ -14,7 +14,7 @@ from ..objectives import label as label_objective
 from ..recipes.inputs import abbreviate_home
 from ..recipes.recipe import Recipe
 from ..seeds import fresh_seed
-from ..validation import MAX_JITTER, MAX_STEP_SIZE
+from ..validation import MAX_JITTER, MAX_SEED, MAX_STEP_SIZE
 from .console import progress_line, say
 from .image_output import FORMAT, NO_METADATA_OPTION, OUTPUT_HELP, QUALITY, WriteOptions, image_targets
 from .loading import MODEL, load_model
@@ -59,7 +59,7 @@ def label(
         ("--octave-scale", octave_scale, 1),
         ("--step", step, 0, MAX_STEP_SIZE),
         ("--jitter", jitter, 0, MAX_JITTER),
-        ("--seed", seed, 0, 2**32 - 1),
+        ("--seed", seed, 0, MAX_SEED),
     ):
         check_range(option, value, *limits)
     check_wrap_option(wrap)

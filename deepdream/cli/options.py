@@ -33,7 +33,7 @@ from ..recipes.recipe import Recipe
 from ..recipes.scheduled import scheduled_settings
 from ..schedule import Schedule, read_schedule
 from ..seeds import fresh_seed
-from ..validation import MAX_JITTER, MAX_STEP_SIZE
+from ..validation import MAX_JITTER, MAX_SEED, MAX_STEP_SIZE
 from ..zoo.registry import Model
 from .files import check_image_exists, naming
 from .loading import GPU, MODEL, load_model
@@ -179,7 +179,7 @@ class DreamOptions:
         check_range("--step", self.step, -MAX_STEP_SIZE, MAX_STEP_SIZE)
         check_range("--jitter", self.jitter, 0, MAX_JITTER)
         check_range("--strength", self.strength, 0, 1)
-        check_range("--seed", self.seed, 0, 2**32 - 1)
+        check_range("--seed", self.seed, 0, MAX_SEED)
         check_range("--max-size", self.max_size, 1)
         parse_tile(self.tile)
         parse_gpu(self.gpu)

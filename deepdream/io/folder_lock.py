@@ -16,7 +16,7 @@ if sys.platform != "win32":  # Windows has no fcntl: there, two processes in one
 
 @contextlib.contextmanager
 def locked_folder(folder: Path) -> Iterator[Path]:
-    """Lock a folder for this process within the block, and create it if necessary; see `lock_folder`.
+    """Lock a folder for this process within the block, see `lock_folder`, and remove it if it is empty then.
 
     Yields:
         Its path.
@@ -25,6 +25,8 @@ def locked_folder(folder: Path) -> Iterator[Path]:
     try:
         yield folder
     finally:
+        with contextlib.suppress(OSError):  # it is not empty
+            folder.rmdir()
         if lock is not None:
             os.close(lock)
 

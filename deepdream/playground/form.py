@@ -19,6 +19,7 @@ from ..defaults import defaults_of
 from ..dream import deepdream
 from ..errors import ParameterError
 from ..recipes.recipe import Recipe
+from ..validation import MAX_SEED
 from ..zoo.registry import find_model, model_names
 from ..zoo.weights import local_weights
 from .thumbnails import ladder
@@ -94,8 +95,8 @@ def recipe_of(
                 f"{number.title} {values[name]!r}: must be from {number.minimum:g} to {number.maximum:g}"
             )
     seed = form.get("seed")
-    if seed is not None and not (type(seed) is int and 0 <= seed < 2**32):
-        raise ParameterError(f"Seed {seed!r}: must be a whole number from 0 to {2**32 - 1}")
+    if seed is not None and not (type(seed) is int and 0 <= seed <= MAX_SEED):
+        raise ParameterError(f"Seed {seed!r}: must be a whole number from 0 to {MAX_SEED}")
     more: dict[str, Any] = {"guide_max_size": limits.guide_side} if guide else {}
     return Recipe(
         input=picture.name,

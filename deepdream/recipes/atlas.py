@@ -165,7 +165,7 @@ def strongest_pictures(net: Net, layer: str) -> list[str]:
 
 
 def label_of(net: Net, img: Image) -> str:
-    """The first name of the label that a network gives to an image; empty if it is no classifier."""
+    """The first name of the label that a network gives to an image; empty if it is not a classifier."""
     try:
         label, _ = classify(net, img, top=1)[0]
     except ModelError:

@@ -73,7 +73,7 @@ def find_image(
 
 
 def check_found(name: str, what: str) -> None:
-    """Raise the `ImageError` of `find_image` if there is no file of this name, without reading one that there is."""
+    """Raise the `ImageError` of `find_image` if no file has this name, without reading the file."""
     if not any(
         each in BUILT_IN or each.startswith("noise:") or os.path.isfile(each) for each in _candidates(name, None)
     ):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -64,8 +63,6 @@ def try_layers(gallery: Gallery, sheet: Path, about: dict[str, str], **make: Any
             outcomes[outcome.entry.name] = outcome
             yield outcome
         if all(outcome.error is not None for outcome in outcomes.values()):
-            with contextlib.suppress(OSError):  # something else is in it
-                folder.rmdir()
             first = next(iter(outcomes.values()))
             raise DreamError(f"no layer could be dreamt at --max-size {first.entry.recipe.max_size}: {first.error}")
         recipe = gallery.entries[0].recipe
@@ -80,8 +77,6 @@ def try_layers(gallery: Gallery, sheet: Path, about: dict[str, str], **make: Any
         write_sheet(sheet, gallery.title, cells)
         for entry in gallery.entries:
             (folder / f"{entry.name}.png").unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # something else is in it
-            folder.rmdir()
 
 
 def parts_folder(sheet: Path) -> Path:

@@ -94,8 +94,9 @@ void set_input_arrays(NetHolder& self, nb::object data_object, nb::object labels
 // shrinks. A dream's smallest octave does not count as that. The data of input blobs, the next picture already, stay.
 void give_back_memory(Net& net) {
   constexpr int kMuch = 16;
+  const std::vector<int>& inputs = net.input_blob_indices();
   bool much_smaller = false;
-  for (int input : net.input_blob_indices()) {
+  for (int input : inputs) {
     Blob& blob = *net.blobs()[input];
     if (OpenBlob::capacity(blob) / kMuch < blob.count()) continue;
     OpenBlob::capacity(blob) = blob.count();
@@ -103,7 +104,6 @@ void give_back_memory(Net& net) {
     much_smaller = true;
   }
   if (!much_smaller) return;
-  const std::vector<int>& inputs = net.input_blob_indices();
   for (size_t i = 0; i < net.blobs().size(); ++i) {
     if (std::find(inputs.begin(), inputs.end(), int(i)) != inputs.end()) continue;
     Blob& blob = *net.blobs()[i];

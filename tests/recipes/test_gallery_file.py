@@ -26,6 +26,13 @@ def test_a_gallery_file(gallery_toml):
     assert [entry.recipe.max_size for entry in gallery_file.limit_gallery_size(read, 500).entries] == [64, 500, 64]
 
 
+def read_text(folder, text):
+    """The gallery in a file with this text."""
+    path = folder / "g.toml"
+    path.write_text(text, encoding="utf-8")
+    return read_gallery(path)
+
+
 PICTURE = '[[picture]]\nname = "a"\n'
 
 
@@ -111,31 +118,27 @@ PICTURE = '[[picture]]\nname = "a"\n'
     ],
 )
 def test_a_gallery_file_that_is_not_right(tmp_path, text, says):
-    path = tmp_path / "g.toml"
-    path.write_text(text, encoding="utf-8")
     with pytest.raises(DreamError, match=says):
-        read_gallery(path)
+        read_text(tmp_path, text)
 
 
 def test_a_picture_like_another(tmp_path):
-    path = tmp_path / "g.toml"
-    path.write_text(
+    gallery = read_text(
+        tmp_path,
         '[[picture]]\nname = "a"\nalt = "an a"\nguess = "all"\niter_n = 3\njitter = 2\n'
         '[[picture]]\nname = "b"\nlike = "a"\njitter = 4\nalt = "a b"\n',
-        encoding="utf-8",
     )
-    first, second = read_gallery(path).entries
+    first, second = gallery.entries
     assert second == replace(first, name="b", alt="a b", recipe=replace(first.recipe, jitter=4))
 
 
 def test_the_picture_of_a_label_has_the_defaults_of_labels(tmp_path, squeezenet):
-    path = tmp_path / "g.toml"
-    path.write_text(
+    gallery = read_text(
+        tmp_path,
         '[[picture]]\nname = "a"\nkind = "label"\nmodel = "squeezenet_v1.1"\nseed = 3\n'
         'input = "noise:64x64"\niter_n = 2\nobjective = {objective = "label", label = "starfish"}\n',
-        encoding="utf-8",
     )
-    recipe = read_gallery(path).entries[0].recipe
+    recipe = gallery.entries[0].recipe
     expected = dd.label_picture(squeezenet, "starfish", size=64, seed=3, iter_n=2)
     np.testing.assert_array_equal(recipe.render(net=squeezenet), expected)
 
@@ -178,10 +181,9 @@ def test_the_galleries_that_come_along(path):
 
 
 def test_a_zoom_s_picture_needs_only_its_frame(tmp_path):
-    path = tmp_path / "g.toml"
-    path.write_text(
+    gallery = read_text(
+        tmp_path,
         PICTURE + 'kind = "zoom"\nmore = {frame = 2}\nschedule = {keyframes = [{frame = 0, guide = "cat"}]}',
-        encoding="utf-8",
     )
-    recipe = read_gallery(path).entries[0].recipe
+    recipe = gallery.entries[0].recipe
     assert recipe.more == {"frame": 2, "scale": 0.05, "rotate": 0.0} and recipe.guide == "cat"
