@@ -18,10 +18,6 @@ from deepdream.zoo import registry
 # How close the detail must come. Ascent is chaotic: rounding picks other winners in max-pools. The limits lie between
 # another BLAS library's distance and another seed's.
 LIMITS = {"one_step": 0.999, "default_small": 0.99, "noclip": 0.99, "shallow": 0.99, "guided": 0.85}
-if os.environ.get("PYCAFFE_ISA") == "baseline":
-    # Without a fused multiply-add each product rounds before it is added, and the unclipped dream, which is the most
-    # chaotic one, comes to 0.915. With AVX2 and AVX-512 it stays above 0.99.
-    LIMITS["noclip"] = 0.85
 
 
 def vector(oracles, name):

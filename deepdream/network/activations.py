@@ -1,8 +1,9 @@
 """The activations of a layer for an image of any size, with bounded memory and without approximation.
 
-An image too large for one forward pass is processed in pieces. Each piece begins at a whole multiple of the layer's
-stride, so that every layer's windows lie as in the whole image, and is extended by the layer's receptive field; values
-that the borders of a piece have affected are discarded. The numbers are those of the whole image.
+An image too large for one forward pass is processed in pieces. Each piece begins at a whole multiple of twice the layer's
+stride, so that every layer's windows lie as in the whole image, at even places where those are even (Winograd's
+convolutions compute the two by different sums), and is extended by the layer's receptive field; values that the borders
+of a piece have affected are discarded. The numbers are those of the whole image, bit for bit.
 """
 
 from __future__ import annotations
@@ -93,8 +94,9 @@ def _in_pieces(net: Net, chw: Planes, end: str, fields: Fields, piece: int) -> N
 
 
 def _pixels(field: ReceptiveField, part: slice, length: int) -> slice:
-    """The pixels that the values of `part` see, from a whole multiple of the stride on."""
-    first = max(0, part.start * field.stride - field.before) // field.stride * field.stride
+    """The pixels that the values of `part` see, from a whole multiple of twice the stride on."""
+    grid = 2 * field.stride
+    first = max(0, part.start * field.stride - field.before) // grid * grid
     return slice(first, min(length, (part.stop - 1) * field.stride + field.after + 1))
 
 
@@ -103,7 +105,7 @@ def _piece(net: Net, end: str, fields: Fields, shape: tuple[int, int], budget: i
 
     def needed(piece: int) -> int:
         sides = [
-            min(n, piece * field.stride + field.before + field.after + field.stride) for field, n in zip(fields, shape)
+            min(n, (piece + 2) * field.stride + field.before + field.after) for field, n in zip(fields, shape)
         ]
         return gradient_bytes(net, end, sides[0], sides[1], backward=False)
 

@@ -80,15 +80,16 @@ bool is_pointwise(const ConvolutionShape& s) {
   return s.kernel_h == 1 && s.kernel_w == 1 && s.stride_h == 1 && s.stride_w == 1 && s.pad_h == 0 && s.pad_w == 0;
 }
 
-// Kernels of 3x3 weights, turned by half a turn, as the 4x4 that Winograd's transformed inputs are multiplied with.
-std::vector<float> winograd_weights(const float* weights, size_t kernels) {
+// Kernels of 3x3 weights, backward turned by half a turn, as the 4x4 that Winograd's transformed inputs are multiplied
+// with.
+std::vector<float> winograd_weights(const float* weights, size_t kernels, bool turned) {
   static const double kTransform[4][3] = {{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}};
   std::vector<float> transformed(16 * kernels);
   for (size_t kernel = 0; kernel < kernels; ++kernel, weights += 9) {
     for (int product = 0; product < 16; ++product) {
       double sum = 0;
       for (int tap = 0; tap < 9; ++tap) {
-        sum += kTransform[product / 4][tap / 3] * kTransform[product % 4][tap % 3] * weights[8 - tap];
+        sum += kTransform[product / 4][tap / 3] * kTransform[product % 4][tap % 3] * weights[turned ? 8 - tap : tap];
       }
       transformed[16 * kernel + product] = float(sum);
     }
@@ -99,8 +100,9 @@ std::vector<float> winograd_weights(const float* weights, size_t kernels) {
 }  // namespace
 
 bool Pass::is_winograd(const ConvolutionShape& s) const {
-  return kind_ == kBackward && s.kernel_h == 3 && s.kernel_w == 3 && s.stride_h == 1 && s.stride_w == 1 &&
-         s.channels >= 32 && s.outputs >= 32;
+  const int least_channels = kind_ == kForward ? 96 : 32;
+  return s.kernel_h == 3 && s.kernel_w == 3 && s.stride_h == 1 && s.stride_w == 1 && s.channels >= least_channels &&
+         s.outputs >= 32;
 }
 
 Correlation Pass::correlation(const ConvolutionShape& s) const {
@@ -180,7 +182,7 @@ void Pass::pack(const ConvolutionShape& s, const float* weights) {
   const bool forward = kind_ == kForward;
   std::vector<float> transformed;
   if (is_winograd(s)) {
-    transformed = winograd_weights(weights, size_t(s.channels) * s.outputs);
+    transformed = winograd_weights(weights, size_t(s.channels) * s.outputs, !forward);
     weights = transformed.data();
     kernel = 16;
   }

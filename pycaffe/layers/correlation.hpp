@@ -44,9 +44,9 @@ class Pass {
     std::vector<float> weights;  // as CorrelationFilter has them
   };
 
-  // Whether Winograd's way (winograd.inl) is taken: where it is the faster one, and only backward, because max-pooling's
-  // ties depend on equal patches of the layer's output being equal wherever they lie. The picture's size must not decide:
-  // the bits of a tile's gradient would depend on it.
+  // Whether Winograd's way (winograd.inl) is taken: where it is the faster one. Forward, ties of max-pooling depend on equal
+  // patches giving equal outputs wherever they lie, so there only in deep layers, which see so much of a picture that
+  // patches are hardly equal unless they are flat. The picture's size must not decide: the bits of a tile would depend on it.
   bool is_winograd(const ConvolutionShape& shape) const;
 
   // How a layer's sizes become a correlation; the tiles are still to be chosen.

@@ -262,6 +262,7 @@ CONVOLUTIONS = [
     (32, 45, "kernel_size: 3 pad: 1"),
     (37, 130, "kernel_size: 3"),
     (64, 64, "kernel_size: 3 pad: 2 group: 2"),
+    (131, 33, "kernel_size: 3 pad: 1"),
 ]
 CONVOLUTION_SIZES = [(7, 7), (8, 13), (14, 50), (37, 70), (70, 5)]
 
@@ -300,7 +301,12 @@ def test_convolution_is_upstreams(tmp_path, channels, outputs, parameters):
 
 @pytest.mark.parametrize(
     "channels, outputs, kernel",
-    [(3, 9, "kernel_size: 1"), (3, 9, "kernel_size: 3 pad: 1"), (33, 34, "kernel_size: 3 pad: 1")],
+    [
+        (3, 9, "kernel_size: 1"),
+        (3, 9, "kernel_size: 3 pad: 1"),
+        (33, 34, "kernel_size: 3 pad: 1"),
+        (96, 34, "kernel_size: 3 pad: 1"),
+    ],
 )
 def test_convolution_at_every_width(tmp_path, channels, outputs, kernel):
     """Tiles, panels and vectors end somewhere else at each."""
@@ -353,7 +359,7 @@ def test_equal_patches_give_equal_bits(tmp_path, channels, outputs, parameters):
     assert np.ptp(net.blobs["y"].data) > 1
 
 
-WINOGRAD = (48, 56, "kernel_size: 3 pad: 1")  # enough channels for Winograd's way back (correlation.cpp)
+WINOGRAD = (96, 40, "kernel_size: 3 pad: 1")  # enough channels for Winograd's way in both passes (correlation.cpp)
 
 
 @pytest.mark.parametrize("height, width", [(1, 1), (1, 60), (60, 1)])
