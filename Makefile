@@ -1,5 +1,5 @@
 # Each target sets up what it needs: Debian packages (as root), Caffe, the virtual environment .venv, the weights.
-.PHONY: dream test test-isa test-gpu test-upstream gpu-check fuzz bench lint docs notebooks notebooks-run playground browser wheel wheels image lock conda-test distro-test has-python39 clean setup environment
+.PHONY: dream test test-isa test-gpu test-upstream gpu-check fuzz bench lint docs notebooks notebooks-run playground browser wheel wheels wheels-test image lock conda-test distro-test has-python39 clean setup environment
 .DEFAULT_GOAL := dream
 
 PYTHON := /usr/bin/python3
@@ -119,6 +119,13 @@ wheels: setup
 	@$(call part,wheel,--requirement locks/wheel.in)
 	@$(PIP) wheel --quiet --no-deps $(if $(SETUP_LISTS),--no-build-isolation) --wheel-dir dist .
 	@$(VENV)/bin/python pycaffe/wheels/build.py dist $(WHEELS_OPTIONS)
+
+# The wheels in dist/, installed by pip in fresh systems that have only Python (as root): the same dream, bit for bit.
+# Emulated, with qemu-user-static: make wheels-test PROCESSOR=aarch64 DISTROS=trixie
+PROCESSOR := $(shell uname -m)
+DISTROS := bookworm trixie forky
+wheels-test: setup
+	@sh tests/wheels.sh $(PROCESSOR) $(DISTROS)
 
 # The image, built with docker, podman or buildah. IMAGE_OPTIONS: see Dockerfile, as in --build-arg CUDA=0
 IMAGE := deepdream

@@ -1,7 +1,7 @@
 """The activations of a layer for an image of any size, with bounded memory and without approximation.
 
-An image too large for one forward pass is processed in pieces. Each piece begins at a whole multiple of twice the layer's
-stride, so that every layer's windows lie as in the whole image, at even places where those are even (Winograd's
+An image too large for one forward pass is processed in pieces. Each piece begins at a whole multiple of twice the
+layer's stride, so that every layer's windows lie as in the whole image, at even places where those are even (Winograd's
 convolutions compute the two by different sums), and is extended by the layer's receptive field; values that the borders
 of a piece have affected are discarded. The numbers are those of the whole image, bit for bit.
 """
