@@ -104,9 +104,7 @@ def _piece(net: Net, end: str, fields: Fields, shape: tuple[int, int], budget: i
     """The number of values per side to compute at a time: as many as the budget allows, and at least one."""
 
     def needed(piece: int) -> int:
-        sides = [
-            min(n, (piece + 2) * field.stride + field.before + field.after) for field, n in zip(fields, shape)
-        ]
+        sides = [min(n, (piece + 2) * field.stride + field.before + field.after) for field, n in zip(fields, shape)]
         return gradient_bytes(net, end, sides[0], sides[1], backward=False)
 
     piece = 1
