@@ -17,7 +17,11 @@ from deepdream.zoo import registry
 
 # How close the detail must come. Ascent is chaotic: rounding picks other winners in max-pools. The limits lie between
 # another BLAS library's distance and another seed's.
-LIMITS = {"one_step": 0.999, "default_small": 0.99, "noclip": 0.99, "shallow": 0.99, "guided": 0.85}
+LIMITS = {"one_step": 0.99999, "default_small": 0.998, "noclip": 0.99, "shallow": 0.9995, "guided": 0.88}
+if os.environ.get("PYCAFFE_ISA") == "baseline":
+    # Without a fused multiply-add each product rounds before it is added, and the unclipped dream, which is the most
+    # chaotic one, comes to 0.915. With AVX2 and AVX-512 it stays above 0.99.
+    LIMITS["noclip"] = 0.85
 
 
 def vector(oracles, name):
@@ -64,7 +68,9 @@ def test_upstreams_layers_dream_the_same(googlenet_weights, oracles):
         timeout=300,
     )
     found = {name: float(value) for name, value in map(str.split, done.stdout.splitlines())}
-    limits = dict(LIMITS) if has_avx512() else {**LIMITS, "noclip": 0.85, "default_small": 0.95}
+    limits = {"one_step": 0.999, "default_small": 0.99, "noclip": 0.99, "shallow": 0.99, "guided": 0.85}
+    if not has_avx512():
+        limits = {**limits, "noclip": 0.85, "default_small": 0.95}
     assert found.keys() == limits.keys()
     assert all(found[name] >= limit for name, limit in limits.items()), found
 

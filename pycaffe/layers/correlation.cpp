@@ -100,7 +100,7 @@ std::vector<float> winograd_weights(const float* weights, size_t kernels, bool t
 }  // namespace
 
 bool Pass::is_winograd(const ConvolutionShape& s) const {
-  const int least_channels = kind_ == kForward ? 96 : 32;
+  const int least_channels = kind_ == kForward ? 128 : 32;
   return s.kernel_h == 3 && s.kernel_w == 3 && s.stride_h == 1 && s.stride_w == 1 && s.channels >= least_channels &&
          s.outputs >= 32;
 }

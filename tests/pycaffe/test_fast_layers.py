@@ -305,7 +305,7 @@ def test_convolution_is_upstreams(tmp_path, channels, outputs, parameters):
         (3, 9, "kernel_size: 1"),
         (3, 9, "kernel_size: 3 pad: 1"),
         (33, 34, "kernel_size: 3 pad: 1"),
-        (96, 34, "kernel_size: 3 pad: 1"),
+        (128, 34, "kernel_size: 3 pad: 1"),
     ],
 )
 def test_convolution_at_every_width(tmp_path, channels, outputs, kernel):
@@ -359,7 +359,7 @@ def test_equal_patches_give_equal_bits(tmp_path, channels, outputs, parameters):
     assert np.ptp(net.blobs["y"].data) > 1
 
 
-WINOGRAD = (96, 40, "kernel_size: 3 pad: 1")  # enough channels for Winograd's way in both passes (correlation.cpp)
+WINOGRAD = (128, 40, "kernel_size: 3 pad: 1")  # enough channels for Winograd's way in both passes (correlation.cpp)
 
 
 @pytest.mark.parametrize("height, width", [(1, 1), (1, 60), (60, 1)])
