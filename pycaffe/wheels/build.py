@@ -135,7 +135,8 @@ def bill_of_materials(packages):
 def metadata(folder):
     """Write the .dist-info folder of the wheel, as the build back end does; returns its path."""
     code = "import sys; from scikit_build_core import build; print(build.prepare_metadata_for_build_wheel(sys.argv[1]))"
-    done = subprocess.run([sys.executable, "-c", code, str(folder)], cwd=PYCAFFE, capture_output=True, text=True)
+    command = [sys.executable, "-c", code, str(folder.resolve())]
+    done = subprocess.run(command, cwd=PYCAFFE, capture_output=True, text=True)
     if done.returncode:
         raise BuildError(f"no metadata: {done.stderr.strip().splitlines()[-1:]}")
     return folder / done.stdout.split()[-1]

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import sysconfig
 import zipfile
+from pathlib import Path
 
 import pytest
 from helpers import ROOT, serving
@@ -150,3 +151,19 @@ def test_the_recipe_leaves_out_what_changes_no_wheel(modules):
     assert {"CMakeLists.txt", "binding/net.cpp", "compat/cuda/cudnn.h", "layers/lrn.inl"} <= names
     assert not names & {"wheel.py", "README.md", "wheels/build.py", "wheels/Dockerfile"}
     assert len({recipe.digest(kind) for kind in ("cpu", "cuda", "emulated")}) == 3
+
+
+BACK_END = """
+from pathlib import Path
+def prepare_metadata_for_build_wheel(folder):
+    Path(folder, "a.dist-info").mkdir(parents=True)
+    return "a.dist-info"
+"""
+
+
+def test_a_wheel_is_described_in_a_folder_with_a_relative_path(modules, tmp_path, monkeypatch):
+    (tmp_path / "scikit_build_core").mkdir()
+    (tmp_path / "scikit_build_core" / "build.py").write_text(BACK_END)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert modules[2].metadata(Path("tree")).is_dir()
