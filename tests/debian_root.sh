@@ -10,9 +10,10 @@ make_root() {
   mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep '/debian/*$' | head -n 1)
   script=/usr/share/debootstrap/scripts/$suite
   [ -e "$script" ] || script=/usr/share/debootstrap/scripts/sid
+  foreign=$([ "$processor" = "$(dpkg --print-architecture)" ] || echo --foreign)
   mkdir -p "$root"
-  debootstrap --variant=minbase --arch="$processor" ${packages:+--include=$packages} \
-    "$([ "$processor" = "$(dpkg --print-architecture)" ] || echo --foreign)" "$suite" "$root" "$mirror" "$script"
+  debootstrap --variant=minbase --arch="$processor" ${packages:+--include=$packages} $foreign \
+    "$suite" "$root" "$mirror" "$script"
   if [ -d "$root/debootstrap" ]; then
     for package in "$root"/var/cache/apt/archives/*.deb; do
       dpkg-deb --fsys-tarfile "$package" | tar --extract --keep-directory-symlink --directory "$root"
