@@ -242,13 +242,17 @@ async def other_sites(server, honest):
 
 async def more_than_there_is_room_for(server, honest):
     """Visitors beyond the limit find a page that says so; when the others are gone, there is room again."""
-    end = time.monotonic() + CONNECT_S + PROMPTLY_S
-    while server.kernels() > 1 and time.monotonic() < end:  # the page of an earlier visitor may not yet be forgotten
-        await asyncio.sleep(0.2)
-    await asyncio.sleep(1)  # its process has ended, and then its place becomes free
-    responses = await asyncio.gather(*(fetch(server) for _ in range(PLACES + 4)))
-    codes = sorted(response.code for response in responses)
-    assert codes == [200] * (PLACES - 1) + [503] * 5, codes
+    expected = [200] * (PLACES - 1) + [503] * 5
+    codes: list[int] = []
+    for _ in range(3):  # a busy machine frees the places of earlier visitors late
+        if codes != expected:
+            end = time.monotonic() + CONNECT_S + PROMPTLY_S
+            while server.kernels() > 1 and time.monotonic() < end:  # their pages may not yet be forgotten
+                await asyncio.sleep(0.2)
+            await asyncio.sleep(1)  # a process has ended, and then its place becomes free
+            responses = await asyncio.gather(*(fetch(server) for _ in range(PLACES + 4)))
+            codes = sorted(response.code for response in responses)
+    assert codes == expected, codes
     full = next(response for response in responses if response.code == 503)
     assert b"All places are taken" in full.body and full.headers["Retry-After"]
     assert server.kernels() == PLACES

@@ -131,10 +131,25 @@ def test_kernels_are_chosen_by_the_processor():
     assert core_type(f"vendor_id\t: GenuineIntel\nflags\t\t: {flags}\n") is None
     assert core_type("vendor_id\t: AuthenticAMD\nflags\t\t: fma avx2\n") is None
     assert core_type("processor : 0\nFeatures : asimd\n") is None
-    code = "import os, caffe; print(os.environ.get('OPENBLAS_CORETYPE'))"
-    environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_CORETYPE"}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
-    assert done.stdout.strip() == "None", "the choice must not leak to other libraries and children"
+
+
+@ours
+@pytest.mark.parametrize(
+    "environment, spins",
+    [({}, "1000"), ({"GOMP_SPINCOUNT": "77"}, "77"), ({"OMP_WAIT_POLICY": "passive"}, "0")],
+)
+def test_threads_wait_briefly_and_nothing_else_is_changed(environment, spins):
+    names = ("OPENBLAS_CORETYPE", "GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+    clean = {name: value for name, value in os.environ.items() if name not in names}
+    code = "import os; before = dict(os.environ); import caffe; print(os.environ == before)"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env={**clean, **environment, "OMP_DISPLAY_ENV": "verbose"},
+    )
+    assert done.stdout == "True\n", "the choice must not leak to other libraries and children"
+    assert re.search(rf"GOMP_SPINCOUNT = '{spins}'", done.stderr), done.stderr
 
 
 class TestSource:
