@@ -134,7 +134,7 @@ def label_steps(
         [(0, 0, (64, 64, 3)), (0, 1, (64, 64, 3))]
     """
     check_net(net)
-    end, index = score_layer(net), label_index(net, name)
+    end, index = score_layer(net), label_index(net.labels, name)
     sides = (size, size) if isinstance(size, (int, np.integer)) else size
     if not _is_pair(sides):
         raise ParameterError(f"size={short_repr(size)}: it must be a number of pixels, or (height, width)")

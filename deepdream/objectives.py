@@ -252,7 +252,7 @@ def label(net: Classifier, name_or_index: str | int) -> Objective:
             f"net={short_repr(net)}: it must be a deepdream.Net, such as deepdream.load('bvlc_googlenet')"
         )
     end = score_layer(net)
-    index = label_index(net, name_or_index)
+    index = label_index(net.labels, name_or_index)
 
     def raise_label(dst: Any) -> float:
         dst.diff[...] = 0
@@ -282,13 +282,12 @@ def score_layer(net: Classifier) -> str:
     return blob
 
 
-def label_index(net: Classifier, name_or_index: str | int) -> int:
-    """The number of a label given by name or number; see `label`.
+def label_index(labels: Sequence[str], name_or_index: str | int) -> int:
+    """The number of one of a network's labels, given by name or number; see `label`.
 
     Raises:
         ParameterError: the network does not have the label, or has several with that name.
     """
-    labels = net.labels
     if not isinstance(name_or_index, str):
         try:
             index = operator.index(name_or_index)
@@ -314,7 +313,7 @@ def label_index(net: Classifier, name_or_index: str | int) -> int:
         )
     if wanted.isdecimal():
         number = parse_int(wanted)
-        return label_index(net, -1 if number is None else number)
+        return label_index(labels, -1 if number is None else number)
     name, equals, _ = wanted.rpartition("=")  # as after --label, where only a number is a weight
     hint = f"a weight is a number, as in {name}=0.5" if equals else _suggest_labels(wanted, names)
     raise ParameterError(f"the network does not know {short_repr(name_or_index)}; {hint}")

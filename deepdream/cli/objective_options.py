@@ -111,7 +111,7 @@ class ObjectiveOptions:
 
     def describe(self, net: Net) -> str:
         """The layers of a dream and its objective there, for a person."""
-        labels = [(net.labels[label_index(net, name)], weight) for name, weight in self._labels]
+        labels = [(net.labels[label_index(net.labels, name)], weight) for name, weight in self._labels]
         # A label has several names, with commas between them.
         if len(labels) > 1 or any(weight != 1 for _, weight in labels):
             labels = [(names.partition(",")[0], weight) for names, weight in labels]

@@ -25,6 +25,10 @@ from ..io.background import parse_background
 from ..io.carried_metadata import KEEPS_LOCATION, Metadata
 from ..io.files import why_not_replaceable
 from ..io.image import NO_METADATA, write_image
+from ..network.end_names import EndNames
+from ..network.layers import weights_of
+from ..network.prototxt import read_definition
+from ..objectives import label_index
 from ..zoo.registry import Model, find_model
 from ..zoo.weights import local_weights
 from .cluster import make_on_cluster
@@ -32,6 +36,7 @@ from .fields import as_list
 from .gallery_file import Entry, Gallery, Outcome
 from .gallery_page import write_gallery_page
 from .inputs import COMPUTED_MASKS, check_found, find_image
+from .objective_spec import labels_in
 from .recipe import Recipe
 from .render import find_inputs, make_with_cached_net
 
@@ -86,7 +91,7 @@ def make_gallery(
         path = folder / f"{entry.name}.png"
         if is_made(entry.recipe, path):
             yield record(Outcome(entry, path))
-        elif obstacle := _why_not_written(path) or _why_not_found(entry.recipe):  # this is known without dreaming
+        elif obstacle := _why_not_written(path) or _why_not_found(entry.recipe):  # known without loading a network
             report(entry, obstacle)
             yield record(Outcome(entry, path, error=obstacle))
         else:
@@ -178,16 +183,29 @@ def _why_not_written(path: Path) -> str:
 
 
 def _why_not_found(recipe: Recipe) -> str:
-    """Which image of a recipe does not exist; empty if all do."""
+    """Which image of a recipe, or layer or label of its network, does not exist; empty if all do."""
     masks = [] if recipe.mask in COMPUTED_MASKS else as_list(recipe.mask)
     named = {"image": [recipe.input], "guide": as_list(recipe.guide), "mask": masks}
     try:
         for what, names in named.items():
             for name in names:
                 check_found(name, what)
+        model = find_model(recipe.model)
+        if recipe.end is not None:
+            layers = _end_names(model.prototxt)
+            for layer in weights_of(recipe.end):
+                layers.blob(layer)
+        if model.labels and isinstance(recipe.objective, Mapping):
+            for label in labels_in(recipe.objective):
+                label_index(model.labels, label)
     except DreamError as error:
         return str(error)
     return ""
+
+
+@functools.cache
+def _end_names(prototxt: Path) -> EndNames:
+    return EndNames(read_definition(prototxt))
 
 
 def is_made(recipe: Recipe, path: Path) -> bool:

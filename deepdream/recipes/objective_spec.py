@@ -10,7 +10,7 @@ field, replaces the hash by the guide's number there, `"guide": 1`, or leaves it
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from .._types import Image, Layers, ObjectiveFunction, ObjectiveOrMapping
@@ -123,6 +123,17 @@ def check_spec(spec: Any, guide_n: int = 0) -> None:
             raise ParameterError(f"objective={short_repr(spec)}: it must be as in {_example(kind)}")
         for each in parts.values() if isinstance(parts, Mapping) else parts:
             check_spec(each, guide_n)
+
+
+def labels_in(spec: Mapping[str, Any]) -> Iterator[str | int]:
+    """The labels that a checked spec names, by name or number."""
+    kind = spec["objective"]
+    if kind == "label":
+        yield spec["index"] if "index" in spec else spec["label"]
+    elif kind in ("layers", "sum"):
+        parts = spec[_KEYS[kind][0]]
+        for each in parts.values() if isinstance(parts, Mapping) else parts:
+            yield from labels_in(each)
 
 
 def _example(kind: str) -> str:

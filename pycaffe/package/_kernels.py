@@ -3,9 +3,9 @@
 Debian 12's OpenBLAS 0.3.21 takes AMD processors with AVX-512 (Zen 4 and later) for older ones and computes with AVX2;
 its AVX-512 kernels run there too, and take about two thirds of the time. OpenBLAS chooses once, when it is loaded.
 
-A thread of libgomp that waits for the others keeps its core busy for some milliseconds, in case they are soon done. Where
-another program computes on the same cores, it is that program's thread that it waits for, at every layer anew. libgomp
-also reads its variables once, when it is loaded.
+A thread of libgomp that waits for the others keeps its core busy for some milliseconds, in case they are soon done.
+Where another program computes on the same cores, it is that program's thread that it waits for, at every layer anew.
+libgomp also reads its variables once, when it is loaded.
 """
 
 import os

@@ -112,15 +112,30 @@ def test_what_cannot_be_written_is_not_dreamt_first(tmp_path, monkeypatch):
 def test_what_does_not_exist_is_told_before_the_first_dream(tmp_path, monkeypatch):
     made = []
     monkeypatch.setattr(gallery, "make_with_cached_net", lambda recipe, **_: made.append(recipe.seed))
-    images = small_gallery(4)
-    lacks = [{}, {"mask": "no.png"}, {"guide": ["cat", "no.png"], "objective": "guided"}, {"input": "no.png"}]
-    entries = [replace(each, recipe=replace(each.recipe, **more)) for each, more in zip(images.entries, lacks)]
+    lacks = {
+        "the mask no.png": {"mask": "no.png"},
+        "the guide no.png": {"guide": ["cat", "no.png"], "objective": "guided"},
+        "the image no.png": {"input": "no.png"},
+        "there is no model 'no'": {"model": "no"},
+        "the network has no layer 'fire2/concat_' to dream; did you mean fire2/concat": {"end": "fire2/concat_"},
+        "the network has no layer 'no'": {"end": {"fire2/concat": 1, "no": 0.5}},
+        "the network does not know 'stairfish'": {
+            "objective": {
+                "objective": "sum",
+                "terms": [{"objective": "L2"}, {"objective": "label", "label": "stairfish"}],
+            },
+        },
+    }
+    images = small_gallery(1 + len(lacks))
+    changes = [{}, *lacks.values()]
+    entries = [replace(each, recipe=replace(each.recipe, **more)) for each, more in zip(images.entries, changes)]
     found = []
     for outcome in make_gallery(replace(images, entries=tuple(entries)), tmp_path):
-        if outcome.error and "no.png" in outcome.error:
+        if outcome.entry is not entries[0]:
             assert not made
-            found.append(outcome.error.partition(" was")[0])
-    assert found == ["the mask no.png", "the guide no.png", "the image no.png"] and made == [0]
+            found.append(outcome.error)
+    assert made == [0] and len(found) == len(lacks)
+    assert all(error.startswith(says) for error, says in zip(found, lacks)), found
 
 
 def test_masks_edges_schedules_and_channels(tmp_path, monkeypatch, squeezenet):
