@@ -65,7 +65,8 @@ def strip(notebook):
         cell.id = f"cell-{number:02}"
         cell.metadata = {}
         if cell.cell_type == "code":
-            cell.outputs = [output for output in cell.outputs if WIDGET not in output.get("data", {})]
+            shown = [output for output in cell.outputs if WIDGET not in output.get("data", {})]
+            cell.outputs = [nbformat.from_dict(output) for output in _joined(shown)]
     return notebook
 
 

@@ -488,6 +488,8 @@ def test_how_printed_text_is_cut_up_is_no_difference():
     assert execute.differences(whole, printing(("stdout", "a\n"), ("stdout", "b\n"))) == []
     assert execute.differences(whole, printing(("stdout", "a\n"), ("stdout", "c\n"))) == [1]
     assert execute.differences(whole, printing(("stdout", "a\n"), ("stderr", "b\n"))) == [1]
+    [output] = execute.strip(printing(("stdout", "a\n"), ("stdout", "b\n"))).cells[0].outputs
+    assert output == whole.cells[0].outputs[0]
 
 
 @pytest.mark.parametrize(
