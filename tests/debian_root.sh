@@ -34,6 +34,8 @@ enter() {
   cp -L /etc/resolv.conf "$root/etc/resolv.conf" 2>/dev/null || true
   cp -L "${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}" "$root/opt/certificates.crt"
   [ ! -f /etc/pip.conf ] || cp -L /etc/pip.conf "$root/etc/pip.conf"
+  mkdir -p "$root/etc/ssl/certs"
+  [ -e "$root/etc/ssl/certs/ca-certificates.crt" ] || cp "$root/opt/certificates.crt" "$root/etc/ssl/certs/ca-certificates.crt"
   emulator=${EMULATED:+$(command -v qemu-aarch64-static || { echo "apt-get install qemu-user-static" >&2; exit 1; })}
   unshare --mount ${emulator:+--user --keep-caps} sh -euc '
     root=$1 emulator=$2
@@ -47,7 +49,7 @@ enter() {
     fi
     mount --rbind /proc "$root/proc"
     mount --rbind /dev "$root/dev"
-    exec chroot "$root" env -i HOME=/root LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
+    exec chroot "$root" env -i --chdir=/ HOME=/root LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
       PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
       PIP_CERT=/opt/certificates.crt REQUESTS_CA_BUNDLE=/opt/certificates.crt SSL_CERT_FILE=/opt/certificates.crt "$@"
     ' sh "$root" "$emulator" "$@" &

@@ -24,6 +24,8 @@ _TECHNICAL = re.compile(
     r"|application_platform|company_name|product_.*|toolkit_.*|.*_?(uid|umid|ul)|_.*",
     re.I,
 )
+# Where clocks begin: what FFmpeg finds in a file that does not say when it was made.
+_NO_TIME = re.compile("(1601|1904|1970)-01-01T00:00:00.*")
 _MAX_NAMED_TAGS = 5
 _LOCATION = re.compile(r"location|gps|xyz", re.I)
 
@@ -73,7 +75,9 @@ def read_metadata(container: Any, start: Fraction, end: Fraction | None, keep_lo
         name = name[len(_APPLE) :] if name.startswith(_APPLE) else name
         if _LOCATION.search(name):
             located = True
-        if text and not _TECHNICAL.fullmatch(name) and (keep_location or not _LOCATION.search(name)):
+        if not text or (name == "creation_time" and _NO_TIME.fullmatch(text)):
+            continue
+        if not _TECHNICAL.fullmatch(name) and (keep_location or not _LOCATION.search(name)):
             tags.setdefault(_OTHER_NAMES.get(name, name), text)
     left_out = ["the location (--keep-location keeps it)"] if located and not keep_location else []
     return VideoMetadata(tags, _chapters(container, start, end), left_out)

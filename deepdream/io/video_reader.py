@@ -144,7 +144,9 @@ class Video:
     def _open(self) -> Any:
         """The file as PyAV's container, to be closed."""
         try:
-            return self._av.open(str(self.path), metadata_errors="replace")  # a title that is not text is harmless
+            # A title that is not text is harmless; PyAV 19 and later replace its characters by themselves.
+            old = int(self._av.__version__.partition(".")[0]) < 19
+            return self._av.open(str(self.path), **({"metadata_errors": "replace"} if old else {}))
         except (self._av.FFmpegError, OSError) as error:
             if isinstance(error, PermissionError):
                 raise VideoError(f"{self.path} cannot be read: permission denied") from None

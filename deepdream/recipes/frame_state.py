@@ -31,8 +31,8 @@ def read_state(path: Path) -> tuple[int, dict[str, Any]]:
         raise DreamError(f"{path} is damaged; begin again in another folder") from None
 
 
-def packed_state(index: int, state: Mapping[str, Any]) -> memoryview:
+def packed_state(index: int, state: Mapping[str, Any]) -> bytes:
     """The content of a state's file: in memory, because on a full disk zipfile would print lines of its own."""
     packed = io.BytesIO()
     np.savez(packed, index=index, **state)
-    return packed.getbuffer()
+    return packed.getvalue()
