@@ -107,6 +107,20 @@ def photo(tmp_path):
     return path
 
 
+# What a dream shows when the picture before it and five of its own were seen; then it is stopped, before it can end.
+SEE_AND_STOP = """() => {
+  if (window.seen.size < 6) return null;
+  const find = selector => [...document.querySelectorAll(selector)];
+  const during = {
+    status: find(".status")[0].textContent,
+    curves: find(".curve polyline").map(curve => curve.getAttribute("points")),
+    progress: find("[role=progressbar]")[0].getAttribute("aria-valuenow"),
+  };
+  find("button").find(button => button.textContent === "Stop" && !button.hidden).click();
+  return during;
+}"""
+
+
 def _open(browser, address):
     page = browser.new_page()
     page.goto(address)
@@ -176,23 +190,22 @@ def _refused(page, says):
 
 def test_a_visit(page, photo, tmp_path, squeezenet):
     """Upload, dream, stop, dream again, download, and find the settings in the picture."""
+    dd.write_image(photo, clouds.clouds(320, 480, seed=3))  # so large that its dream takes some seconds
     _upload(page, photo)
-    page.wait_for_function("document.querySelector('.caption').textContent.includes('holiday.png · 240×160')")
+    page.wait_for_function("document.querySelector('.caption').textContent.includes('holiday.png · 480×320')")
     page.get_by_role("radio", name="eyes in everything").check()
     page.get_by_label("Seed").fill("2015")
     page.get_by_label("Seed").press("Tab")
     page.evaluate("window.seen.clear()")
-    _set(page, iter_n=50, max_size=320)
+    _set(page, iter_n=50, max_size=480)
     _dream(page)
-    page.wait_for_function("window.seen.size >= 6", timeout=60_000)  # the picture before, and five of the dream
-    assert page.locator(".status").text_content().startswith("Octave ")
-    assert page.locator(".curve polyline").count() == 3
-    assert len(page.locator(".curve polyline").first.get_attribute("points").split()) > 3
-    assert page.locator("[role=progressbar]").get_attribute("aria-valuenow") != "0"
+    during = page.wait_for_function(SEE_AND_STOP, timeout=60_000).json_value()
+    assert during["status"].startswith("Octave ")
+    assert len(during["curves"]) == 3 and len(during["curves"][0].split()) > 3
+    assert during["progress"] != "0"
 
-    page.get_by_role("button", name="Stop").click()
     _state(page, "dreamt", 10_000)
-    assert page.locator(".status").text_content().startswith("Stopped: 240×160, seed 2015")
+    assert page.locator(".status").text_content().startswith("Stopped: 480×320, seed 2015")
     assert _download(page, tmp_path / "stopped.png") == "holiday-dream.png"
     recipe = Recipe.from_image(tmp_path / "stopped.png")
     assert (recipe.kind, recipe.input) == ("stopped dream", "holiday.png")
