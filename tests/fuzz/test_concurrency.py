@@ -213,7 +213,8 @@ def run_script(tmp_path, tiny, code, *arguments):
     tiny.save(str(tmp_path / "tiny.caffemodel"))
     (tmp_path / "script.py").write_text(BEGINNING + code, encoding="utf-8")
     process = subprocess.Popen(
-        [sys.executable, "script.py", *arguments],
+        # Python 3.12 and later warn of what is tried here.
+        [sys.executable, "-W", "ignore:This process:DeprecationWarning", "script.py", *arguments],
         cwd=tmp_path,
         env=command_environment(),
         stdout=subprocess.PIPE,
