@@ -26,11 +26,11 @@ COPIED = ("type", "name", "version", "purl", "hashes", "licenses")
 
 def licenses(facts):
     """What a distribution's metadata says of its licence, in CycloneDX's form; an empty list where it says nothing."""
-    if facts["License-Expression"]:
+    if facts.get("License-Expression"):
         return [{"expression": facts["License-Expression"]}]
     prefix = "License :: "
     named = [line.rpartition(" :: ")[2] for line in facts.get_all("Classifier", []) if line.startswith(prefix)]
-    text = facts["License"] or ""
+    text = facts.get("License") or ""
     if not named and text and "\n" not in text:  # some put the whole text there
         named = [text]
     return [{"license": {"name": name}} for name in named]

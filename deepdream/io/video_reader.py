@@ -211,7 +211,7 @@ class Video:
         )
         self._left_out = [f"a track of {kind}" if n == 1 else f"{n} tracks of {kind}" for kind, n in kinds.items()]
         self._start = Fraction(container.start_time or 0, _TICKS_PER_SECOND)
-        self.time_base, last = stream.time_base, None
+        self.time_base, last = Fraction(stream.time_base), None  # PyAV 19 has a class of its own
         transparent = stream.metadata.get("alpha_mode") == "1"  # of a WebM, whose transparency is not decoded
         encoded = [track for track in tracks if not CONTAINERS[".mp4"].copies_sound(track)]
         for frame in self._decode(container, [stream, *encoded]):
@@ -223,7 +223,7 @@ class Video:
             last = frame
         if last is None:
             raise VideoError(f"{self.path} does not hold any frame that can be read")
-        rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+        rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
         length = last.duration or round(1 / (rate * self.time_base))
         self.times.append(self.times[-1] + max(1, length))
         self.rate = self._plausible_rate(rate)
@@ -238,7 +238,7 @@ class Video:
             log.warning("%s: its transparency is left out", self.path)
         transposed = self._pixels.turn.transposed
         self.width, self.height = self._pixels.size[::-1] if transposed else self._pixels.size
-        aspect = stream.sample_aspect_ratio or Fraction(1)
+        aspect = Fraction(stream.sample_aspect_ratio or 1)
         self.aspect = 1 / aspect if transposed else aspect
 
     def _pixel_reader(self, first: VideoFrame, stream: Any) -> PixelReader:
