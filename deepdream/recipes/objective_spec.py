@@ -10,7 +10,7 @@ field, replaces the hash by the guide's number there, `"guide": 1`, or leaves it
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from .._types import Image, Layers, ObjectiveFunction, ObjectiveOrMapping
@@ -121,7 +121,7 @@ def check_spec(spec: Any, guide_n: int = 0) -> None:
         parts = spec[_KEYS[kind][0]]
         if not parts or not isinstance(parts, Mapping if kind == "layers" else list):
             raise ParameterError(f"objective={short_repr(spec)}: it must be as in {_example(kind)}")
-        for each in parts.values() if isinstance(parts, Mapping) else parts:
+        for each in _parts(spec):
             check_spec(each, guide_n)
 
 
@@ -131,9 +131,14 @@ def labels_in(spec: Mapping[str, Any]) -> Iterator[str | int]:
     if kind == "label":
         yield spec["index"] if "index" in spec else spec["label"]
     elif kind in ("layers", "sum"):
-        parts = spec[_KEYS[kind][0]]
-        for each in parts.values() if isinstance(parts, Mapping) else parts:
+        for each in _parts(spec):
             yield from labels_in(each)
+
+
+def _parts(spec: Mapping[str, Any]) -> Iterable[Any]:
+    """The specs that a spec of several layers, or of a sum, consists of."""
+    parts = spec[_KEYS[spec["objective"]][0]]
+    return parts.values() if isinstance(parts, Mapping) else parts
 
 
 def _example(kind: str) -> str:

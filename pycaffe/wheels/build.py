@@ -179,7 +179,6 @@ def pack(folder, module, processor, compiled):
 def build(target, processors, pythons, root, options):
     """Write the wheels into the folder `target`; returns their paths."""
     target.mkdir(parents=True, exist_ok=True)
-    target = target.resolve()  # auditwheel looks for libraries in absolute folders alone
     with tempfile.TemporaryDirectory(dir=target, prefix="build-") as made:
         folder = Path(made)
         context, out = folder / "context", folder / "out"
