@@ -213,7 +213,10 @@ def repeats(task):
 
 def speed(task):
     """The default dream beside PyTorch on the same GPU: medians of seconds."""
-    ways = {name: partial(dd.deepdream, net, task.picture) for name, net in task.ways().items()}
+    one_by_one = task.load(task.gpu)
+    one_by_one.gpu_passes = lambda last, blob: None
+    nets = {**task.ways(), "our layers, without graphs": one_by_one}
+    ways = {name: partial(dd.deepdream, net, task.picture) for name, net in nets.items()}
     return _race(task, {**ways, **_pytorch(task, compiled=False)})
 
 
@@ -370,6 +373,8 @@ def _profile(task, way, net):
     yield row("forward", *_milliseconds(repeats, net._forward, 0, last))
     yield row("objective", *_milliseconds(repeats, _objective, net))
     yield row("backward", *_milliseconds(repeats, net._backward, last, 0))
+    at_once = partial(net.run_passes, net.end, dd.objective_L2)
+    yield row("all three as a dream has them", *_milliseconds(repeats + 2, at_once))  # the third is the first graph
     layers = {}
     for number in range(1, last + 1):
         passes = net._forward, net._backward

@@ -82,7 +82,7 @@ def _objective_L2_on_gpu(dst: Any, gpu: int) -> float:
     return caffe._caffe.gpu_half_sum_of_squares(dst, gpu)
 
 
-vars(objective_L2).update(spec={"objective": "L2"}, on_gpu=_objective_L2_on_gpu)
+vars(objective_L2).update(spec={"objective": "L2"}, on_gpu=_objective_L2_on_gpu, is_half_sum_of_squares=True)
 
 
 def channels(

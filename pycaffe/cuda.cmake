@@ -25,6 +25,14 @@ if(with_cudnn)
 endif()
 list(APPEND INCLUDES ${CUDA_INCLUDE} ${CUDA_INCLUDE}/cccl ${CUDNN_INCLUDE})
 
+# A header of upstream's launches kernels, too.
+set(rewritten ${CMAKE_CURRENT_BINARY_DIR}/kernels)
+set(launches ${CMAKE_CURRENT_SOURCE_DIR}/gpu/launches.py)
+set(header caffe/util/math_functions.hpp)
+run(COMMAND ${Python_EXECUTABLE} ${launches} ${UPSTREAM}/include/${header} ${rewritten}/include/${header})
+list(PREPEND INCLUDES ${rewritten}/include)
+list(APPEND INCLUDES ${CMAKE_CURRENT_SOURCE_DIR}/gpu)
+
 foreach(architecture ${architectures})
   list(APPEND generate -gencode=arch=compute_${architecture},code=sm_${architecture})
 endforeach()
@@ -38,17 +46,17 @@ file(GLOB_RECURSE headers CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/compat/*
 file(GLOB own_headers CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/gpu/*.hpp)
 foreach(source ${kernel_sources})
   get_filename_component(name ${source} NAME_WE)
-  set(object ${CMAKE_CURRENT_BINARY_DIR}/kernels/${name}.o)
+  set(object ${rewritten}/${name}.o)
   set(extra "")
   if(source IN_LIST own_kernel_sources)
     set(extra ${own_headers})
   endif()
   add_custom_command(
     OUTPUT ${object}
-    COMMAND ${CMAKE_COMMAND} -E make_directory ${CMAKE_CURRENT_BINARY_DIR}/kernels
-    COMMAND ${NVCC} -c ${source} -o ${object} -std=c++17 -O3 -w ${generate}
+    COMMAND ${Python_EXECUTABLE} ${launches} ${source} ${rewritten}/${name}.cu
+    COMMAND ${NVCC} -c ${rewritten}/${name}.cu -o ${object} -std=c++17 -O3 -w ${generate} -include ${LAUNCH_STREAM}
             -ccbin ${CMAKE_CXX_COMPILER} -Xcompiler -fPIC,-w,${host_options} ${definition_options} ${include_options}
-    DEPENDS ${source} ${headers} ${extra} ${GENERATED}/caffe/proto/caffe.pb.h
+    DEPENDS ${source} ${launches} ${headers} ${extra} ${GENERATED}/caffe/proto/caffe.pb.h
     COMMENT "Compiling ${name}.cu" VERBATIM)
   list(APPEND kernel_objects ${object})
 endforeach()

@@ -4,8 +4,10 @@ set(translated ${CMAKE_CURRENT_BINARY_DIR}/translated)
 list(APPEND DEFINITIONS PYCAFFE_EMULATED)
 
 # A header of upstream's launches kernels, too.
+set(launches ${CMAKE_CURRENT_SOURCE_DIR}/gpu/launches.py)
 set(header caffe/util/math_functions.hpp)
-run(COMMAND ${Python_EXECUTABLE} ${emulate}/translate.py ${UPSTREAM}/include/${header} ${translated}/include/${header})
+run(COMMAND ${Python_EXECUTABLE} ${launches} ${UPSTREAM}/include/${header} ${translated}/launches/${header})
+run(COMMAND ${Python_EXECUTABLE} ${emulate}/translate.py ${translated}/launches/${header} ${translated}/include/${header})
 list(PREPEND INCLUDES ${translated}/include)
 list(APPEND INCLUDES ${emulate}/include ${CMAKE_CURRENT_SOURCE_DIR}/gpu)
 
@@ -14,9 +16,10 @@ function(translate source name)
   set(target ${translated}/${name}.cu.cpp)
   add_custom_command(
     OUTPUT ${target}
-    COMMAND ${Python_EXECUTABLE} ${emulate}/translate.py ${source} ${target}
-    DEPENDS ${source} ${emulate}/translate.py VERBATIM)
-  set_source_files_properties(${target} PROPERTIES COMPILE_OPTIONS -w)
+    COMMAND ${Python_EXECUTABLE} ${launches} ${source} ${translated}/launches/${name}.cu
+    COMMAND ${Python_EXECUTABLE} ${emulate}/translate.py ${translated}/launches/${name}.cu ${target}
+    DEPENDS ${source} ${launches} ${emulate}/translate.py VERBATIM)
+  set_source_files_properties(${target} PROPERTIES COMPILE_OPTIONS "-w;-include;${LAUNCH_STREAM}")
   set(${name} ${target} PARENT_SCOPE)
 endfunction()
 foreach(source ${kernel_sources})

@@ -9,6 +9,10 @@ list(PREPEND INCLUDES ${CMAKE_CURRENT_SOURCE_DIR}/compat/cuda)
 set(force_include "-w;-include;${CMAKE_CURRENT_SOURCE_DIR}/compat/cuda")
 set_source_files_properties(${UPSTREAM}/src/caffe/common.cpp PROPERTIES
   COMPILE_OPTIONS "${force_include}/device_properties.hpp")
+# What may be recorded as a graph runs in the thread's launch stream.
+set(LAUNCH_STREAM ${CMAKE_CURRENT_SOURCE_DIR}/compat/cuda/launch_stream.hpp)
+set_source_files_properties(${UPSTREAM}/src/caffe/util/math_functions.cpp PROPERTIES
+  COMPILE_OPTIONS "-w;-include;${LAUNCH_STREAM}")
 foreach(layer cudnn_conv_layer cudnn_deconv_layer)
   set_source_files_properties(${UPSTREAM}/src/caffe/layers/${layer}.cpp PROPERTIES
     COMPILE_OPTIONS "${force_include}/workspace.hpp")

@@ -6,7 +6,7 @@ in-place ReLU that follows, and its diff is added to the diff from above when th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -34,6 +34,9 @@ def input_gradient(net: NetInterface, end: Layers, objective: ObjectiveOrMapping
 
 def run_passes(net: NetInterface, end: Layers, objective: ObjectiveOrMapping) -> float | None:
     """As `input_gradient`, without reading the gradient, which may be on a GPU; returns the value."""
+    at_once = _at_once(net, end, objective)
+    if at_once:
+        return at_once()
     weights, objectives = weights_of(end), objectives_at(net, end, objective)
     names = list(net._layer_names)
     stops: dict[int, list[str]] = {}  # the number of a layer -> the blobs of `end` that it makes
@@ -60,6 +63,14 @@ def run_passes(net: NetInterface, end: Layers, objective: ObjectiveOrMapping) ->
                     net.blobs[blob].diff[...] += kept.pop(blob)
         net._backward(stop, start)
     return sum_values(values)
+
+
+def _at_once(net: NetInterface, end: Layers, objective: ObjectiveOrMapping) -> Callable[[], float] | None:
+    """The function that runs the passes on a GPU without coming back in between, where there is one."""
+    if net.gpu is None or not isinstance(end, str) or not getattr(objective, "is_half_sum_of_squares", False):
+        return None
+    last = list(net._layer_names).index(net.end_names.makers[end])
+    return None if net.loose_ends(last) - {end} else net.gpu_passes(last, end)
 
 
 def _clear_unwritten(net: NetInterface, last: int, written: Sequence[str]) -> None:

@@ -13,6 +13,7 @@
 #include "caffe/layer_factory.hpp"
 #include "caffe/util/math_functions.hpp"
 #include "holders.hpp"
+#include "../gpu/passes.hpp"
 #include "../gpu/planes.hpp"
 
 namespace binding {
@@ -194,8 +195,41 @@ class Planes {
 // What objective_L2 does, on the GPU: half the sum of the squares, whose gradient becomes the diff.
 float half_sum_of_squares(BlobHolder& holder, int device) {
   On on(device);
-  return gpu::half_sum_of_squares(holder.blob.get());
+  gpu::take_data_as_gradient(holder.blob.get());
+  return gpu::half_sum_of_squares(*holder.blob);
 }
+
+// A dream's gradient at one layer, with half the sum of the squares as the objective.
+class Passes {
+ public:
+  Passes(NetHolder& holder, int last, int blob, int device)
+      : passes_(new gpu::Passes(holder.net, last, blob)), net_(holder.net), device_(device) {
+    CHECK(last >= 0 && last < static_cast<int>(net_->layers().size())) << "layer number " << last;
+    CHECK(blob >= 0 && blob < static_cast<int>(net_->blobs().size())) << "blob number " << blob;
+  }
+  Passes(Passes&&) = default;
+  ~Passes() {
+    if (!passes_) return;
+    try {
+      On on(device_);
+      passes_.reset();
+    } catch (const caffe_compat::Error&) {  // as for Planes
+    }
+  }
+
+  float run() {
+    On on(device_);
+    give_back_memory(*net_);
+    return passes_->run();
+  }
+
+  long launches() const { return passes_->launches(); }
+
+ private:
+  std::unique_ptr<gpu::Passes> passes_;
+  boost::shared_ptr<Net> net_;
+  int device_;
+};
 
 #ifdef USE_CUDNN
 // Upstream makes cuDNN's layers whatever the mode, and those cannot be made without a driver. Here a net that is made
@@ -267,6 +301,10 @@ void bind_gpu(nb::module_& module) {
       .def("mean_magnitude", &Planes::mean_magnitude)
       .def("add_scaled", &Planes::add_scaled, "gradient"_a, "factor"_a)
       .def("ascend", &Planes::ascend, "gradient"_a, "factor"_a, "lower"_a, "upper"_a);
+  nb::class_<Passes>(module, "GpuPasses")
+      .def(nb::init<NetHolder&, int, int, int>(), "net"_a, "last"_a, "blob"_a, "gpu"_a)
+      .def("run", &Passes::run, Unlocked())
+      .def_prop_ro("launches", &Passes::launches);
 #ifdef USE_CUDNN
   Engines<float>::choose_by_mode();
   Engines<double>::choose_by_mode();

@@ -83,6 +83,10 @@ std::string path_of(nb::handle path);
 // The name of a file that can be read; otherwise an error that names it.
 std::string readable_path(nb::handle path);
 
+// Give back the memory of all blobs if the picture has become much smaller than the largest one: a blob by itself never
+// shrinks. A dream's smallest octave does not count as that. The data of input blobs, the next picture already, stay.
+void give_back_memory(Net& net);
+
 void bind_blob(nb::module_& module);
 void bind_layer(nb::module_& module);
 void bind_net(nb::module_& module);

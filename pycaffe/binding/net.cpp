@@ -90,8 +90,29 @@ void set_input_arrays(NetHolder& self, nb::object data_object, nb::object labels
   self.arrays = nb::make_tuple(data_object, labels_object);
 }
 
-// Give back the memory of all blobs if the picture has become much smaller than the largest one: a blob by itself never
-// shrinks. A dream's smallest octave does not count as that. The data of input blobs, the next picture already, stay.
+// Put a newly built net in the place of an old one, with its weights. A blob never shrinks, and one whose memory could
+// not be had stays as large as was asked for: this is how their memory is given back. The blobs' comes first, because
+// there may be none left to build with; what layers keep for themselves goes with the old net.
+void rebuild(NetHolder& holder, nb::object definition) {
+  const std::string path = path_of(definition);
+  for (const boost::shared_ptr<Blob>& blob : holder.net->blobs()) OpenBlob::release(*blob);
+  boost::shared_ptr<Net> fresh = read_net(path, holder.net->phase(), 0, {}, "");
+  fresh->ShareTrainedLayersWith(holder.net.get());
+  holder.net = fresh;
+}
+
+Number forward(NetHolder& self, int start, int end) {
+  if (start == 0) give_back_memory(*self.net);
+  return self.net->ForwardFromTo(start, end);
+}
+
+void reshape(NetHolder& self) {
+  give_back_memory(*self.net);
+  self.net->Reshape();
+}
+
+}  // namespace
+
 void give_back_memory(Net& net) {
   constexpr int kMuch = 16;
   const std::vector<int>& inputs = net.input_blob_indices();
@@ -115,29 +136,6 @@ void give_back_memory(Net& net) {
   malloc_trim(0);  // otherwise the C library keeps most of it for itself
 #endif
 }
-
-// Put a newly built net in the place of an old one, with its weights. A blob never shrinks, and one whose memory could
-// not be had stays as large as was asked for: this is how their memory is given back. The blobs' comes first, because
-// there may be none left to build with; what layers keep for themselves goes with the old net.
-void rebuild(NetHolder& holder, nb::object definition) {
-  const std::string path = path_of(definition);
-  for (const boost::shared_ptr<Blob>& blob : holder.net->blobs()) OpenBlob::release(*blob);
-  boost::shared_ptr<Net> fresh = read_net(path, holder.net->phase(), 0, {}, "");
-  fresh->ShareTrainedLayersWith(holder.net.get());
-  holder.net = fresh;
-}
-
-Number forward(NetHolder& self, int start, int end) {
-  if (start == 0) give_back_memory(*self.net);
-  return self.net->ForwardFromTo(start, end);
-}
-
-void reshape(NetHolder& self) {
-  give_back_memory(*self.net);
-  self.net->Reshape();
-}
-
-}  // namespace
 
 void bind_net(nb::module_& module) {
   using namespace nb::literals;

@@ -4,7 +4,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -249,6 +248,11 @@ using emulate::state;
   const cudaError_t asked = begin_call(name); \
   if (asked != cudaSuccess) return asked
 
+// For what may not be called while the thread records a graph.
+#define BEGIN_OUTSIDE_OF_RECORDINGS(name) \
+  BEGIN(name); \
+  if (emulate::forbid_in_recording() != cudaSuccess) return fail(cudaErrorStreamCaptureUnsupported)
+
 cudaError_t cudaGetDeviceCount(int* count) {
   BEGIN("cudaGetDeviceCount");
   *count = static_cast<int>(state().devices.size());
@@ -280,33 +284,39 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   return cudaSuccess;
 }
 
+cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr, int) {
+  BEGIN("cudaDeviceGetAttribute");
+  *value = 7;
+  return cudaSuccess;
+}
+
 cudaError_t cudaDeviceSynchronize() {
-  BEGIN("cudaDeviceSynchronize");
+  BEGIN_OUTSIDE_OF_RECORDINGS("cudaDeviceSynchronize");
   return cudaSuccess;
 }
 
 cudaError_t cudaMalloc(void** pointer, size_t size) {
-  BEGIN("cudaMalloc");
+  BEGIN_OUTSIDE_OF_RECORDINGS("cudaMalloc");
   if (state().devices.empty()) return fail(cudaErrorNoDevice);
   *pointer = size ? state().devices[emulate::device]->allocate(size) : nullptr;
   return *pointer || !size ? cudaSuccess : fail(cudaErrorMemoryAllocation);
 }
 
 cudaError_t cudaFree(void* pointer) {
-  BEGIN("cudaFree");
+  BEGIN_OUTSIDE_OF_RECORDINGS("cudaFree");
   if (!pointer) return cudaSuccess;
   emulate::Memory* memory = emulate::owner(pointer);
   return memory && memory->free(pointer) ? cudaSuccess : fail(cudaErrorInvalidValue);
 }
 
 cudaError_t cudaMallocHost(void** pointer, size_t size) {
-  BEGIN("cudaMallocHost");
+  BEGIN_OUTSIDE_OF_RECORDINGS("cudaMallocHost");
   *pointer = std::malloc(size ? size : 1);
   return *pointer ? cudaSuccess : fail(cudaErrorMemoryAllocation);
 }
 
 cudaError_t cudaFreeHost(void* pointer) {
-  BEGIN("cudaFreeHost");
+  BEGIN_OUTSIDE_OF_RECORDINGS("cudaFreeHost");
   std::free(pointer);
   return cudaSuccess;
 }
@@ -320,80 +330,67 @@ cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
   return cudaSuccess;
 }
 
-cudaError_t cudaMemcpy(void* to, const void* from, size_t size, cudaMemcpyKind kind) {
-  BEGIN("cudaMemcpy");
+namespace {
+
+cudaError_t copy(void* to, const void* from, size_t size, cudaMemcpyKind kind) {
+  Lock lock(state().mutex);
   if (!size) return cudaSuccess;
   const bool to_device = emulate::owner(to), from_device = emulate::owner(from);
   const int found = 2 * from_device + to_device;
-  if (kind != cudaMemcpyDefault && kind != found) return fail(cudaErrorInvalidValue);
+  if (kind != cudaMemcpyDefault && kind != found) return cudaErrorInvalidValue;
   static const char* const names[] = {"host to host", "host to device", "device to host", "device to device"};
   ++state().calls[names[found]];
   char *target, *source;
-  if (!emulate::usable(to, size, &target) || !emulate::usable(from, size, &source)) return fail(cudaErrorInvalidValue);
+  if (!emulate::usable(to, size, &target) || !emulate::usable(from, size, &source)) return cudaErrorInvalidValue;
   std::memmove(target, source, size);
   return cudaSuccess;
 }
 
-cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t size, cudaMemcpyKind kind, cudaStream_t) {
-  return cudaMemcpy(to, from, size, kind);
+cudaError_t fill(void* pointer, int value, size_t size) {
+  Lock lock(state().mutex);
+  char* address;
+  if (!size) return cudaSuccess;
+  if (!emulate::owner(pointer) || !emulate::usable(pointer, size, &address)) return cudaErrorInvalidValue;
+  std::memset(address, value, size);
+  return cudaSuccess;
+}
+
+cudaError_t failed_if(cudaError_t error) { return error == cudaSuccess ? error : fail(error); }
+
+}  // namespace
+
+cudaError_t cudaMemcpy(void* to, const void* from, size_t size, cudaMemcpyKind kind) {
+  BEGIN_OUTSIDE_OF_RECORDINGS("cudaMemcpy");
+  return failed_if(copy(to, from, size, kind));
+}
+
+cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t size, cudaMemcpyKind kind, cudaStream_t stream) {
+  if (!stream) return cudaMemcpy(to, from, size, kind);
+  BEGIN("cudaMemcpyAsync");
+  if (emulate::record(stream, [=] { return copy(to, from, size, kind); })) return cudaSuccess;
+  return failed_if(copy(to, from, size, kind));
 }
 
 cudaError_t cudaMemset(void* pointer, int value, size_t size) {
-  BEGIN("cudaMemset");
-  char* address;
-  if (!size) return cudaSuccess;
-  if (!emulate::owner(pointer) || !emulate::usable(pointer, size, &address)) return fail(cudaErrorInvalidValue);
-  std::memset(address, value, size);
-  return cudaSuccess;
+  BEGIN_OUTSIDE_OF_RECORDINGS("cudaMemset");
+  return failed_if(fill(pointer, value, size));
+}
+
+cudaError_t cudaMemsetAsync(void* pointer, int value, size_t size, cudaStream_t stream) {
+  if (!stream) return cudaMemset(pointer, value, size);
+  BEGIN("cudaMemsetAsync");
+  if (emulate::record(stream, [=] { return fill(pointer, value, size); })) return cudaSuccess;
+  return failed_if(fill(pointer, value, size));
 }
 
 cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* attributes, const void* pointer) {
   BEGIN("cudaPointerGetAttributes");
   for (size_t i = 0; i < state().devices.size(); ++i) {
     if (!state().devices[i]->contains(pointer)) continue;
-    attributes->device = static_cast<int>(i);
+    *attributes = {cudaMemoryTypeDevice, static_cast<int>(i)};
     return cudaSuccess;
   }
-  return fail(cudaErrorInvalidValue);
-}
-
-// Everything is done when a call returns, so that streams and events have nothing to order.
-
-struct emulated_stream {};
-struct emulated_event {
-  std::chrono::steady_clock::time_point time;
-};
-
-cudaError_t cudaStreamCreate(cudaStream_t* stream) {
-  BEGIN("cudaStreamCreate");
-  *stream = new emulated_stream;
-  return cudaSuccess;
-}
-cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) { return cudaStreamCreate(stream); }
-cudaError_t cudaStreamDestroy(cudaStream_t stream) {
-  BEGIN("cudaStreamDestroy");
-  delete stream;
-  return cudaSuccess;
-}
-cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
-cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t, unsigned) { return cudaSuccess; }
-cudaError_t cudaEventCreate(cudaEvent_t* event) {
-  BEGIN("cudaEventCreate");
-  *event = new emulated_event;
-  return cudaSuccess;
-}
-cudaError_t cudaEventDestroy(cudaEvent_t event) {
-  BEGIN("cudaEventDestroy");
-  delete event;
-  return cudaSuccess;
-}
-cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t) {
-  event->time = std::chrono::steady_clock::now();
-  return cudaSuccess;
-}
-cudaError_t cudaEventSynchronize(cudaEvent_t) { return cudaSuccess; }
-cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t begin, cudaEvent_t end) {
-  *milliseconds = std::chrono::duration<float, std::milli>(end->time - begin->time).count();
+  *attributes = {cudaMemoryTypeUnregistered, -1};
   return cudaSuccess;
 }
 
@@ -413,6 +410,12 @@ const char* cudaGetErrorString(cudaError_t error) {
     case cudaErrorNoDevice: return "no CUDA-capable device is detected";
     case cudaErrorInvalidDevice: return "invalid device ordinal";
     case cudaErrorIllegalAddress: return "an illegal memory access was encountered";
+    case cudaErrorStreamCaptureUnsupported: return "operation not permitted when stream is capturing";
+    case cudaErrorStreamCaptureInvalidated: return "operation failed due to a previous error during capture";
+    case cudaErrorStreamCaptureUnmatched: return "capture was not initiated in this stream";
+    case cudaErrorStreamCaptureUnjoined: return "capture sequence contains a fork that was not joined to the primary stream";
+    case cudaErrorStreamCaptureIsolation: return "dependency created on uncaptured work in another stream";
+    case cudaErrorStreamCaptureImplicit: return "operation would make the legacy stream depend on a capturing stream";
   }
   return "unknown error";
 }

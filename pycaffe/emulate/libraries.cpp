@@ -26,6 +26,9 @@ cublasStatus_t cublasSetStream(cublasContext* handle, cudaStream_t stream) {
   handle->stream = stream;
   return CUBLAS_STATUS_SUCCESS;
 }
+cublasStatus_t cublasSetWorkspace(cublasContext*, void* workspace, size_t size) {
+  return !size || emulate::translate(workspace) ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_INVALID_VALUE;
+}
 cublasStatus_t cublasGetStream(cublasContext* handle, cudaStream_t* stream) {
   *stream = handle->stream;
   return CUBLAS_STATUS_SUCCESS;
@@ -47,6 +50,19 @@ CBLAS_TRANSPOSE transposed(cublasOperation_t operation) {
   return operation == CUBLAS_OP_N ? CblasNoTrans : CblasTrans;
 }
 
+// In the handle's stream, now or as part of a graph.
+template <class Compute>
+cublasStatus_t computed(const cublasContext* handle, Compute compute) {
+  const auto step = [compute] {
+    compute();
+    return cudaSuccess;
+  };
+  if (emulate::record(handle->stream, step)) return CUBLAS_STATUS_SUCCESS;
+  if (emulate::forbid_in_recording() != cudaSuccess) return CUBLAS_STATUS_EXECUTION_FAILED;
+  compute();
+  return CUBLAS_STATUS_SUCCESS;
+}
+
 }  // namespace
 
 #define CHECKED(name, ...) \
@@ -58,41 +74,44 @@ CBLAS_TRANSPOSE transposed(cublasOperation_t operation) {
                                  int k, const T* alpha, const T* a, int lda, const T* b, int ldb, const T* beta, T* c, \
                                  int ldc) { \
     CHECKED("gemm", a, b, c); \
-    cblas_##s##gemm(CblasColMajor, transposed(a_op), transposed(b_op), m, n, k, *alpha, device_array(a), lda, \
-                    device_array(b), ldb, *beta, device_array(c), ldc); \
-    return CUBLAS_STATUS_SUCCESS; \
+    return computed(handle, [=, alpha = *alpha, beta = *beta] { \
+      cblas_##s##gemm(CblasColMajor, transposed(a_op), transposed(b_op), m, n, k, alpha, device_array(a), lda, \
+                      device_array(b), ldb, beta, device_array(c), ldc); \
+    }); \
   } \
   cublasStatus_t cublas##S##gemv(cublasContext* handle, cublasOperation_t op, int m, int n, const T* alpha, const T* a, \
                                  int lda, const T* x, int x_step, const T* beta, T* y, int y_step) { \
     CHECKED("gemv", a, x, y); \
-    cblas_##s##gemv(CblasColMajor, transposed(op), m, n, *alpha, device_array(a), lda, device_array(x), x_step, *beta, \
-                    device_array(y), y_step); \
-    return CUBLAS_STATUS_SUCCESS; \
+    return computed(handle, [=, alpha = *alpha, beta = *beta] { \
+      cblas_##s##gemv(CblasColMajor, transposed(op), m, n, alpha, device_array(a), lda, device_array(x), x_step, beta, \
+                      device_array(y), y_step); \
+    }); \
   } \
   cublasStatus_t cublas##S##axpy(cublasContext* handle, int n, const T* alpha, const T* x, int x_step, T* y, \
                                  int y_step) { \
     CHECKED("axpy", x, y); \
-    cblas_##s##axpy(n, *alpha, device_array(x), x_step, device_array(y), y_step); \
-    return CUBLAS_STATUS_SUCCESS; \
+    return computed(handle, [=, alpha = *alpha] { \
+      cblas_##s##axpy(n, alpha, device_array(x), x_step, device_array(y), y_step); \
+    }); \
   } \
   cublasStatus_t cublas##S##scal(cublasContext* handle, int n, const T* alpha, T* x, int step) { \
     CHECKED("scal", x); \
-    cblas_##s##scal(n, *alpha, device_array(x), step); \
-    return CUBLAS_STATUS_SUCCESS; \
+    return computed(handle, [=, alpha = *alpha] { cblas_##s##scal(n, alpha, device_array(x), step); }); \
   } \
   cublasStatus_t cublas##S##copy(cublasContext* handle, int n, const T* x, int x_step, T* y, int y_step) { \
     CHECKED("copy", x, y); \
-    cblas_##s##copy(n, device_array(x), x_step, device_array(y), y_step); \
-    return CUBLAS_STATUS_SUCCESS; \
+    return computed(handle, [=] { cblas_##s##copy(n, device_array(x), x_step, device_array(y), y_step); }); \
   } \
   cublasStatus_t cublas##S##dot(cublasContext* handle, int n, const T* x, int x_step, const T* y, int y_step, \
                                 T* result) { \
     CHECKED("dot", x, y); \
+    if (emulate::forbid_in_recording() != cudaSuccess) return CUBLAS_STATUS_EXECUTION_FAILED; \
     *result = cblas_##s##dot(n, device_array(x), x_step, device_array(y), y_step); \
     return CUBLAS_STATUS_SUCCESS; \
   } \
   cublasStatus_t cublas##S##asum(cublasContext* handle, int n, const T* x, int step, T* result) { \
     CHECKED("asum", x); \
+    if (emulate::forbid_in_recording() != cudaSuccess) return CUBLAS_STATUS_EXECUTION_FAILED; \
     *result = cblas_##s##asum(n, device_array(x), step); \
     return CUBLAS_STATUS_SUCCESS; \
   }

@@ -10,29 +10,37 @@
 
 namespace gpu {
 
-// Kernels of all threads run one after the other in CUDA's default stream, so that one matrix serves all nets; what uses
-// it holds the lock until all its kernels are launched.
-class Columns {
- public:
-  ~Columns() { cudaFree(memory_); }
+thread_local int Columns::branch = 0;
 
-  std::mutex mutex;
+Columns::~Columns() {
+  for (float* memory : memory_) cudaFree(memory);
+}
 
-  float* of_size(size_t count) {
-    if (count > count_) {
-      cudaFree(memory_);
-      memory_ = nullptr;
-      count_ = 0;
-      CUDA_CHECK(cudaMalloc(&memory_, count * sizeof(float)));
-      count_ = count;
-    }
-    return memory_;
-  }
+void Columns::reserve(int branch, size_t count) {
+  if (count <= count_[branch]) return;
+  cudaFree(memory_[branch]);
+  memory_[branch] = nullptr;
+  count_[branch] = 0;
+  CUDA_CHECK(cudaMalloc(&memory_[branch], count * sizeof(float)));
+  count_[branch] = count;
+}
 
- private:
-  float* memory_ = nullptr;
-  size_t count_ = 0;
-};
+float* Columns::of_size(size_t count) {
+  reserve(branch, count);
+  return memory_[branch];
+}
+
+size_t Columns::missing() const {
+  size_t bytes = 0;
+  for (size_t count : count_) bytes += count < count_[0] ? count_[0] * sizeof(float) : 0;
+  return bytes;
+}
+
+void Columns::reserve_all() {
+  for (int branch = 1; branch < BRANCHES; ++branch) reserve(branch, count_[0]);
+}
+
+std::vector<const void*> Columns::addresses() const { return std::vector<const void*>(memory_, memory_ + BRANCHES); }
 
 std::shared_ptr<Columns> shared_columns() {
   static std::mutex mutex;
@@ -62,7 +70,7 @@ template <class Use>
 void each_band(const Convolution& shape, Columns* columns, Use use) {
   const size_t row = size_t(shape.channels) * shape.kernel_h * shape.kernel_w * shape.out_width;
   const int rows = static_cast<int>(std::min<size_t>(std::max<size_t>(MOST / row, 1), shape.out_height));
-  std::lock_guard<std::mutex> lock(columns->mutex);
+  std::lock_guard<std::recursive_mutex> lock(columns->mutex);
   float* matrix = columns->of_size(row * rows);
   for (int first = 0; first < shape.out_height; first += rows) {
     use(Band{first, std::min(rows, shape.out_height - first)}, matrix);
@@ -89,21 +97,33 @@ __global__ void patches_kernel(const int count, const float* picture, const Conv
   }
 }
 
+// The first output along an axis whose patch reaches a place in the padded picture.
+__device__ int first_output(int place, int kernel, int stride, int dilation) {
+  const int before = place - (kernel - 1) * dilation - 1;
+  return before < 0 ? 0 : before / stride + 1;
+}
+
 // Each thread collects for one value of the picture what the patches that contain it have for it.
 __global__ void collect_kernel(const int count, const float* matrix, const Convolution s, const Band band, const int first_y,
                                const int rows, const bool add, float* picture) {
   const int places = band.count * s.out_width;
   CUDA_KERNEL_LOOP(i, count) {
     const int x = i % s.width, y = first_y + i / s.width % rows, channel = i / s.width / rows;
+    const int down = y + s.pad_h, along = x + s.pad_w;
+    // The outputs whose patches contain it.
+    const int first_row = max(first_output(down, s.kernel_h, s.stride_h, s.dilation_h) - band.first, 0);
+    const int last_row = min(down / s.stride_h - band.first, band.count - 1);
+    const int first_column = first_output(along, s.kernel_w, s.stride_w, s.dilation_w);
+    const int last_column = min(along / s.stride_w, s.out_width - 1);
     float sum = 0;
-    for (int r = 0; r < s.kernel_h; ++r) {
-      const int from_top = y + s.pad_h - r * s.dilation_h;
-      const int row = from_top / s.stride_h - band.first;
-      if (from_top < 0 || from_top % s.stride_h || row < 0 || row >= band.count) continue;
-      for (int c = 0; c < s.kernel_w; ++c) {
-        const int from_left = x + s.pad_w - c * s.dilation_w;
-        const int column = from_left / s.stride_w;
-        if (from_left < 0 || from_left % s.stride_w || column >= s.out_width) continue;
+    for (int row = last_row; row >= first_row; --row) {
+      const int below = down - (row + band.first) * s.stride_h;
+      if (s.dilation_h > 1 && below % s.dilation_h) continue;
+      const int r = s.dilation_h > 1 ? below / s.dilation_h : below;
+      for (int column = last_column; column >= first_column; --column) {
+        const int right = along - column * s.stride_w;
+        if (s.dilation_w > 1 && right % s.dilation_w) continue;
+        const int c = s.dilation_w > 1 ? right / s.dilation_w : right;
         const size_t patch = (static_cast<size_t>(channel) * s.kernel_h + r) * s.kernel_w + c;
         sum += matrix[patch * places + row * s.out_width + column];
       }
@@ -115,6 +135,24 @@ __global__ void collect_kernel(const int count, const float* matrix, const Convo
 
 __global__ void bias_kernel(const int count, const float* bias, const int plane, float* output) {
   CUDA_KERNEL_LOOP(i, count) { output[i] += bias[i / plane]; }
+}
+
+// Each thread adds up one column of one channel.
+__global__ void columns_kernel(const int count, const float* output, const int height, const int width, float* sums) {
+  CUDA_KERNEL_LOOP(i, count) {
+    const float* place = output + static_cast<size_t>(i / width) * height * width + i % width;
+    float sum = 0;
+    for (int y = 0; y < height; ++y, place += width) sum += *place;
+    sums[i] = sum;
+  }
+}
+
+__global__ void add_rows_kernel(const int count, const float* sums, const int width, float* total) {
+  CUDA_KERNEL_LOOP(i, count) {
+    float sum = 0;
+    for (int x = 0; x < width; ++x) sum += sums[i * width + x];
+    total[i] += sum;
+  }
 }
 
 // C = A B, or with the transpose of A; all in rows. C and B may be parts of longer rows.
@@ -152,6 +190,18 @@ void convolve(const Convolution& shape, Columns* columns, const float* weights, 
     bias_kernel<<<caffe::CAFFE_GET_BLOCKS(count), caffe::CAFFE_CUDA_NUM_THREADS>>>(count, bias, plane, to);
     CUDA_POST_KERNEL_CHECK;
   }
+}
+
+void add_bias_gradient(const Convolution& shape, Columns* columns, const float* from, float* bias_diff) {
+  const int channels = shape.groups * shape.outputs, count = channels * shape.out_width;
+  std::lock_guard<std::recursive_mutex> lock(columns->mutex);
+  float* sums = columns->of_size(count);
+  columns_kernel<<<caffe::CAFFE_GET_BLOCKS(count), caffe::CAFFE_CUDA_NUM_THREADS>>>(count, from, shape.out_height,
+                                                                            shape.out_width, sums);
+  CUDA_POST_KERNEL_CHECK;
+  add_rows_kernel<<<caffe::CAFFE_GET_BLOCKS(channels), caffe::CAFFE_CUDA_NUM_THREADS>>>(channels, sums, shape.out_width,
+                                                                                bias_diff);
+  CUDA_POST_KERNEL_CHECK;
 }
 
 void convolve_back(const Convolution& shape, Columns* columns, const float* weights, const float* from, float* to) {

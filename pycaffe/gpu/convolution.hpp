@@ -6,6 +6,8 @@
 
 #include <cstddef>
 #include <memory>
+#include <mutex>
+#include <vector>
 
 namespace gpu {
 
@@ -22,13 +24,46 @@ struct Convolution {
   }
 };
 
-// The matrix of patches: one for each GPU, as long as a layer uses it.
-class Columns;
+// The matrices of patches of a GPU, as long as a layer uses them. Kernels of all threads run one after the other in CUDA's
+// default stream, so that one matrix serves all nets; the branches of a graph (passes.hpp), which may run at the same time,
+// have one each.
+class Columns {
+ public:
+  static constexpr int BRANCHES = 4;
+
+  Columns() = default;
+  Columns(const Columns&) = delete;
+  ~Columns();
+
+  // Held while kernels that use a matrix are launched.
+  std::recursive_mutex mutex;
+
+  // The matrix of the thread's branch, for `count` values.
+  float* of_size(size_t count);
+
+  // Make the other branches' matrices as large as the first one, which takes `missing` bytes more.
+  size_t missing() const;
+  void reserve_all();
+
+  // Where the matrices are: a graph may be used as long as they stay there.
+  std::vector<const void*> addresses() const;
+
+  static thread_local int branch;
+
+ private:
+  void reserve(int branch, size_t count);
+
+  float* memory_[BRANCHES] = {};
+  size_t count_[BRANCHES] = {};
+};
 std::shared_ptr<Columns> shared_columns();
 
 // Of one picture: `to` becomes the output, with a bias for each output channel unless it is null.
 void convolve(const Convolution& shape, Columns* columns, const float* weights, const float* bias, const float* from,
               float* to);
+
+// Of one picture: add the gradient of the bias, the sum of each output channel, to `bias_diff`.
+void add_bias_gradient(const Convolution& shape, Columns* columns, const float* from, float* bias_diff);
 
 // Of one picture: `to` becomes the gradient of the input, from the gradient of the output.
 void convolve_back(const Convolution& shape, Columns* columns, const float* weights, const float* from, float* to);

@@ -140,12 +140,14 @@ void add_up(int count, const float* a, const float* b, const float* c, const flo
   CUDA_POST_KERNEL_CHECK;
 }
 
-float half_sum_of_squares(Blob* blob) {
-  const float* data = blob->gpu_data();
-  caffe::caffe_copy(blob->count(), data, blob->mutable_gpu_diff());
+float half_sum_of_squares(const Blob& blob) {
   float sum = 0;
-  caffe::caffe_gpu_dot(blob->count(), data, data, &sum);
+  caffe::caffe_gpu_dot(blob.count(), blob.gpu_data(), blob.gpu_data(), &sum);
   return sum / 2;
+}
+
+void take_data_as_gradient(Blob* blob) {
+  caffe::caffe_copy(blob->count(), blob->gpu_data(), blob->mutable_gpu_diff());
 }
 
 }  // namespace gpu

@@ -34,8 +34,11 @@ void zoom(const Blob& image, Blob* resized);
 // The sum of three or four arrays in their order; `d` may be null.
 void add_up(int count, const float* a, const float* b, const float* c, const float* d, float* sum);
 
-// Half the sum of the squares of a blob's data, whose gradient, the data, goes to its diff.
-float half_sum_of_squares(Blob* blob);
+// Half the sum of the squares of a blob's data.
+float half_sum_of_squares(const Blob& blob);
+
+// Copy a blob's data, which is the gradient of that, to its diff.
+void take_data_as_gradient(Blob* blob);
 
 }  // namespace gpu
 

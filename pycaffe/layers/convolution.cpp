@@ -11,6 +11,7 @@
 #include "capacity.hpp"
 #include "correlation.hpp"
 #include "kernels.hpp"
+#include "recordable.hpp"
 #include "register.hpp"
 #include "threads.hpp"
 #ifndef CPU_ONLY
@@ -19,7 +20,7 @@
 
 namespace caffe {
 
-class FastConvolutionLayer : public ConvolutionLayer<float> {
+class FastConvolutionLayer : public ConvolutionLayer<float>, public fast::Recordable {
  public:
   using ConvolutionLayer::ConvolutionLayer;
   const char* type() const override { return "FastConvolution"; }
@@ -91,13 +92,15 @@ class FastConvolutionLayer : public ConvolutionLayer<float> {
 
   void Backward_gpu(const vector<Blob<float>*>& top, const vector<bool>& propagate_down,
                     const vector<Blob<float>*>& bottom) override {
-    if (!has_two_axes() || param_propagate_down_[0] || (bias_term_ && param_propagate_down_[1])) {
-      return ConvolutionLayer::Backward_gpu(top, propagate_down, bottom);
-    }
+    if (!is_recordable()) return ConvolutionLayer::Backward_gpu(top, propagate_down, bottom);
     for (size_t i = 0; i < top.size(); ++i) {
-      if (!propagate_down[i]) continue;
       const gpu::Convolution shape = gpu_convolution(*bottom[i], *top[i]);
       const float* from = top[i]->gpu_diff();
+      if (bias_term_ && param_propagate_down_[1]) {
+        float* bias_diff = blobs_[1]->mutable_gpu_diff();
+        for (int n = 0; n < num_; ++n) gpu::add_bias_gradient(shape, columns(), from + size_t(n) * top_dim_, bias_diff);
+      }
+      if (!propagate_down[i]) continue;
       float* to = bottom[i]->mutable_gpu_diff();
       for (int n = 0; n < num_; ++n) {
         gpu::convolve_back(shape, columns(), blobs_[0]->gpu_data(), from + size_t(n) * top_dim_,
@@ -106,6 +109,14 @@ class FastConvolutionLayer : public ConvolutionLayer<float> {
     }
   }
 #endif
+
+ public:
+  // The gradient of the weights is upstream's.
+  bool is_recordable() const override { return has_two_axes() && !param_propagate_down_[0]; }
+  std::vector<const SyncedMemory*> own_memory() const override {
+    if (!bias_term_) return {};
+    return {blobs_[1]->diff().get()};
+  }
 
  private:
 #ifndef CPU_ONLY

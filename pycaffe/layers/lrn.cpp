@@ -4,15 +4,23 @@
 
 #include "caffe/layers/lrn_layer.hpp"
 #include "kernels.hpp"
+#include "recordable.hpp"
 #include "register.hpp"
 #include "threads.hpp"
+#ifndef CPU_ONLY
+#include "../gpu/lrn.hpp"
+#endif
 
 namespace caffe {
 
-class FastLRNLayer : public LRNLayer<float> {
+class FastLRNLayer : public LRNLayer<float>, public fast::Recordable {
  public:
   using LRNLayer::LRNLayer;
   const char* type() const override { return "FastLRN"; }
+
+  // Within channels it is made of layers of its own.
+  bool is_recordable() const override { return is_across_channels(); }
+  std::vector<const SyncedMemory*> own_memory() const override { return {scale_.data().get()}; }
 
  protected:
   void Forward_cpu(const vector<Blob<float>*>& bottom, const vector<Blob<float>*>& top) override {
@@ -40,12 +48,37 @@ class FastLRNLayer : public LRNLayer<float> {
     });
   }
 
+#ifndef CPU_ONLY
+  void Forward_gpu(const vector<Blob<float>*>& bottom, const vector<Blob<float>*>& top) override {
+    if (!is_across_channels() || bottom[0] == top[0]) return LRNLayer::Forward_gpu(bottom, top);
+    gpu::lrn(gpu_shape(), bottom[0]->gpu_data(), scale_.mutable_gpu_data(), top[0]->mutable_gpu_data());
+  }
+
+  void Backward_gpu(const vector<Blob<float>*>& top, const vector<bool>& propagate_down,
+                    const vector<Blob<float>*>& bottom) override {
+    if (!is_across_channels() || bottom[0] == top[0]) return LRNLayer::Backward_gpu(top, propagate_down, bottom);
+    if (!propagate_down[0]) return;
+    gpu::lrn_backward(gpu_shape(), bottom[0]->gpu_data(), scale_.gpu_data(), top[0]->gpu_data(), top[0]->gpu_diff(),
+                      bottom[0]->mutable_gpu_diff());
+  }
+#endif
+
  private:
+#ifndef CPU_ONLY
+  gpu::Lrn gpu_shape() const {
+    return {num_ * channels_ * height_ * width_, channels_, height_ * width_, pre_pad_, float(k_), float(alpha_ / size_),
+            float(beta_)};
+  }
+#endif
+
+  bool is_across_channels() const {
+    return layer_param_.lrn_param().norm_region() == LRNParameter_NormRegion_ACROSS_CHANNELS;
+  }
+
   static constexpr int kRun = 256;  // pixels; all channels of a run fit into the second-level cache
 
   bool is_fast(const vector<Blob<float>*>& bottom, const vector<Blob<float>*>& top) const {
-    return layer_param_.lrn_param().norm_region() == LRNParameter_NormRegion_ACROSS_CHANNELS &&
-           beta_ == 0.75f && k_ > 0 && alpha_ >= 0 && bottom[0] != top[0];
+    return is_across_channels() && beta_ == 0.75f && k_ > 0 && alpha_ >= 0 && bottom[0] != top[0];
   }
 
   fast::LrnShape lrn_shape() const {

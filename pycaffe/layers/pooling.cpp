@@ -4,15 +4,22 @@
 
 #include "caffe/layers/pooling_layer.hpp"
 #include "kernels.hpp"
+#include "recordable.hpp"
 #include "register.hpp"
 #include "threads.hpp"
 
 namespace caffe {
 
-class FastPoolingLayer : public PoolingLayer<float> {
+class FastPoolingLayer : public PoolingLayer<float>, public fast::Recordable {
  public:
   using PoolingLayer::PoolingLayer;
   const char* type() const override { return "FastPooling"; }
+
+  // Stochastic pooling draws its numbers outside of the streams.
+  bool is_recordable() const override {
+    return layer_param_.pooling_param().pool() != PoolingParameter_PoolMethod_STOCHASTIC;
+  }
+  std::vector<const SyncedMemory*> own_memory() const override { return {max_idx_.data().get()}; }
 
  protected:
   void Forward_cpu(const vector<Blob<float>*>& bottom, const vector<Blob<float>*>& top) override {

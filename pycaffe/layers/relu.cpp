@@ -4,12 +4,13 @@
 
 #include "caffe/layers/relu_layer.hpp"
 #include "kernels.hpp"
+#include "recordable.hpp"
 #include "register.hpp"
 #include "threads.hpp"
 
 namespace caffe {
 
-class FastReLULayer : public ReLULayer<float> {
+class FastReLULayer : public ReLULayer<float>, public fast::Recordable {
  public:
   using ReLULayer::ReLULayer;
   const char* type() const override { return "FastReLU"; }

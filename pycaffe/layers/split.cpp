@@ -5,6 +5,7 @@
 
 #include "caffe/layers/split_layer.hpp"
 #include "kernels.hpp"
+#include "recordable.hpp"
 #include "register.hpp"
 #include "threads.hpp"
 #ifndef CPU_ONLY
@@ -13,7 +14,7 @@
 
 namespace caffe {
 
-class FastSplitLayer : public SplitLayer<float> {
+class FastSplitLayer : public SplitLayer<float>, public fast::Recordable {
  public:
   using SplitLayer::SplitLayer;
   const char* type() const override { return "FastSplit"; }

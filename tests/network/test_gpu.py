@@ -1,5 +1,7 @@
 """What a GPU computes, against the same on the CPU. These tests run where there is a GPU, or an imitation of one."""
 
+import threading
+
 import caffe
 import numpy as np
 import pytest
@@ -254,3 +256,123 @@ def test_a_silent_layer_leaves_the_image(on_gpu, grained, caplog):
 def test_the_plan_of_tiles_reads_the_gpus_memory(on_gpu, monkeypatch):
     monkeypatch.setattr("deepdream.network.memory.free_gpu_bytes", lambda gpu: 600 * 2**20)
     assert tiling.plan_tiles(on_gpu, "both", [(4000, 6000)], "auto") < 6000
+
+
+# Graphs: from the second step of a size on, both passes are launched at once
+
+
+@pytest.fixture
+def ours(tiny_model):
+    return dd.load(tiny_model, gpu=0)
+
+
+def launches(net):
+    """How often a graph was launched."""
+    return sum(passes.launches for passes in net._gpu_passes.values())
+
+
+def without_graphs(net, image, **settings):
+    """The dream with each layer launched by itself."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(net, "gpu_passes", lambda last, blob: None)
+        return dd.deepdream(net, image, **settings)
+
+
+def test_a_graph_has_the_bits_of_its_layers(ours, grained):
+    """Emulated, the graph's kernels run in another order at each launch, as far as their dependencies allow."""
+    settings = {**STEP, "iter_n": 6, "octave_n": 2}
+    expected = without_graphs(ours, grained, **settings)
+    assert launches(ours) == 0
+    for _ in range(3):
+        assert np.array_equal(dd.deepdream(ours, grained, **settings), expected)
+    assert launches(ours) == (5 + 6 + 6) * 2  # the first step of each size is not one
+
+
+def test_a_graph_of_a_large_network_has_the_bits_of_its_layers(googlenet_weights, grained):
+    net, image = dd.load("bvlc_googlenet", gpu=0), dd.resize(grained, 64, 80)
+    settings = {**STEP, "iter_n": 4}
+    expected = without_graphs(net, image, **settings)
+    assert np.array_equal(dd.deepdream(net, image, **settings), expected) and launches(net) == 3
+
+
+def test_a_graph_gives_the_objectives_values(ours, grained):
+    def on_the_host(dst):
+        return dd.objective_L2(dst)
+
+    settings = {**STEP, "iter_n": 5}
+    values, expected = (
+        [step.objective for step in dd.dream_steps(ours, grained, **settings, objective=objective)]
+        for objective in (dd.objective_L2, on_the_host)
+    )
+    assert launches(ours) == 4 and np.allclose(values, expected, rtol=1e-5)
+
+
+def test_what_is_read_between_the_steps_is_what_the_graph_wrote(ours, grained):
+    seen = []
+    for way in (lambda last, blob: None, ours.gpu_passes):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(ours, "gpu_passes", way)
+            steps = dd.dream_steps(ours, grained, **{**STEP, "iter_n": 5})
+            seen.append([(ours.blobs["both"].data.copy(), ours.blobs["conv1"].diff.copy()) for _ in steps])
+    assert launches(ours) == 4
+    for first, second in zip(*seen):
+        assert all(map(np.array_equal, first, second))
+
+
+def test_weights_that_change_are_used_by_the_next_step(ours, grained):
+    set_image(ours, dd.preprocess(ours, grained))
+    before = [ours.run_passes(ours.end, dd.objective_L2) for _ in range(4)]
+    ours.params["conv1"][0].data[...] *= 2
+    after = [ours.run_passes(ours.end, dd.objective_L2) for _ in range(4)]
+    assert len(set(before)) == len(set(after)) == 1 and after[0] > 1.5 * before[0] and launches(ours) == 7
+
+
+def test_a_graph_is_not_used_when_what_it_holds_has_moved(ours, tiny_model, grained):
+    """Other sizes, another network that needs a larger shared matrix, memory that was given back."""
+    small, large = dd.resize(grained, 40, 60), np.tile(grained, (2, 2, 1))
+    settings = {**STEP, "iter_n": 4}
+    expected = [without_graphs(ours, image, **settings) for image in (small, large)]
+
+    def dreams_are_as_expected():
+        for image, dream in zip((small, large), expected):
+            assert np.array_equal(dd.deepdream(ours, image, **settings), dream)
+
+    dreams_are_as_expected()
+    used = launches(ours)
+    dreams_are_as_expected()
+    assert launches(ours) > used > 0
+    other = dd.load(tiny_model, gpu=0)
+    dd.deepdream(other, np.tile(grained, (3, 3, 1)), **settings)
+    dreams_are_as_expected()
+    ours.release()
+    del other
+    dreams_are_as_expected()
+    assert launches(ours) > 0
+
+
+def test_threads_with_graphs_dream_the_same(ours, tiny_model, grained):
+    other, settings, dreams = dd.load(tiny_model, gpu=0), {**STEP, "iter_n": 6, "octave_n": 2}, {}
+    expected = without_graphs(ours, grained, **settings)
+
+    def work(key, net):
+        dreams[key] = dd.deepdream(net, grained, **settings)
+
+    threads = [threading.Thread(target=work, args=each) for each in enumerate((ours, ours, other))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(dreams) == 3 and all(np.array_equal(dream, expected) for dream in dreams.values())
+
+
+def test_layers_that_are_not_ours_are_launched_one_by_one(tiny_model, grained):
+    net = dd.load(tiny_model, gpu=0, fast=False)
+    dd.deepdream(net, grained, **{**STEP, "iter_n": 4})
+    assert launches(net) == 0
+
+
+def test_a_callback_sees_every_layer(ours, grained):
+    seen = []
+    ours.after_forward(seen.append)
+    dd.deepdream(ours, grained, **{**STEP, "iter_n": 3})
+    assert seen.count(0) == 3 and launches(ours) == 0

@@ -63,12 +63,69 @@ def test_to_read_a_gpus_memory_from_the_host_ends_the_process(tiny_model):
     assert run(code, tiny_model).returncode == -signal.SIGSEGV
 
 
-def test_the_steps_of_a_dream_copy_nothing(net, sky):
+@pytest.fixture
+def without_graphs(net):
+    """The same network; its layers are launched one by one."""
+    net.gpu_passes = lambda last, blob: None
+    return net
+
+
+def test_the_steps_of_a_dream_copy_nothing(without_graphs, sky):
+    net = without_graphs
     dd.deepdream(net, sky, iter_n=1, **DREAM)
     few, many = (calls_of(lambda n=n: dd.deepdream(net, sky, iter_n=n, **DREAM)) for n in (2, 7))
     for direction in ("host to device", "device to host"):
         assert few[direction] == many[direction] > 0
     assert many["launch"] > few["launch"] and many["cudaMalloc"] == few["cudaMalloc"]
+
+
+def test_a_graph_is_recorded_once_and_takes_one_launch_a_step(net, sky):
+    for _ in range(3):
+        dd.deepdream(net, sky, iter_n=2, **DREAM)
+    few, many = (calls_of(lambda n=n: dd.deepdream(net, sky, iter_n=n, **DREAM)) for n in (2, 7))
+    for name in ("host to device", "device to host", "cudaMalloc", "cudaGraphInstantiate", "gemm"):
+        assert few[name] == many[name]
+    assert few["cudaGraphInstantiate"] == few["gemm"] == 0
+    assert (few["cudaGraphLaunch"], many["cudaGraphLaunch"]) == (4, 14)
+    assert many["launch"] - few["launch"] == 5 * 2 * 3  # of each step in each octave: a window, its inverse, the step
+
+
+RECORDING = [
+    *("cudaStreamBeginCapture", "cudaStreamCreate", "cudaEventCreate", "cudaEventRecord", "cudaStreamWaitEvent"),
+    *(
+        "cudaStreamEndCapture",
+        "cudaGraphInstantiate",
+        "cudaGraphLaunch",
+        "launch",
+        "gemm",
+        "cudaMalloc",
+        "cudaMemcpyAsync",
+    ),
+]
+
+
+@pytest.mark.parametrize("name", RECORDING)
+def test_a_graph_that_cannot_be_had_is_done_without(tiny_model, sky, name):
+    """Whichever call fails while a graph is recorded or launched, the layers are launched one by one."""
+    settings = {"octave_n": 1, "iter_n": 3, "jitter": 5, "seed": 3}
+    expected = dd.deepdream(dd.load(tiny_model, gpu=0), sky, **settings)
+    net = dd.load(tiny_model, gpu=0)
+    steps = dd.dream_steps(net, sky, **settings)
+    next(steps)
+    count, after, found = calls_of(lambda: next(steps))[name], 0, []
+    assert count
+    for after in range(count):
+        net = dd.load(tiny_model, gpu=0)
+        steps = dd.dream_steps(net, sky, **settings)
+        next(steps)
+        emulator.fail(name, after)
+        try:
+            found.append(np.array_equal(list(steps)[-1].image, expected))
+        except (caffe.Error, dd.DreamError):  # of the step itself
+            assert name in ("launch", "cudaMalloc")
+        emulator.fail_nothing()
+        assert np.array_equal(dd.deepdream(net, sky, **settings), expected)
+    assert found and all(found)
 
 
 def test_a_pass_asks_for_no_memory_once_the_net_has_it(net, sky):
@@ -77,8 +134,8 @@ def test_a_pass_asks_for_no_memory_once_the_net_has_it(net, sky):
 
 
 @pytest.mark.parametrize("name", ["launch", "cudaMalloc", "cudaMemcpy", "cudaMemset", "gemm", "asum", "dot"])
-def test_whatever_call_fails_the_net_can_be_used_again(net, sky, name):
-    settings = {**DREAM, "iter_n": 1}
+def test_whatever_call_fails_the_net_can_be_used_again(without_graphs, sky, name):
+    net, settings = without_graphs, {**DREAM, "iter_n": 1}
     expected = dd.deepdream(net, sky, **settings)
     count = calls_of(lambda: dd.deepdream(net, sky, **settings))[name]
     assert count > 1

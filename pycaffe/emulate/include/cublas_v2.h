@@ -26,6 +26,7 @@ cublasStatus_t cublasCreate(cublasContext** handle);
 cublasStatus_t cublasDestroy(cublasContext* handle);
 const char* cublasGetStatusString(cublasStatus_t status);
 cublasStatus_t cublasSetStream(cublasContext* handle, cudaStream_t stream);
+cublasStatus_t cublasSetWorkspace(cublasContext* handle, void* workspace, size_t size);
 cublasStatus_t cublasGetStream(cublasContext* handle, cudaStream_t* stream);
 
 #define EMULATE_CUBLAS(T, S) \

@@ -13,6 +13,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstring>
+#include <functional>
 #include <type_traits>
 
 #define __global__
@@ -37,6 +38,12 @@ enum cudaError_t {
   cudaErrorNoDevice = 100,
   cudaErrorInvalidDevice = 101,
   cudaErrorIllegalAddress = 700,
+  cudaErrorStreamCaptureUnsupported = 900,
+  cudaErrorStreamCaptureInvalidated = 901,
+  cudaErrorStreamCaptureUnmatched = 903,
+  cudaErrorStreamCaptureUnjoined = 904,
+  cudaErrorStreamCaptureIsolation = 905,
+  cudaErrorStreamCaptureImplicit = 906,
 };
 enum cudaMemcpyKind {
   cudaMemcpyHostToHost = 0,
@@ -46,9 +53,15 @@ enum cudaMemcpyKind {
   cudaMemcpyDefault = 4,
 };
 enum { cudaStreamDefault = 0, cudaStreamNonBlocking = 1 };
+enum { cudaEventDefault = 0, cudaEventDisableTiming = 2 };
+enum cudaStreamCaptureMode { cudaStreamCaptureModeGlobal, cudaStreamCaptureModeThreadLocal, cudaStreamCaptureModeRelaxed };
+enum cudaMemoryType { cudaMemoryTypeUnregistered = 0, cudaMemoryTypeHost = 1, cudaMemoryTypeDevice = 2 };
+enum cudaDeviceAttr { cudaDevAttrComputeCapabilityMajor = 75 };
 
 typedef struct emulated_stream* cudaStream_t;
 typedef struct emulated_event* cudaEvent_t;
+typedef struct emulated_graph* cudaGraph_t;
+typedef struct emulated_graph* cudaGraphExec_t;
 
 struct cudaDeviceProp {
   char name[256];
@@ -56,6 +69,7 @@ struct cudaDeviceProp {
   size_t totalGlobalMem, sharedMemPerBlock, memPitch, totalConstMem, textureAlignment;
 };
 struct cudaPointerAttributes {
+  cudaMemoryType type;
   int device;
 };
 
@@ -63,6 +77,7 @@ cudaError_t cudaGetDeviceCount(int* count);
 cudaError_t cudaGetDevice(int* device);
 cudaError_t cudaSetDevice(int device);
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device);
+cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int device);
 cudaError_t cudaDeviceSynchronize();
 cudaError_t cudaMalloc(void** pointer, size_t size);
 cudaError_t cudaFree(void* pointer);
@@ -72,6 +87,7 @@ cudaError_t cudaMemGetInfo(size_t* free, size_t* total);
 cudaError_t cudaMemcpy(void* to, const void* from, size_t size, cudaMemcpyKind kind);
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t size, cudaMemcpyKind kind, cudaStream_t stream = nullptr);
 cudaError_t cudaMemset(void* pointer, int value, size_t size);
+cudaError_t cudaMemsetAsync(void* pointer, int value, size_t size, cudaStream_t stream = nullptr);
 cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* attributes, const void* pointer);
 cudaError_t cudaStreamCreate(cudaStream_t* stream);
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags);
@@ -79,10 +95,17 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream);
 cudaError_t cudaStreamSynchronize(cudaStream_t stream);
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags);
 cudaError_t cudaEventCreate(cudaEvent_t* event);
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags);
 cudaError_t cudaEventDestroy(cudaEvent_t event);
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream = nullptr);
 cudaError_t cudaEventSynchronize(cudaEvent_t event);
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t begin, cudaEvent_t end);
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode);
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph);
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long flags = 0);
+cudaError_t cudaGraphDestroy(cudaGraph_t graph);
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable);
+cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream);
 cudaError_t cudaGetLastError();
 cudaError_t cudaPeekAtLastError();
 const char* cudaGetErrorString(cudaError_t error);
@@ -96,6 +119,13 @@ namespace emulate {
 
 // Where a kernel finds the memory of the current GPU that the host knows by this address; nullptr if that is no such memory.
 void* translate(const void* pointer);
+
+// If a graph is recorded in this stream, the step becomes part of it.
+using Step = std::function<cudaError_t()>;
+bool record(cudaStream_t stream, const Step& step);
+
+// The error of a call that may not be made while this thread records a graph, which ends the recording; or cudaSuccess.
+cudaError_t forbid_in_recording(cudaError_t error = cudaErrorStreamCaptureUnsupported);
 
 // The error that a test has asked for at this call, or cudaSuccess; counts the call.
 cudaError_t begin_call(const char* name);
@@ -124,7 +154,8 @@ bool translate_argument(Value*& pointer) {
 template <class Kernel>
 class Launch {
  public:
-  Launch(Kernel kernel, const dim3& grid, const dim3& block) : kernel_(kernel), grid_(grid), block_(block) {}
+  Launch(Kernel kernel, const dim3& grid, const dim3& block, cudaStream_t stream)
+      : kernel_(kernel), grid_(grid), block_(block), stream_(stream) {}
 
   template <class... Arguments>
   void operator()(Arguments... arguments) const {
@@ -133,23 +164,31 @@ class Launch {
       fail(cudaErrorInvalidConfiguration);
       return;
     }
-    if (!(translate_argument(arguments) && ...)) {
-      fail(cudaErrorIllegalAddress);
-      return;
-    }
-    auto thread = [&] { kernel_(arguments...); };
-    run_blocks(grid_, block_, {[](void* each) { (*static_cast<decltype(thread)*>(each))(); }, &thread});
+    const Launch launch = *this;
+    if (record(stream_, [launch, arguments...] { return launch.run(arguments...); })) return;
+    const cudaError_t forbidden = forbid_in_recording(cudaErrorStreamCaptureImplicit);
+    const cudaError_t error = forbidden == cudaSuccess ? run(arguments...) : forbidden;
+    if (error != cudaSuccess) fail(error);
   }
 
  private:
+  template <class... Arguments>
+  cudaError_t run(Arguments... arguments) const {
+    if (!(translate_argument(arguments) && ...)) return cudaErrorIllegalAddress;
+    auto thread = [&] { kernel_(arguments...); };
+    run_blocks(grid_, block_, {[](void* each) { (*static_cast<decltype(thread)*>(each))(); }, &thread});
+    return cudaSuccess;
+  }
+
   Kernel kernel_;
   dim3 grid_, block_;
+  cudaStream_t stream_;
 };
 
 // What translate.py makes of kernel<<<grid, block>>>.
 template <class Kernel>
-Launch<Kernel> launch(Kernel kernel, const dim3& grid, const dim3& block, size_t = 0, cudaStream_t = nullptr) {
-  return Launch<Kernel>(kernel, grid, block);
+Launch<Kernel> launch(Kernel kernel, const dim3& grid, const dim3& block, size_t = 0, cudaStream_t stream = nullptr) {
+  return Launch<Kernel>(kernel, grid, block, stream);
 }
 
 }  // namespace emulate
