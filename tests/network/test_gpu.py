@@ -258,6 +258,74 @@ def test_the_plan_of_tiles_reads_the_gpus_memory(on_gpu, monkeypatch):
     assert tiling.plan_tiles(on_gpu, "both", [(4000, 6000)], "auto") < 6000
 
 
+# Layers with parts of their own for a GPU
+
+
+def passes_of(folder, layer, shape, gpu):
+    """A layer's output, and the gradients of its input and its parameters, on the GPU or on the CPU."""
+    path = folder / "layer.prototxt"
+    dims = " ".join(f"dim: {n}" for n in shape)
+    path.write_text(
+        f'force_backward: true layer {{ name: "x" type: "Input" top: "x" input_param {{ shape {{ {dims} }} }} }}'
+        f'layer {{ name: "y" bottom: "x" top: "y" {layer} }}'
+    )
+    if gpu:
+        caffe.set_device(0)
+        caffe.set_mode_gpu()
+    try:
+        net, random = caffe.Net(str(path), caffe.TEST), np.random.RandomState(3)
+        for blob in net.params.get("y", ()):
+            blob.data[...] = random.randn(*blob.shape)
+        net.blobs["x"].data[...] = 3 * random.randn(*shape)
+        net.forward()
+        net.blobs["y"].diff[...] = random.randn(*net.blobs["y"].shape)
+        net.backward()
+        return [net.blobs["y"].data, net.blobs["x"].diff, *(blob.diff for blob in net.params.get("y", ()))]
+    finally:
+        caffe.set_mode_cpu()
+
+
+def assert_like_upstreams(folder, layer, shape):
+    expected = passes_of(folder, f'type: "{layer}', shape, False)
+    for theirs, ours in zip(expected, passes_of(folder, f'type: "Fast{layer}', shape, True)):
+        assert np.abs(ours - theirs).max() <= 1e-5 * np.abs(theirs).max()
+
+
+@pytest.mark.parametrize("weights", ["lr_mult: 1", "lr_mult: 0"])
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        "kernel_size: 3 pad: 1",
+        "kernel_size: 7 stride: 2 pad: 3",
+        "kernel_size: 3 pad: 2 dilation: 2",
+        "kernel_size: 3 stride: 2 dilation: 3",
+        "kernel_h: 2 kernel_w: 5 stride_h: 3 stride_w: 1 pad_h: 0 pad_w: 4",
+        "kernel_size: 1",
+        "kernel_size: 2 stride: 3 group: 2",
+    ],
+)
+@pytest.mark.parametrize("shape", [(1, 4, 19, 23), (2, 6, 40, 33)])
+def test_a_convolution_is_upstreams(tmp_path, parameters, shape, weights):
+    parameters = f"num_output: 8 {parameters}"
+    layer = f'Convolution" param {{ {weights} }} param {{ lr_mult: 1 }} convolution_param {{ {parameters} }}'
+    assert_like_upstreams(tmp_path, layer, shape)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        "local_size: 5 alpha: 0.01",
+        "local_size: 3 alpha: 2 k: 2",
+        "local_size: 9 alpha: 0.5 beta: 0.5",
+        "local_size: 1",
+        "local_size: 3 alpha: 1 norm_region: WITHIN_CHANNEL",
+    ],
+)
+@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (2, 7, 3, 5), (1, 64, 17, 31)])
+def test_a_normalisation_is_upstreams(tmp_path, parameters, shape):
+    assert_like_upstreams(tmp_path, f'LRN" lrn_param {{ {parameters} }}', shape)
+
+
 # Graphs: from the second step of a size on, both passes are launched at once
 
 

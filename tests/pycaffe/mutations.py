@@ -26,7 +26,11 @@ MUTATIONS = {
         "window.shape(2), window.shape(3), top, left, image",
         "window.shape(2), window.shape(3), left, top, image",
     ),
-    "a missing copy": ("gpu/planes.cu", "  caffe::caffe_copy(blob->count(), data, blob->mutable_gpu_diff());\n", ""),
+    "a missing copy": (
+        "gpu/planes.cu",
+        "  caffe::caffe_copy(blob->count(), blob->gpu_data(), blob->mutable_gpu_diff());\n",
+        "",
+    ),
     "a wrong count of blocks": (
         "gpu/convolution.cu",
         "bias_kernel<<<caffe::CAFFE_GET_BLOCKS(count)",
@@ -49,12 +53,26 @@ MUTATIONS = {
         "if (error != cudaSuccess) cudaGetLastError();",
         "",
     ),
-    "memory kept after its blob": ("gpu/convolution.cu", "    if (count > count_) {", "    if (!count_) {"),
+    "memory kept after its blob": (
+        "gpu/convolution.cu",
+        "if (count <= count_[branch]) return;",
+        "if (count_[branch]) return;",
+    ),
     "the other GPU": (
         "binding/gpu.cpp",
         "CUDA_CHECK(cudaSetDevice(device));\n    caffe::Caffe::set_mode",
         "caffe::Caffe::set_mode",
     ),
+    "a branch that does not wait for the others": (
+        "gpu/passes.cu",
+        "if (other == chosen || branch.has_waited_for[other] >= *step) continue;",
+        "continue;",
+    ),
+    "branches that share one matrix": ("gpu/passes.cu", "    Columns::branch = chosen;\n", ""),
+    "a graph whose memory has moved": ("gpu/passes.cu", " || size.addresses != addresses()) {", ") {"),
+    "what the host had read hides what a graph writes": ("gpu/passes.cu", "    mark_written();\n", ""),
+    "a factor that a gradient lacks": ("gpu/lrn.cu", " * y[other] / scale[other];", " * y[other];"),
+    "a bias's gradient that replaces the one before": ("gpu/convolution.cu", "total[i] += sum;", "total[i] = sum;"),
     "four gradients of which three are added": ("gpu/planes.cu", "a[i] + b[i] + c[i] + d[i]", "a[i] + b[i] + c[i]"),
 }
 
