@@ -456,7 +456,9 @@ def tiles(task):
     said, found = [], {}
     handler = logging.Handler()
     handler.emit = lambda record: said.append(record.getMessage())
-    logging.getLogger("deepdream").addHandler(handler)
+    logger = logging.getLogger("deepdream")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
     net = task.load(task.gpu)
     small = dd.deepdream(net, clouds(200, 300), iter_n=2, octave_n=1, seed=0)
     image = clouds(2000, 3000)
