@@ -25,11 +25,8 @@ if(with_cudnn)
 endif()
 list(APPEND INCLUDES ${CUDA_INCLUDE} ${CUDA_INCLUDE}/cccl ${CUDNN_INCLUDE})
 
-# A header of upstream's launches kernels, too.
 set(rewritten ${CMAKE_CURRENT_BINARY_DIR}/kernels)
-set(launches ${CMAKE_CURRENT_SOURCE_DIR}/gpu/launches.py)
-set(header caffe/util/math_functions.hpp)
-run(COMMAND ${Python_EXECUTABLE} ${launches} ${UPSTREAM}/include/${header} ${rewritten}/include/${header})
+run(COMMAND ${Python_EXECUTABLE} ${launches} ${UPSTREAM}/include/${launching_header} ${rewritten}/include/${launching_header})
 list(PREPEND INCLUDES ${rewritten}/include)
 list(APPEND INCLUDES ${CMAKE_CURRENT_SOURCE_DIR}/gpu)
 

@@ -3,9 +3,7 @@ set(emulate ${CMAKE_CURRENT_SOURCE_DIR}/emulate)
 set(translated ${CMAKE_CURRENT_BINARY_DIR}/translated)
 list(APPEND DEFINITIONS PYCAFFE_EMULATED)
 
-# A header of upstream's launches kernels, too.
-set(launches ${CMAKE_CURRENT_SOURCE_DIR}/gpu/launches.py)
-set(header caffe/util/math_functions.hpp)
+set(header ${launching_header})
 run(COMMAND ${Python_EXECUTABLE} ${launches} ${UPSTREAM}/include/${header} ${translated}/launches/${header})
 run(COMMAND ${Python_EXECUTABLE} ${emulate}/translate.py ${translated}/launches/${header} ${translated}/include/${header})
 list(PREPEND INCLUDES ${translated}/include)

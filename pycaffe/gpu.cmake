@@ -24,6 +24,10 @@ file(GLOB own_kernel_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/gpu/*
 list(APPEND kernel_sources ${own_kernel_sources})
 list(APPEND binding_sources ${CMAKE_CURRENT_SOURCE_DIR}/binding/gpu.cpp)
 
+# Launches get the stream before they are compiled; a header of upstream's has some, too.
+set(launches ${CMAKE_CURRENT_SOURCE_DIR}/gpu/launches.py)
+set(launching_header caffe/util/math_functions.hpp)
+
 if(VARIANT MATCHES "^emulated")
   include(emulate.cmake)
 else()

@@ -91,6 +91,17 @@ class On {
   Restore restore_;
 };
 
+// Give back what is in a GPU's memory; a GPU that cannot be used any more has nothing to free.
+template <class Owned>
+void free_on(int device, std::unique_ptr<Owned>& owned) {
+  if (!owned) return;
+  try {
+    On on(device);
+    owned.reset();
+  } catch (const caffe_compat::Error&) {
+  }
+}
+
 // An image that stays on a GPU from one step of a dream to the next.
 class Planes {
  public:
@@ -104,14 +115,7 @@ class Planes {
     caffe::caffe_gpu_memcpy(values.size() * sizeof(float), values.data(), blob_->mutable_gpu_data());
   }
   Planes(Planes&&) = default;
-  ~Planes() {
-    if (!blob_) return;
-    try {
-      On on(device_);
-      blob_.reset();
-    } catch (const caffe_compat::Error&) {  // a GPU that cannot be used any more has nothing to free
-    }
-  }
+  ~Planes() { free_on(device_, blob_); }
 
   const std::vector<int>& shape() const { return blob_->shape(); }
 
@@ -202,20 +206,13 @@ float half_sum_of_squares(BlobHolder& holder, int device) {
 // A dream's gradient at one layer, with half the sum of the squares as the objective.
 class Passes {
  public:
-  Passes(NetHolder& holder, int last, int blob, int device)
-      : passes_(new gpu::Passes(holder.net, last, blob)), net_(holder.net), device_(device) {
+  Passes(NetHolder& holder, int last, int blob, int device) : net_(holder.net), device_(device) {
     CHECK(last >= 0 && last < static_cast<int>(net_->layers().size())) << "layer number " << last;
     CHECK(blob >= 0 && blob < static_cast<int>(net_->blobs().size())) << "blob number " << blob;
+    passes_.reset(new gpu::Passes(net_, last, blob));
   }
   Passes(Passes&&) = default;
-  ~Passes() {
-    if (!passes_) return;
-    try {
-      On on(device_);
-      passes_.reset();
-    } catch (const caffe_compat::Error&) {  // as for Planes
-    }
-  }
+  ~Passes() { free_on(device_, passes_); }
 
   float run() {
     On on(device_);

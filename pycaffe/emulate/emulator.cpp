@@ -102,16 +102,9 @@ class Memory {
   std::map<size_t, Block> blocks_;  // by the offset of their first byte
 };
 
-struct Planned {
-  int after;
-  cudaError_t error;
-};
-
 struct State {
   std::recursive_mutex mutex;
   std::vector<std::unique_ptr<Memory>> devices;
-  std::map<std::string, long> calls;
-  std::map<std::string, Planned> planned;
 
   State() {
     const size_t count = number_from_environment("PYCAFFE_EMULATED_GPUS", 1);
@@ -129,7 +122,6 @@ State& state() {
 using Lock = std::lock_guard<std::recursive_mutex>;
 
 thread_local int device = 0;
-thread_local cudaError_t last_error = cudaSuccess;
 
 // For a barrier: the first time, every thread of a block runs until it; the second time, through it.
 struct AtBarrier {};
@@ -160,46 +152,11 @@ void each_thread(const dim3& block, Visit visit) {
 
 }  // namespace
 
-std::map<std::string, long> calls() {
-  Lock lock(state().mutex);
-  return state().calls;
-}
-
-void fail_call(const std::string& name, int after, cudaError_t error) {
-  Lock lock(state().mutex);
-  state().planned[name] = {after, error};
-}
-
-void fail_no_call() {
-  Lock lock(state().mutex);
-  state().planned.clear();
-}
-
 int current_device() { return device; }
 
 void* translate(const void* pointer) {
   Lock lock(state().mutex);
   return state().devices.at(device)->translate(pointer, 1);
-}
-
-cudaError_t begin_call(const char* name) {
-  const cudaError_t error = begin_library_call(name);
-  return error == cudaSuccess ? error : fail(error);
-}
-
-cudaError_t begin_library_call(const char* name) {
-  Lock lock(state().mutex);
-  ++state().calls[name];
-  const auto found = state().planned.find(name);
-  if (found == state().planned.end() || found->second.after-- > 0) return cudaSuccess;
-  const cudaError_t error = found->second.error;
-  state().planned.erase(found);
-  return error;
-}
-
-cudaError_t fail(cudaError_t error) {
-  last_error = error;
-  return error;
 }
 
 void run_blocks(const dim3& grid, const dim3& block, const Threads& threads) {
@@ -339,7 +296,7 @@ cudaError_t copy(void* to, const void* from, size_t size, cudaMemcpyKind kind) {
   const int found = 2 * from_device + to_device;
   if (kind != cudaMemcpyDefault && kind != found) return cudaErrorInvalidValue;
   static const char* const names[] = {"host to host", "host to device", "device to host", "device to device"};
-  ++state().calls[names[found]];
+  emulate::count_call(names[found]);
   char *target, *source;
   if (!emulate::usable(to, size, &target) || !emulate::usable(from, size, &source)) return cudaErrorInvalidValue;
   std::memmove(target, source, size);
@@ -392,30 +349,4 @@ cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* attributes, const vo
   }
   *attributes = {cudaMemoryTypeUnregistered, -1};
   return cudaSuccess;
-}
-
-cudaError_t cudaGetLastError() {
-  const cudaError_t error = emulate::last_error;
-  emulate::last_error = cudaSuccess;
-  return error;
-}
-cudaError_t cudaPeekAtLastError() { return emulate::last_error; }
-
-const char* cudaGetErrorString(cudaError_t error) {
-  switch (error) {
-    case cudaSuccess: return "no error";
-    case cudaErrorInvalidValue: return "invalid argument";
-    case cudaErrorMemoryAllocation: return "out of memory";
-    case cudaErrorInvalidConfiguration: return "invalid configuration argument";
-    case cudaErrorNoDevice: return "no CUDA-capable device is detected";
-    case cudaErrorInvalidDevice: return "invalid device ordinal";
-    case cudaErrorIllegalAddress: return "an illegal memory access was encountered";
-    case cudaErrorStreamCaptureUnsupported: return "operation not permitted when stream is capturing";
-    case cudaErrorStreamCaptureInvalidated: return "operation failed due to a previous error during capture";
-    case cudaErrorStreamCaptureUnmatched: return "capture was not initiated in this stream";
-    case cudaErrorStreamCaptureUnjoined: return "capture sequence contains a fork that was not joined to the primary stream";
-    case cudaErrorStreamCaptureIsolation: return "dependency created on uncaptured work in another stream";
-    case cudaErrorStreamCaptureImplicit: return "operation would make the legacy stream depend on a capturing stream";
-  }
-  return "unknown error";
 }

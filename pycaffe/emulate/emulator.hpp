@@ -18,6 +18,9 @@ T* device_array(T* pointer) {
 // How often each function of CUDA was called since the process began; "host to device" and so on count copies.
 std::map<std::string, long> calls();
 
+// Count one more of them.
+void count_call(const char* name);
+
 // Let the call of a function fail that comes after `after` more of them.
 void fail_call(const std::string& name, int after, cudaError_t error);
 

@@ -5,8 +5,8 @@
 #include <set>
 #include <string>
 
-#include "caffe/util/device_alternate.hpp"
 #include "../layers/recordable.hpp"
+#include "caffe/util/device_alternate.hpp"
 #include "caffe/util/math_functions.hpp"
 #include "convolution.hpp"
 #include "planes.hpp"
@@ -72,7 +72,10 @@ class CublasStreams {
 // on, by the memory that it reads and writes.
 class Recorder {
  public:
-  explicit Recorder(const CublasStreams& cublas) : cublas_(cublas) {
+  explicit Recorder(const CublasStreams& cublas) : cublas_(cublas) {}
+
+  // Of its own, so that the destructor cleans up after what fails here, too.
+  void begin() {
     for (Branch& branch : branches_) {
       // Not one that waits for the default stream, in which other threads may work now.
       CUDA_CHECK(cudaStreamCreateWithFlags(&branch.stream, cudaStreamNonBlocking));
@@ -115,7 +118,7 @@ class Recorder {
       branch.has_waited_for[other] = *step;
     }
     if (before.empty() && chosen) {  // it belongs to the recording as soon as it waits for something in it
-      CUDA_CHECK(cudaStreamWaitEvent(branch.stream, begin(), 0));
+      CUDA_CHECK(cudaStreamWaitEvent(branch.stream, events_.at(0), 0));
     }
     caffe_compat::launch_stream = branch.stream;
     Columns::branch = chosen;
@@ -174,9 +177,6 @@ class Recorder {
     CUDA_CHECK(error);
     return event;
   }
-
-  // Only the first step depends on nothing before it; others that do begin with it.
-  cudaEvent_t begin() const { return events_.at(0); }
 
   const CublasStreams& cublas_;
   Branch branches_[Columns::BRANCHES];
@@ -354,6 +354,7 @@ std::unique_ptr<Passes::Graph> Passes::record() const {
   cudaGraphExec_t executable = nullptr;
   {
     Recorder recorder(cublas);
+    recorder.begin();
     for (int i = 0; i <= last_; ++i) {
       Layer& layer = *net_->layers()[i];
       const Blobs &bottoms = net_->bottom_vecs()[i], &tops = net_->top_vecs()[i];

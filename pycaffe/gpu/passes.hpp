@@ -1,6 +1,6 @@
 // A gradient on a GPU as one CUDA graph: forward to a layer, half the sum of its squares, and backward to the image.
 //
-// A small picture keeps a GPU waiting for the next of some 400 launches, and none of them fills it. A graph is launched at
+// A small picture keeps a GPU waiting for the next of some 330 launches, and none of them fills it. A graph is launched at
 // once, and what does not depend on each other in it runs side by side: the branches of an inception module. It holds
 // addresses and sizes; that both are still the net's is checked before every use.
 #ifndef PYCAFFE_GPU_PASSES_HPP_
