@@ -32,6 +32,8 @@ FLAGS = [
     "--disable-sync",
     "--no-proxy-server",
 ]
+# The size of a dream that, with 50 iterations, lasts much longer than all that is done and looked at during it.
+LONG = 960
 # Counts the different pictures that are shown in the place of the dream, and keeps the states that are over: a dream
 # of one small step is soon done, and a test that only looks now and then does not see it run.
 COUNT = """
@@ -376,7 +378,7 @@ def test_every_layer_on_the_visitor_s_picture(page, photo):
 
 def test_a_worker_killed_in_mid_dream(page, server):
     """The page says so, keeps what was dreamt, and dreams again."""
-    _set(page, iter_n=50)
+    _set(page, iter_n=50, max_size=LONG)
     _dream(page)
     _dreaming(page)
     for pid in _workers(server[1]):
@@ -384,7 +386,7 @@ def test_a_worker_killed_in_mid_dream(page, server):
     _state(page, "dreamt", 10_000)
     _refused(page, "The worker was killed (SIGKILL), probably out of memory")
     assert page.locator(".status").text_content().endswith("The dream so far is kept.")
-    _set(page, iter_n=2)
+    _set(page, iter_n=2, max_size=160)
     _dream(page)
     _state(page, "dreamt")
     assert page.locator(".status").text_content().startswith("Done")
@@ -393,7 +395,7 @@ def test_a_worker_killed_in_mid_dream(page, server):
 def test_two_tabs(page, browser, server):
     """The second waits its turn, says so, and answers meanwhile; it dreams when the first one is closed."""
     first = _open(browser, server[0])
-    _set(first, iter_n=50, max_size=480)
+    _set(first, iter_n=50, max_size=LONG)
     _dream(first)
     _dreaming(first)
     frames = page.locator("main").get_attribute("data-frames")
