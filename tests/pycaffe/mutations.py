@@ -77,30 +77,26 @@ MUTATIONS = {
 }
 
 
-def build(source):
-    """Compile the copy; returns the folder of the package."""
+def configure(source):
+    """Make the build folder; what CMake writes anew would be compiled anew, so this is done once."""
     python, tools = sys.executable, FOLDER / "tools"
     lists = CHECKOUT / "locks" / "py{}.{}".format(*sys.version_info[:2]) / "caffe.txt"
     if not tools.is_dir():
         install = [python, "-m", "pip", "install", "--quiet", "--require-hashes", "--only-binary", ":all:"]
         subprocess.run([*install, "--target", tools, "--requirement", lists], check=True)
-    environment = {**os.environ, "PYCAFFE_CUDA": "emulated", "PYTHONPATH": str(tools)}
-    cmake = [
-        "cmake",
-        "-S",
-        source,
-        "-B",
-        FOLDER / "build",
-        "-DCMAKE_BUILD_TYPE=Release",
-        f"-DPython_EXECUTABLE={python}",
-    ]
-    for command in (
-        cmake,
-        ["cmake", "--build", FOLDER / "build", "--parallel", str(os.cpu_count())],
-        ["cmake", "--install", FOLDER / "build", "--prefix", FOLDER / "site"],
-    ):
-        subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True)
+    options = ["-DCMAKE_BUILD_TYPE=Release", f"-DPython_EXECUTABLE={python}"]
+    _cmake("-S", source, "-B", FOLDER / "build", *options, PYCAFFE_CUDA="emulated", PYTHONPATH=str(tools))
+
+
+def build():
+    """Compile the copy; returns the folder of the package."""
+    _cmake("--build", FOLDER / "build", "--parallel", str(os.cpu_count()))
+    _cmake("--install", FOLDER / "build", "--prefix", FOLDER / "site")
     return FOLDER / "site"
+
+
+def _cmake(*arguments, **environment):
+    subprocess.run(["cmake", *arguments], env={**os.environ, **environment}, stdout=subprocess.DEVNULL, check=True)
 
 
 def failed_test(site):
@@ -117,7 +113,8 @@ def failed_test(site):
 def main():
     source = FOLDER / "pycaffe"
     shutil.copytree(CHECKOUT / "pycaffe", source, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
-    found = failed_test(build(source))
+    configure(source)
+    found = failed_test(build())
     if found:
         sys.exit(f"without an error, {found}")
     survived = []
@@ -128,7 +125,7 @@ def main():
             sys.exit(f"{name}: {file} does not have {text!r} once")
         path.write_text(right.replace(text, wrong), encoding="utf-8")
         try:
-            found = failed_test(build(source))
+            found = failed_test(build())
         finally:
             path.write_text(right, encoding="utf-8")
         print(f"{name}: {found or 'NOT FOUND'}", flush=True)
