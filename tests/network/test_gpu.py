@@ -265,9 +265,11 @@ def passes_of(folder, layer, shape, gpu):
     """A layer's output, and the gradients of its input and its parameters, on the GPU or on the CPU."""
     path = folder / "layer.prototxt"
     dims = " ".join(f"dim: {n}" for n in shape)
+    # force_backward asks for the gradients of all parameters, whatever their lr_mult.
+    force, ask = ("", "propagate_down: true loss_weight: 1") if "lr_mult" in layer else ("force_backward: true", "")
     path.write_text(
-        f'force_backward: true layer {{ name: "x" type: "Input" top: "x" input_param {{ shape {{ {dims} }} }} }}'
-        f'layer {{ name: "y" bottom: "x" top: "y" {layer} }}'
+        f'{force} layer {{ name: "x" type: "Input" top: "x" input_param {{ shape {{ {dims} }} }} }}'
+        f'layer {{ name: "y" bottom: "x" top: "y" {ask} {layer} }}'
     )
     if gpu:
         caffe.set_device(0)
@@ -279,6 +281,8 @@ def passes_of(folder, layer, shape, gpu):
         net.blobs["x"].data[...] = 3 * random.randn(*shape)
         net.forward()
         net.blobs["y"].diff[...] = random.randn(*net.blobs["y"].shape)
+        for blob in net.params.get("y", ()):
+            blob.diff[...] = random.randn(*blob.shape)  # a parameter's gradient is added to what is there
         net.backward()
         return [net.blobs["y"].data, net.blobs["x"].diff, *(blob.diff for blob in net.params.get("y", ()))]
     finally:

@@ -216,6 +216,23 @@ def test_every_gpu_computes_the_same(tiny_model):
     assert done.stdout.startswith("3 True\nGPU 3 cannot be used: ")
 
 
+def test_an_image_lies_on_its_own_gpu():
+    code = (
+        "import numpy as np, caffe\n"
+        "image = np.arange(3 * 200 * 300, dtype=np.float32).reshape(3, 200, 300)\n"
+        "free = lambda: np.array([caffe._caffe.gpu_memory(gpu)[0] for gpu in range(3)])\n"
+        "before = free()\n"
+        "planes = caffe._caffe.GpuPlanes(image, 1)\n"
+        "twice = planes + planes\n"
+        "print(*(before - free()) // image.nbytes, np.array_equal(twice.numpy(), 2 * image))\n"
+        "del planes, twice\n"
+        "print(*before - free())\n"
+    )
+    done = run(code, PYCAFFE_EMULATED_GPUS="3")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["0 2 0 True", "0 0 0"]
+
+
 def test_a_small_gpu_gets_tiles(tiny_model):
     code = (
         "import sys, logging, numpy as np, deepdream as dd\n"
