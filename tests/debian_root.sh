@@ -49,7 +49,9 @@ enter() {
     fi
     mount --rbind /proc "$root/proc"
     mount --rbind /dev "$root/dev"
+    # A plain processor: for the newest that qemu 7.2 imitates, OpenBLAS takes kernels for SME, which go wrong there.
     exec chroot "$root" env -i --chdir=/ HOME=/root LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
+      ${emulator:+QEMU_CPU=cortex-a72} \
       PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
       PIP_CERT=/opt/certificates.crt REQUESTS_CA_BUNDLE=/opt/certificates.crt SSL_CERT_FILE=/opt/certificates.crt "$@"
     ' sh "$root" "$emulator" "$@" &

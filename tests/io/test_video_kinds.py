@@ -3,6 +3,8 @@
 The frames are of one colour; the values come from the encoder's own conversion, done by FFmpeg outside the library.
 """
 
+import contextlib
+import os
 from collections.abc import Mapping
 from fractions import Fraction
 from types import MappingProxyType
@@ -72,6 +74,18 @@ KINDS = {
 }  # fmt: skip
 
 
+@contextlib.contextmanager
+def own_priority():
+    """SVT-AV1, if root runs it, leaves a thread at real-time priority, and with it all processes that it then starts.
+
+    Nothing else runs beside them, not even the threads that they wait for.
+    """
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    yield
+    os.sched_setscheduler(0, policy, parameters)
+
+
+@own_priority()
 def write_kind(path, kind):
     options = dict(kind.options)
     with av.open(str(path), "w", format=kind.format, options=options if "movflags" in options else {}) as file:
