@@ -30,13 +30,21 @@ def zoom_linear(planes: NDArray[np.float32], shape: Sequence[int], wrap: str | N
         return planes.zoom(*shape)
     factors = [n / old for n, old in zip(shape, planes.shape[1:])]
     if wrap is None:
-        return nd.zoom(planes, (1, *factors), order=1)
+        return _zoom(planes, factors)
     for axis, letter in ((1, "y"), (2, "x")):
         if letter in wrap:
             planes = _zoom_joined(planes, axis, shape[axis - 1])
         else:
-            planes = nd.zoom(planes, [factors[0] if each == axis else 1.0 for each in range(3)], order=1)
+            planes = _zoom(planes, (factors[0], 1.0))
     return planes
+
+
+def _zoom(planes: NDArray[np.float32], factors: Sequence[float]) -> NDArray[np.float32]:
+    """`scipy.ndimage.zoom` with `order=1`, plane by plane: the same values as at once, in less than half of the time."""
+    zoomed = np.empty((len(planes), *(round(n * factor) for n, factor in zip(planes.shape[1:], factors))), planes.dtype)
+    for plane, target in zip(planes, zoomed):
+        nd.zoom(plane, factors, order=1, output=target)
+    return zoomed
 
 
 def _zoom_joined(planes: NDArray[np.float32], axis: int, length: int) -> NDArray[np.float32]:
