@@ -93,6 +93,14 @@ class thread_specific_ptr {
   pthread_key_t key_;
 };
 
+// For upstream's tests, whose durations are Boost's.
+namespace this_thread {
+template <class Duration>
+void sleep(const Duration& duration) {
+  std::this_thread::sleep_for(std::chrono::microseconds(duration.total_microseconds()));
+}
+}  // namespace this_thread
+
 }  // namespace boost
 
 #endif  // PYCAFFE_COMPAT_BOOST_THREAD_HPP_
