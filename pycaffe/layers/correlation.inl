@@ -12,31 +12,14 @@ namespace {
 // A block of sums stays in registers, kRows outputs times kVectors vectors of positions; with few outputs there is room
 // for more positions.
 #if defined(__AVX512F__)
-constexpr int kLanes = 16, kRows = 8, kVectors = 3, kFewRows = 3, kMoreVectors = 6;
+constexpr int kRows = 8, kVectors = 3, kFewRows = 3, kMoreVectors = 6;
 #elif defined(__AVX2__)
-constexpr int kLanes = 8, kRows = 4, kVectors = 3, kFewRows = 2, kMoreVectors = 4;
+constexpr int kRows = 4, kVectors = 3, kFewRows = 2, kMoreVectors = 4;
 #elif defined(__aarch64__)
-constexpr int kLanes = 4, kRows = 8, kVectors = 3, kFewRows = 3, kMoreVectors = 6;
+constexpr int kRows = 8, kVectors = 3, kFewRows = 3, kMoreVectors = 6;
 #else
-constexpr int kLanes = 4, kRows = 4, kVectors = 3, kFewRows = 2, kMoreVectors = 4;
+constexpr int kRows = 4, kVectors = 3, kFewRows = 2, kMoreVectors = 4;
 #endif
-
-typedef float Vector __attribute__((vector_size(kLanes * sizeof(float))));
-typedef float UnalignedVector __attribute__((vector_size(kLanes * sizeof(float)), aligned(4), may_alias));
-
-// a * b + c, rounded once where the processor can. By name, because compilers break up the expression when they think that
-// this is faster: then the sums, and with them the picture, would depend on the compiler and on the tile's shape.
-inline Vector multiply_add(Vector a, Vector b, Vector c) {
-#if defined(__AVX512F__)
-  return _mm512_fmadd_ps(a, b, c);
-#elif defined(__AVX2__)
-  return _mm256_fmadd_ps(a, b, c);
-#elif defined(__aarch64__)
-  return vfmaq_f32(c, a, b);
-#else
-  return a * b + c;
-#endif
-}
 
 // `sums` (rows at distance `pitch`) = bias + sum over d of weights[d][row] * operands[offsets[d] + position].
 template <int kTileRows, int kTileVectors>
@@ -49,7 +32,7 @@ void multiply(const float* weights, const float* operands, const int32_t* offset
     __builtin_prefetch(operands + offsets[d + kPrefetchTaps]);
     Vector operand[kTileVectors];
 #pragma GCC unroll 8
-    for (int v = 0; v < kTileVectors; ++v) operand[v] = *reinterpret_cast<const UnalignedVector*>(from + v * kLanes);
+    for (int v = 0; v < kTileVectors; ++v) operand[v] = load(from + v * kLanes);
 #pragma GCC unroll 8
     for (int r = 0; r < kTileRows; ++r) {
       const Vector weight = weights[r] - Vector{};
@@ -61,7 +44,7 @@ void multiply(const float* weights, const float* operands, const int32_t* offset
   for (int r = 0; r < kTileRows; ++r) {
 #pragma GCC unroll 8
     for (int v = 0; v < kTileVectors; ++v) {
-      *reinterpret_cast<UnalignedVector*>(sums + r * pitch + v * kLanes) = sum[r][v] + bias[r];
+      store(sum[r][v] + bias[r], sums + r * pitch + v * kLanes);
     }
   }
 }

@@ -23,6 +23,8 @@ inline float multiply_add(float a, float b, float c) {
 }  // namespace
 }  // namespace fast
 
+#include "vectors.inl"
+
 #include "correlation.inl"
 #include "elementwise.inl"
 #include "lrn.inl"

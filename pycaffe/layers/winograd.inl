@@ -24,10 +24,6 @@ size_t winograd_scratch(const Correlation& c) {
   return kProducts * (product_pitch(c) + kOutputsAtOnce * kBlock) + size_t(c.slab_channel) * c.channels + kBlock;
 }
 
-inline Vector load(const float* from) { return *reinterpret_cast<const UnalignedVector*>(from); }
-
-inline void store(Vector vector, float* to) { *reinterpret_cast<UnalignedVector*>(to) = vector; }
-
 // The inputs of one block of positions; `to`: [product][channel][position].
 void transform_inputs(const Correlation& c, const float* slab, int vectors, float* to) {
   const size_t pitch = product_pitch(c);
