@@ -1,6 +1,7 @@
 #include "correlation.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <utility>
@@ -16,12 +17,13 @@ int divide_up(int a, int b) { return (a + b - 1) / b; }
 // written at any time through Python's view of them, so this is asked in every pass; it costs a tenth of packing them.
 uint64_t fingerprint(const float* weights, size_t count) {
   constexpr uint64_t kOdd = 0x9E3779B97F4A7C15;
-  uint64_t lanes[4] = {1, 2, 3, 4};
+  constexpr int kChains = 8;  // side by side, as a multiplication takes several cycles
+  uint64_t lanes[kChains] = {1, 2, 3, 4, 5, 6, 7, 8};
   size_t i = 0;
-  for (; i + 8 <= count; i += 8) {
-    uint64_t words[4];
+  for (; i + 2 * kChains <= count; i += 2 * kChains) {
+    uint64_t words[kChains];
     std::memcpy(words, weights + i, sizeof words);
-    for (int lane = 0; lane < 4; ++lane) {
+    for (int lane = 0; lane < kChains; ++lane) {
       lanes[lane] = (lanes[lane] ^ words[lane]) * kOdd;
       lanes[lane] ^= lanes[lane] >> 32;
     }
@@ -63,8 +65,10 @@ void choose_tiles(Correlation* c, double depth, int images, int threads, int lan
       const size_t excess = slab > kSlab ? slab - kSlab : 0;
       if (excess && rows > 1) break;
       const int tiles = divide_up(c->cols, cols) * divide_up(c->rows, rows) * images;
-      // In cycles, roughly: two vector multiply-adds each, and half a cycle for a float of the slab.
-      const double vectors = divide_up((rows - 1) * c->pitch + cols, lanes);
+      // In cycles, roughly: two vector multiply-adds each, and half a cycle for a float of the slab. Each block of vectors
+      // fetches the weights anew, which counts as one more.
+      double vectors = divide_up((rows - 1) * c->pitch + cols, lanes);
+      vectors += std::ceil(vectors / 3);
       const double cost = divide_up(tiles, threads) * (vectors * c->outputs * depth / 2 + slab * 0.5 + 1000);
       if (excess < best_excess || (excess == best_excess && cost < best_cost)) {
         best = *c;
