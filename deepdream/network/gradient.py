@@ -61,7 +61,7 @@ def run_passes(net: NetInterface, end: Layers, objective: ObjectiveOrMapping) ->
             if blob in kept:
                 with np.errstate(over="ignore", invalid="ignore"):
                     net.blobs[blob].diff[...] += kept.pop(blob)
-        net._backward(stop, start)
+        net._backward_to_input(stop, start)
     return sum_values(values)
 
 

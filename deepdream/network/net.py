@@ -249,7 +249,8 @@ class Net(caffe.Net):
             f"{bottom!r}"
         )
 
-    # Every pass of Caffe's Python goes through these two; a dream's on a GPU may go through `gpu_passes`.
+    # Every pass of Caffe's Python goes through the first two. A dream's backward goes through the third, and on a GPU both
+    # may go through `gpu_passes`.
     def _forward(self, start: int, end: int) -> Any:
         with self._prepared_for_passes(start, end):
             return super()._forward(start, end)
@@ -258,6 +259,16 @@ class Net(caffe.Net):
         self._use_device()
         with self._translate_caffe_errors():
             return super()._backward(start, end)
+
+    def _backward_to_input(self, start: int, end: int) -> None:
+        """As `_backward`, for the gradient of the input alone: other blobs' diffs may not be their gradients.
+
+        Our Caffe saves a pass through memory for each rectification then.
+        """
+        self._use_device()
+        backward = getattr(super(), "_backward_to_input", super()._backward)
+        with self._translate_caffe_errors():
+            backward(start, end)
 
     @contextlib.contextmanager
     def _prepared_for_passes(self, start: int, end: int) -> Iterator[None]:

@@ -13,6 +13,7 @@
 #include <optional>
 
 #include "../layers/capacity.hpp"
+#include "../layers/rectification.hpp"
 #include "caffe/layers/memory_data_layer.hpp"
 #include "holders.hpp"
 
@@ -103,7 +104,23 @@ void rebuild(NetHolder& holder, nb::object definition) {
 
 Number forward(NetHolder& self, int start, int end) {
   if (start == 0) give_back_memory(*self.net);
+  std::optional<fast::Rectifications> rectifications;
+  if (self.net->before_forward().empty() && self.net->after_forward().empty()) {
+    rectifications.emplace(*self.net, start, end);
+  }
   return self.net->ForwardFromTo(start, end);
+}
+
+void backward(NetHolder& self, int start, int end) { self.net->BackwardFromTo(start, end); }
+
+// As `backward`, for the gradient of the input alone: what the diffs of rectified blobs and of parameters then hold is not
+// defined.
+void backward_to_input(NetHolder& self, int start, int end) {
+  std::optional<fast::Rectifications> rectifications;
+  if (self.net->before_backward().empty() && self.net->after_backward().empty()) {
+    rectifications.emplace(*self.net, end, start);
+  }
+  self.net->BackwardFromTo(start, end);
 }
 
 void reshape(NetHolder& self) {
@@ -143,7 +160,8 @@ void bind_net(nb::module_& module) {
       .def("__init__", &init, "network_file"_a, "phase"_a, "level"_a = 0, "stages"_a = nb::none(), "weights"_a = nb::none())
       .def("__init__", &init_with_weights)
       .def("_forward", &forward, Unlocked())
-      .def("_backward", [](NetHolder& self, int start, int end) { self.net->BackwardFromTo(start, end); }, Unlocked())
+      .def("_backward", &backward, Unlocked())
+      .def("_backward_to_input", &backward_to_input, Unlocked())
       .def("reshape", &reshape, Unlocked())
       .def("clear_param_diffs", [](NetHolder& self) { self.net->ClearParamDiffs(); })
       .def("copy_from",

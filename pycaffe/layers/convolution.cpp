@@ -12,6 +12,7 @@
 #include "correlation.hpp"
 #include "kernels.hpp"
 #include "recordable.hpp"
+#include "rectification.hpp"
 #include "register.hpp"
 #include "threads.hpp"
 #ifndef CPU_ONLY
@@ -20,7 +21,7 @@
 
 namespace caffe {
 
-class FastConvolutionLayer : public ConvolutionLayer<float>, public fast::Recordable {
+class FastConvolutionLayer : public ConvolutionLayer<float>, public fast::Recordable, public fast::Rectifying {
  public:
   using ConvolutionLayer::ConvolutionLayer;
   const char* type() const override { return "FastConvolution"; }
@@ -51,9 +52,8 @@ class FastConvolutionLayer : public ConvolutionLayer<float>, public fast::Record
       const float* from = bottom[i]->cpu_data();
       float* to = top[i]->mutable_cpu_data();
       for (int g = 0; g < group_; ++g) {
-        forward_[g].run(shape, weights + g * weight_offset_, bias ? bias + g * shape.outputs : nullptr,
-                        num_, from + g * in_group(shape), bottom_dim_, to + g * out_group(shape),
-                        top_dim_);
+        forward_[g].run(shape, weights + g * weight_offset_, bias ? bias + g * shape.outputs : nullptr, slope_, num_,
+                        from + g * in_group(shape), {}, bottom_dim_, to + g * out_group(shape), top_dim_);
       }
     }
   }
@@ -61,16 +61,19 @@ class FastConvolutionLayer : public ConvolutionLayer<float>, public fast::Record
   void Backward_cpu(const vector<Blob<float>*>& top, const vector<bool>& propagate_down,
                     const vector<Blob<float>*>& bottom) override {
     if (!is_fast()) return ConvolutionLayer::Backward_cpu(top, propagate_down, bottom);
-    backward_parameters(top, bottom);
+    if (!slope_) backward_parameters(top, bottom);
     const float* weights = blobs_[0]->cpu_data();
     for (size_t i = 0; i < top.size(); ++i) {
       if (!propagate_down[i]) continue;
       const fast::ConvolutionShape shape = convolution_shape(*bottom[i], *top[i]);
       const float* from = top[i]->cpu_diff();
+      const float* outputs = slope_ ? top[i]->cpu_data() : nullptr;
       float* to = bottom[i]->mutable_cpu_diff();
       for (int g = 0; g < group_; ++g) {
-        backward_[g].run(shape, weights + g * weight_offset_, nullptr, num_,
-                         from + g * out_group(shape), top_dim_, to + g * in_group(shape), bottom_dim_);
+        const size_t at = g * out_group(shape);
+        const fast::Rectified rectified = {outputs ? outputs + at : nullptr, slope_ ? *slope_ : 0};
+        backward_[g].run(shape, weights + g * weight_offset_, nullptr, nullptr, num_, from + at, rectified, top_dim_,
+                         to + g * in_group(shape), bottom_dim_);
       }
     }
   }
@@ -111,6 +114,9 @@ class FastConvolutionLayer : public ConvolutionLayer<float>, public fast::Record
 #endif
 
  public:
+  bool can_rectify() override { return is_fast() && layer_param_.top_size() == 1; }
+  void set_rectification(const float* slope) override { slope_ = slope; }
+
   // The gradient of the weights is upstream's.
   bool is_recordable() const override { return has_two_axes() && !param_propagate_down_[0]; }
   std::vector<const SyncedMemory*> own_memory() const override {
@@ -176,6 +182,7 @@ class FastConvolutionLayer : public ConvolutionLayer<float>, public fast::Record
   static size_t out_group(const fast::ConvolutionShape& s) { return size_t(s.outputs) * s.out_height * s.out_width; }
 
   std::vector<fast::Pass> forward_, backward_;  // one for each group
+  const float* slope_ = nullptr;                // of the rectification that this layer does as well
   vector<int> reshaped_, reshaped_top_;         // the shapes of the last Reshape
 };
 

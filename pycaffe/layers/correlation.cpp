@@ -209,8 +209,8 @@ void Pass::pack(const ConvolutionShape& s, const float* weights) {
   packed_ = print;
 }
 
-void Pass::run(const ConvolutionShape& shape, const float* weights, const float* bias, int images, const float* input,
-               size_t input_step, float* output, size_t output_step) {
+void Pass::run(const ConvolutionShape& shape, const float* weights, const float* bias, const float* slope, int images,
+               const float* input, const Rectified& rectified, size_t input_step, float* output, size_t output_step) {
   const Kernels& kernels = fast::kernels();
   pack(shape, weights);
   Correlation c = correlation(shape);
@@ -239,13 +239,15 @@ void Pass::run(const ConvolutionShape& shape, const float* weights, const float*
   }
   c.filters = filters.data();
   c.filter_count = int(filters.size());
+  c.slope = slope;
 
   const int across = divide_up(c.cols, c.tile_cols), tiles = across * divide_up(c.rows, c.tile_rows);
   const auto correlate = winograd ? kernels.winograd : kernels.correlate;
   const size_t floats = (winograd ? kernels.winograd_scratch : kernels.correlate_scratch)(c);
   parallel_for(images * tiles, floats, [&](int item, float* scratch) {
     const int image = item / tiles, tile = item % tiles;
-    correlate(c, input + image * input_step, output + image * output_step, tile / across * c.tile_rows,
+    const Rectified own = {rectified.outputs ? rectified.outputs + image * input_step : nullptr, rectified.slope};
+    correlate(c, input + image * input_step, own, output + image * output_step, tile / across * c.tile_rows,
               tile % across * c.tile_cols, scratch);
   });
 }

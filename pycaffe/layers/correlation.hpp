@@ -27,9 +27,10 @@ class Pass {
 
   explicit Pass(Kind kind) : kind_(kind) {}
 
-  // For `images` pictures, `input_step` and `output_step` floats apart. `bias` is one number for each output, or null.
-  void run(const ConvolutionShape& shape, const float* weights, const float* bias, int images, const float* input,
-           size_t input_step, float* output, size_t output_step);
+  // For `images` pictures, `input_step` and `output_step` floats apart. `bias` is one number for each output, or null. With a
+  // `slope`, the outputs are rectified; with `rectified`, the input is a gradient behind a rectification (kernels.hpp).
+  void run(const ConvolutionShape& shape, const float* weights, const float* bias, const float* slope, int images,
+           const float* input, const Rectified& rectified, size_t input_step, float* output, size_t output_step);
 
  private:
   // A weight's place in the layer's kernel, and the place in the slab of what it multiplies.

@@ -21,10 +21,11 @@ constexpr int kRows = 8, kVectors = 3, kFewRows = 3, kMoreVectors = 6;
 constexpr int kRows = 4, kVectors = 3, kFewRows = 2, kMoreVectors = 4;
 #endif
 
-// `sums` (rows at distance `pitch`) = bias + sum over d of weights[d][row] * operands[offsets[d] + position].
+// `sums` (rows at distance `pitch`) = bias + sum over d of weights[d][row] * operands[offsets[d] + position], rectified if
+// there is a slope.
 template <int kTileRows, int kTileVectors>
 void multiply(const float* weights, const float* operands, const int32_t* offsets, int depth, const float* bias,
-              float* sums, ptrdiff_t pitch) {
+              const float* slope, float* sums, ptrdiff_t pitch) {
   Vector sum[kTileRows][kTileVectors] = {};
   for (int d = 0; d < depth; ++d, weights += kTileRows) {
     const float* from = operands + offsets[d];
@@ -44,12 +45,13 @@ void multiply(const float* weights, const float* operands, const int32_t* offset
   for (int r = 0; r < kTileRows; ++r) {
 #pragma GCC unroll 8
     for (int v = 0; v < kTileVectors; ++v) {
-      store(sum[r][v] + bias[r], sums + r * pitch + v * kLanes);
+      const Vector value = sum[r][v] + bias[r];
+      store(slope ? rectify(value, *slope) : value, sums + r * pitch + v * kLanes);
     }
   }
 }
 
-typedef void (*Multiply)(const float*, const float*, const int32_t*, int, const float*, float*, ptrdiff_t);
+typedef void (*Multiply)(const float*, const float*, const int32_t*, int, const float*, const float*, float*, ptrdiff_t);
 
 template <int kTileRows>
 inline Multiply multiply_for(int vectors) {
@@ -80,9 +82,10 @@ inline Multiply multiply_for(int rows, int vectors) {
   return multiply_for<kRows>(vectors);
 }
 
-// Columns first, first + step, ... of a row that is zero outside of [0, width).
+// Columns first, first + step, ... of a row that is zero outside of [0, width). `outputs`: that row of Rectified's, or null.
 template <int kStep>
-void copy_columns(const float* row, int width, int first, int any_step, int count, float* to) {
+void copy_columns(const float* row, const float* outputs, float slope, int width, int first, int any_step, int count,
+                  float* to) {
   const int step = kStep ? kStep : any_step;
   int begin = first < 0 ? (-first + step - 1) / step : 0;
   int end = first < width ? (width - 1 - first) / step + 1 : 0;
@@ -90,17 +93,25 @@ void copy_columns(const float* row, int width, int first, int any_step, int coun
   if (begin > end) begin = end;
   for (int j = 0; j < begin; ++j) to[j] = 0;
   const float* from = row + first;
+  if (outputs) {
+    outputs += first;
 #pragma omp simd
-  for (int j = begin; j < end; ++j) to[j] = from[ptrdiff_t(j) * step];
+    for (int j = begin; j < end; ++j) {
+      to[j] = from[ptrdiff_t(j) * step] * rectification_slope(outputs[ptrdiff_t(j) * step], slope);
+    }
+  } else {
+#pragma omp simd
+    for (int j = begin; j < end; ++j) to[j] = from[ptrdiff_t(j) * step];
+  }
   for (int j = end; j < count; ++j) to[j] = 0;
 }
 
 // The input of a tile whose first output is (row, col).
-void fill_slab(const Correlation& c, const float* input, int row, int col, float* slab) {
+void fill_slab(const Correlation& c, const float* input, const Rectified& rectified, int row, int col, float* slab) {
   constexpr int kAhead = 2;  // channels: the rows of a tile are too short for the processor to foresee the next one
   const int slab_rows = c.tile_rows + c.taps_h - 1;
   for (int channel = 0; channel < c.channels; ++channel) {
-    const float* plane = input + size_t(channel) * c.height * c.width;
+    const size_t plane = size_t(channel) * c.height * c.width;
     float* to = slab + channel * c.slab_channel;
     for (int phase_h = 0; phase_h < c.step_h; ++phase_h) {
       for (int phase_w = 0; phase_w < c.step_w; ++phase_w, to += c.slab_phase) {
@@ -108,16 +119,18 @@ void fill_slab(const Correlation& c, const float* input, int row, int col, float
           const int y = (row + r) * c.step_h + phase_h + c.origin_h;
           const int x = col * c.step_w + phase_w + c.origin_w;
           const bool inside = y >= 0 && y < c.height;
-          const float* from = plane + (inside ? size_t(y) * c.width : 0);
+          const size_t at = plane + (inside ? size_t(y) * c.width : 0);
+          const float* from = input + at;
+          const float* outputs = rectified.outputs ? rectified.outputs + at : nullptr;
           const int width = inside ? c.width : 0;
           if (channel + kAhead < c.channels) {
-            const float* soon = from + kAhead * size_t(c.height) * c.width + x;
-            for (int j = 0; j < c.pitch * c.step_w; j += 16) __builtin_prefetch(soon + j);
+            const size_t ahead = kAhead * size_t(c.height) * c.width + x;
+            fetch<0>(from + ahead, c.pitch * c.step_w);
+            if (outputs) fetch<0>(outputs + ahead, c.pitch * c.step_w);
           }
           float* line = to + size_t(r) * c.pitch;
-          if (c.step_w == 1) copy_columns<1>(from, width, x, 1, c.pitch, line);
-          else if (c.step_w == 2) copy_columns<2>(from, width, x, 2, c.pitch, line);
-          else copy_columns<0>(from, width, x, c.step_w, c.pitch, line);
+          const auto copy = c.step_w == 1 ? copy_columns<1> : c.step_w == 2 ? copy_columns<2> : copy_columns<0>;
+          copy(from, outputs, rectified.slope, width, x, c.step_w, c.pitch, line);
         }
       }
     }
@@ -171,9 +184,10 @@ int vectors_at_once(int positions, int most) {
 // The slab, and as much as is read beyond it.
 size_t correlate_scratch(const Correlation& c) { return size_t(c.slab_channel) * c.channels + kMoreVectors * kLanes; }
 
-void correlate(const Correlation& c, const float* input, float* output, int row, int col, float* scratch) {
+void correlate(const Correlation& c, const float* input, const Rectified& rectified, float* output, int row, int col,
+               float* scratch) {
   float* const slab = scratch;
-  fill_slab(c, input, row, col, slab);
+  fill_slab(c, input, rectified, row, col, slab);
   const size_t out_plane = size_t(c.out_height) * c.out_width;
   constexpr int kMostSums = kRows * kVectors > kFewRows * kMoreVectors ? kRows * kVectors : kFewRows * kMoreVectors;
   alignas(64) float sums[kMostSums * kLanes];
@@ -192,7 +206,7 @@ void correlate(const Correlation& c, const float* input, float* output, int row,
         const int rows = c.outputs - first < kRows ? c.outputs - first : kRows;
         const float* weights = filter.weights + size_t(first) * filter.depth;
         float* const out = output + first * out_plane;
-        multiply_for(rows, vectors)(weights, slab + position, filter.offsets, filter.depth, filter.bias + first,
+        multiply_for(rows, vectors)(weights, slab + position, filter.offsets, filter.depth, filter.bias + first, c.slope,
                                     run ? out + at : sums, run ? ptrdiff_t(out_plane) : panel);
         if (run) continue;
         for (int r = 0; r < rows; ++r) {

@@ -3,21 +3,14 @@
 namespace fast {
 namespace {
 
-// Upstream's expressions, so that infinities, NaN and the sign of zero come out alike.
 void relu(const float* bottom, float* top, int count, float slope) {
 #pragma omp simd
-  for (int i = 0; i < count; ++i) {
-    const float x = bottom[i];
-    top[i] = multiply_add(slope, 0 < x ? 0 : x, x < 0 ? 0 : x);
-  }
+  for (int i = 0; i < count; ++i) top[i] = rectify(bottom[i], slope);
 }
 
 void relu_backward(const float* bottom, const float* top_diff, float* bottom_diff, int count, float slope) {
 #pragma omp simd
-  for (int i = 0; i < count; ++i) {
-    const float x = bottom[i];
-    bottom_diff[i] = top_diff[i] * multiply_add(slope, x <= 0 ? 1.0f : 0.0f, x > 0 ? 1.0f : 0.0f);
-  }
+  for (int i = 0; i < count; ++i) bottom_diff[i] = top_diff[i] * rectification_slope(bottom[i], slope);
 }
 
 void add(const float* a, const float* b, float* sum, int count) {

@@ -60,6 +60,14 @@ struct Correlation {
   ptrdiff_t slab_phase, slab_channel;  // floats from one phase or channel to the next
   const CorrelationFilter* filters;
   int filter_count;
+  const float* slope;  // of a rectification of the outputs, for values below zero; null: none
+};
+
+// The gradient behind a rectification: what is read as a correlation's input is multiplied by the rectification's slope at
+// `outputs`, where its outputs lie as the input does.
+struct Rectified {
+  const float* outputs;  // null: there is none
+  float slope;
 };
 
 struct Kernels {
@@ -69,11 +77,13 @@ struct Kernels {
   int lanes;       // positions in one vector
 
   // One tile, the one whose first position is (row, col).
-  void (*correlate)(const Correlation&, const float* input, float* output, int row, int col, float* scratch);
+  void (*correlate)(const Correlation&, const float* input, const Rectified&, float* output, int row, int col,
+                    float* scratch);
   size_t (*correlate_scratch)(const Correlation&);  // floats
   // The same for a 3x3 correlation whose positions are squares of 2x2 outputs (winograd.inl): each filter has the weights
   // of one of 16 products, as those of a single tap.
-  void (*winograd)(const Correlation&, const float* input, float* output, int row, int col, float* scratch);
+  void (*winograd)(const Correlation&, const float* input, const Rectified&, float* output, int row, int col,
+                   float* scratch);
   size_t (*winograd_scratch)(const Correlation&);
   int winograd_block;  // floats from the operands of one channel to the next
 

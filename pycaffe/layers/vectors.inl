@@ -48,6 +48,18 @@ inline Vector larger(Vector x, Vector y) {
 #endif
 }
 
+// Upstream's expressions for a rectification and its slope, so that infinities, NaN and the sign of zero come out alike.
+inline Vector rectify(Vector x, float slope) {
+  const Vector zero = {};
+  return multiply_add(zero + slope, zero < x ? zero : x, x < zero ? zero : x);
+}
+
+inline float rectify(float x, float slope) { return multiply_add(slope, 0 < x ? 0 : x, x < 0 ? 0 : x); }
+
+inline float rectification_slope(float x, float slope) {
+  return multiply_add(slope, x <= 0 ? 1.0f : 0.0f, x > 0 ? 1.0f : 0.0f);
+}
+
 // Fetches floats that will be read (kWrite 0) or written (1) soon. The processor foresees no further than the end of a
 // page, and nothing of what lies in many short runs.
 template <int kWrite>

@@ -52,7 +52,7 @@ void transform_inputs(const Correlation& c, const float* slab, int vectors, floa
 
 // The outputs of one channel at one block of positions from its products, `pitch` floats apart; `to`:
 // [row][column][position], two rows of two columns.
-void transform_outputs(const float* products, size_t pitch, int vectors, float bias, float* to) {
+void transform_outputs(const float* products, size_t pitch, int vectors, float bias, const float* slope, float* to) {
   for (int v = 0; v < vectors; ++v) {
     Vector sums[2][4];  // transformed down the columns
 #pragma GCC unroll 4
@@ -65,8 +65,9 @@ void transform_outputs(const float* products, size_t pitch, int vectors, float b
 #pragma GCC unroll 2
     for (int y = 0; y < 2; ++y) {
       float* const line = to + y * 2 * kBlock + v * kLanes;
-      store(sums[y][0] + sums[y][1] + sums[y][2] + bias, line);
-      store(sums[y][1] - sums[y][2] - sums[y][3] + bias, line + kBlock);
+      const Vector even = sums[y][0] + sums[y][1] + sums[y][2] + bias, odd = sums[y][1] - sums[y][2] - sums[y][3] + bias;
+      store(slope ? rectify(even, *slope) : even, line);
+      store(slope ? rectify(odd, *slope) : odd, line + kBlock);
     }
   }
 }
@@ -79,7 +80,7 @@ void multiply_block(const Correlation& c, const float* inputs, int first, int ou
     for (int o = 0; o < outputs; o += kRows) {
       const int rows = outputs - o < kRows ? outputs - o : kRows;
       multiply_for(rows, vectors)(filter.weights + size_t(first + o) * c.channels, inputs + product * product_pitch(c),
-                                  filter.offsets, c.channels, kNoBias, products + o * vectors * kLanes,
+                                  filter.offsets, c.channels, kNoBias, nullptr, products + o * vectors * kLanes,
                                   vectors * kLanes);
     }
     products += kOutputsAtOnce * kBlock;
@@ -115,11 +116,12 @@ inline void interleave(const float* even, int count, float* to) {
   if (count % 2) to[count - 1] = even[count / 2];
 }
 
-void winograd(const Correlation& c, const float* input, float* output, int row, int col, float* scratch) {
+void winograd(const Correlation& c, const float* input, const Rectified& rectified, float* output, int row, int col,
+              float* scratch) {
   float* const inputs = scratch;
   float* const products = inputs + kProducts * product_pitch(c);
   float* const slab = products + kProducts * kOutputsAtOnce * kBlock;
-  fill_slab(c, input, row, col, slab);
+  fill_slab(c, input, rectified, row, col, slab);
   const int rows = c.rows - row < c.tile_rows ? c.rows - row : c.tile_rows;
   const int cols = c.cols - col < c.tile_cols ? c.cols - col : c.tile_cols;
   const int positions = (rows - 1) * c.pitch + cols;
@@ -136,7 +138,7 @@ void winograd(const Correlation& c, const float* input, float* output, int row, 
       multiply_block(c, inputs, first, outputs, vectors, products);
       for (int o = 0; o < outputs; ++o) {
         transform_outputs(products + o * vectors * kLanes, size_t(kOutputsAtOnce) * kBlock, vectors,
-                          c.filters->bias[first + o], values);
+                          c.filters->bias[first + o], c.slope, values);
         for (const Run* run = runs; run < runs + run_count; ++run) {
           for (int y = 0; y < run->rows; ++y) {
             interleave(values + y * 2 * kBlock + run->first, run->cols,

@@ -317,6 +317,75 @@ def test_convolution_at_every_width(tmp_path, channels, outputs, kernel):
             assert difference(ours, theirs) < 1e-5, width
 
 
+def rectified_convolution(folder, channels, outputs, parameters, slope, size):
+    """A convolution with a rectification in place behind it and a reader of that, with random weights and input."""
+    net = build(
+        folder,
+        convolution("FastConvolution", outputs, parameters)
+        + f'layer {{ name: "relu" type: "FastReLU" bottom: "y" top: "y" relu_param {{ negative_slope: {slope} }} }}\n'
+        + 'layer { name: "z" type: "Power" bottom: "y" top: "z" power_param { scale: 2 } }',
+        (2, channels, *size),
+    )
+    random = np.random.RandomState(5)
+    for blob in net.params["y"]:
+        blob.data[...] = random.randn(*blob.data.shape)
+    net.blobs["x0"].data[...] = random.randn(2, channels, *size)
+    net.blobs["x0"].data.flat[::301] = np.inf  # times 0 below zero: NaN
+    return net
+
+
+def gradient_to_input(net, backward):
+    net.blobs["z"].diff[...] = np.random.RandomState(7).randn(*net.blobs["z"].data.shape)
+    backward()
+    return net.blobs["x0"].diff.copy()
+
+
+@pytest.mark.parametrize("slope", [0, 0.1])
+@pytest.mark.parametrize("channels, outputs, parameters", CONVOLUTIONS)
+def test_convolution_does_the_rectification_behind_it(tmp_path, channels, outputs, parameters, slope):
+    """The bits of the layers one by one, forward in every blob, backward at the input."""
+    net = rectified_convolution(tmp_path, channels, outputs, parameters, slope, (14, 50))
+    last = len(net.layers) - 1
+    for layer in range(last + 1):
+        net._forward(layer, layer)
+    alone = [blob.data.copy() for blob in net.blobs.values()]
+    assert slope or np.isnan(alone[1]).any()
+    net.forward()
+    for blob, before in zip(net.blobs.values(), alone):
+        np.testing.assert_array_equal(bits(blob.data), bits(before))
+    net.blobs["x0"].data[...] = ties(np.random.RandomState(8), net.blobs["x0"].data.shape)
+    net.forward()
+    by_hand = gradient_to_input(net, net.backward)
+    np.testing.assert_array_equal(bits(gradient_to_input(net, lambda: net._backward_to_input(last, 0))), bits(by_hand))
+
+
+def test_what_is_between_convolution_and_rectification_stays_visible(tmp_path):
+    """The layers are computed one by one if the pass ends between them, or somebody looks in between, or at the diffs."""
+    net = rectified_convolution(tmp_path, 4, 6, "kernel_size: 3 pad: 1", 0, (9, 9))
+    net.blobs["x0"].data[...] = np.random.RandomState(1).randn(2, 4, 9, 9)
+    net._forward(0, 1)
+    unrectified = net.blobs["y"].data.copy()
+    assert (unrectified < 0).any()
+    net._forward(2, 3)
+    assert not (net.blobs["y"].data < 0).any()
+    gradient_to_input(net, net.backward)
+    masked = net.blobs["y"].diff.copy()
+    np.testing.assert_array_equal(masked != 0, unrectified > 0)
+    assert net.params["y"][1].diff.any()  # the gradient of the bias, which nobody wants of a pass to the input
+    gradient_to_input(net, lambda: net._backward_to_input(3, 0))
+    assert (net.blobs["y"].diff != 0).sum() > (masked != 0).sum()
+    net._backward(3, 0)
+    np.testing.assert_array_equal(bits(net.blobs["y"].diff), bits(masked))
+
+    seen = {}
+    net.after_forward(lambda layer: seen.setdefault(layer, net.blobs["y"].data.copy()))
+    net.forward()
+    np.testing.assert_array_equal(bits(seen[1]), bits(unrectified))
+    net.after_backward(lambda layer: seen.setdefault(-layer, net.blobs["y"].diff.copy()))
+    gradient_to_input(net, lambda: net._backward_to_input(3, 0))
+    np.testing.assert_array_equal(bits(seen[-2]), bits(masked))
+
+
 def test_convolution_sees_new_weights(tmp_path):
     upstream, fast = convolutions(tmp_path, 3, 9, "kernel_size: 3", (8, 8))
     x = np.random.RandomState(7).randn(1, 3, 8, 8).astype(np.float32)
