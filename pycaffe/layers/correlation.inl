@@ -167,7 +167,11 @@ struct Target {
         while (begin < end && x(end - 1) >= c.out_width) --end;
         const float* from = sums + done - j;
         float* to = out + size_t(y(r)) * c.out_width + filter.out_w + ptrdiff_t(col) * c.out_step_w;
-        for (int i = begin; i < end; ++i) to[ptrdiff_t(i) * c.out_step_w] = from[i];
+        if (c.out_step_w == 1) {
+          if (begin < end) __builtin_memcpy(to + begin, from + begin, (end - begin) * sizeof(float));
+        } else {
+          for (int i = begin; i < end; ++i) to[ptrdiff_t(i) * c.out_step_w] = from[i];
+        }
       }
       done += run;
     }
