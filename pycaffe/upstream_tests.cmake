@@ -1,5 +1,7 @@
 # Upstream's own C++ tests, as the program upstream_tests; it wants upstream's folder as the current one.
 file(GLOB test_sources CONFIGURE_DEPENDS ${UPSTREAM}/src/caffe/test/*.cpp)
+# It prints a GPU's properties, among them some that CUDA 13 no longer has.
+list(FILTER test_sources EXCLUDE REGEX "/test_platform\\.cpp$")
 if(VARIANT MATCHES "^emulated")
   translate(${UPSTREAM}/src/caffe/test/test_im2col_kernel.cu test_im2col_kernel)
   list(APPEND test_sources ${test_im2col_kernel})
