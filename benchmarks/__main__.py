@@ -3,6 +3,7 @@
     python -m benchmarks                     everything, into benchmarks/ and docs/images/
     python -m benchmarks --parts dreams      one part; the others stay unchanged
     python -m benchmarks --add --rounds 1    one more round, added to the existing ones
+    python -m benchmarks --avx2              as on a processor without AVX-512, into benchmarks/avx2/
     python -m benchmarks --quick             at small sizes, to test that it runs; prints the tables
 
 Results of another machine or of other work are replaced.
@@ -12,6 +13,7 @@ import argparse
 import dataclasses
 import importlib.util
 import json
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -33,6 +35,7 @@ def main():
     parser.add_argument("--rounds", type=int, help=f"number of dreams of each contender [{FULL.rounds}]")
     parser.add_argument("--add", action="store_true", help="add to the rounds that were measured earlier")
     parser.add_argument("--model", help=f"the network [{DEFAULT_MODEL}, else {OFFLINE_MODEL}]")
+    parser.add_argument("--avx2", action="store_true", help="let no contender use AVX-512")
     parser.add_argument(
         "-o", "--output", type=Path, help="the folder for results and plot [benchmarks and docs/images]"
     )
@@ -40,6 +43,9 @@ def main():
     scale = QUICK if arguments.quick else FULL
     if arguments.rounds:
         scale = dataclasses.replace(scale, rounds=arguments.rounds)
+    if arguments.avx2:
+        os.environ.update(machine.AVX2_ALONE)
+        arguments.output = arguments.output or HERE / "avx2"
     target = arguments.output or (None if arguments.quick else HERE)
     if target:
         target.mkdir(parents=True, exist_ok=True)

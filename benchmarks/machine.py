@@ -6,28 +6,43 @@ import platform
 import resource
 from pathlib import Path
 
-PACKAGES = ("deepdream-caffe", "deepdream-pycaffe", "numpy", "scipy", "torch")
+PACKAGES = ("deepdream-caffe", "deepdream-pycaffe", "numpy", "scipy", "torch", "jax", "onnxruntime")
+# Variables that keep every contender to AVX2 on a processor with AVX-512; ONNX Runtime has none.
+AVX2_ALONE = {
+    "PYCAFFE_ISA": "avx2",
+    "OPENBLAS_CORETYPE": "Haswell",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "XLA_FLAGS": "--xla_cpu_max_isa=AVX2",
+}
 
 
 def describe():
     """A dictionary of short strings."""
     facts = {}
-    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+    for line in cpuinfo().splitlines():
         key, _, value = line.partition(":")
         facts.setdefault(key.strip(), value.strip())
     memory = Path("/proc/meminfo").read_text(encoding="ascii").split()[1]
     flags = facts.get("flags", "").split()
     vectors = next((name for flag, name in (("avx512vl", "AVX-512"), ("avx2", "AVX2")) if flag in flags), "no AVX2")
+    used = "AVX2" if os.environ.get("PYCAFFE_ISA") == "avx2" else vectors
     named = facts.get("model name", platform.machine())
     if "cpu family" in facts:
         named += f" (family {facts['cpu family']}, model {facts['model']})"
     return {
-        "processor": f"{named}, {vectors}",
+        "processor": f"{named}, {vectors}{'' if used == vectors else f', of which only {used} was used'}",
+        "vectors": used,
         "cores": len(os.sched_getaffinity(0)),
         "memory": f"{int(memory) / 2**20:.0f} GiB",
         "system": _system(),
         "versions": {"Python": platform.python_version(), **_versions()},
     }
+
+
+def cpuinfo():
+    """What Linux says of the processors."""
+    return Path("/proc/cpuinfo").read_text(encoding="utf-8")
 
 
 def busy_seconds():
