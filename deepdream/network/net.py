@@ -249,8 +249,8 @@ class Net(caffe.Net):
             f"{bottom!r}"
         )
 
-    # Every pass of Caffe's Python goes through the first two. A dream's backward goes through the third, and on a GPU both
-    # may go through `gpu_passes`.
+    # Every pass of Caffe's Python goes through the first two. A dream's backward goes through the third, and on a GPU
+    # both may go through `gpu_passes`.
     def _forward(self, start: int, end: int) -> Any:
         with self._prepared_for_passes(start, end):
             return super()._forward(start, end)
@@ -266,7 +266,7 @@ class Net(caffe.Net):
         Our Caffe saves a pass through memory for each rectification then.
         """
         self._use_device()
-        backward = getattr(super(), "_backward_to_input", super()._backward)
+        backward: Any = getattr(super(), "_backward_to_input", super()._backward)
         with self._translate_caffe_errors():
             backward(start, end)
 

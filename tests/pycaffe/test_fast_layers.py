@@ -360,7 +360,7 @@ def test_convolution_does_the_rectification_behind_it(tmp_path, channels, output
 
 
 def test_what_is_between_convolution_and_rectification_stays_visible(tmp_path):
-    """The layers are computed one by one if the pass ends between them, or somebody looks in between, or at the diffs."""
+    """The layers are computed one by one if a pass ends between them, or somebody looks in between, or at the diffs."""
     net = rectified_convolution(tmp_path, 4, 6, "kernel_size: 3 pad: 1", 0, (9, 9))
     net.blobs["x0"].data[...] = np.random.RandomState(1).randn(2, 4, 9, 9)
     net._forward(0, 1)
