@@ -8,7 +8,7 @@ from statistics import median
 # {quantity: {vectors: (limit, aim)}}; a ratio is our seconds to another's.
 LIMITS = {
     "ours / 2015": {"AVX-512": (0.24, 0.20), "AVX2": (0.28, 0.23)},
-    "ours / fastest other framework": {"AVX-512": (0.36, 0.30), "AVX2": (0.36, 0.30)},
+    "ours / fastest other framework": {"AVX-512": (0.36, 0.30), "AVX2": (0.45, 0.36)},
     "ours / sgemm limit": {"AVX-512": (1.50, 1.10), "AVX2": (1.30, 1.05)},
 }
 FLAT_FROM = 0.5  # megapixels: from this size on, the seconds per megapixel should be constant
