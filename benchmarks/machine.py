@@ -7,8 +7,8 @@ import resource
 from pathlib import Path
 
 PACKAGES = ("deepdream-caffe", "deepdream-pycaffe", "numpy", "scipy", "torch", "jax", "onnxruntime")
-# Variables that keep the contenders to AVX2 on a processor with AVX-512. ONNX Runtime has none, and PyTorch's own loops, a
-# small part of its time, keep AVX-512: with ATEN_CPU_CAPABILITY=avx2, what PyTorch 2.13 compiles there fails.
+# Variables that keep the contenders to AVX2 where there is AVX-512. ONNX Runtime has none, and PyTorch's own loops,
+# a small part of its time, keep AVX-512: with ATEN_CPU_CAPABILITY=avx2, what PyTorch 2.13 compiles there fails.
 AVX2_ALONE = {
     "PYCAFFE_ISA": "avx2",
     "OPENBLAS_CORETYPE": "Haswell",
