@@ -60,10 +60,11 @@ def test_an_interruption_leaves_nothing_half_written(place, older):
 
 
 def test_the_progress_line_on_a_terminal(place):
-    process, said = in_terminal(place, "dream", "noise:40x40", *SQUEEZENET, "--iters", "40", "--octaves", "2")
+    # The line is drawn ten times a second.
+    process, said = in_terminal(place, "dream", "noise:200x200", *SQUEEZENET, "--iters", "80", "--octaves", "2")
     try:
-        said.wait_for(r"octave 1/2, iteration \d+/40 .* left ")
-        said.wait_for(r"octave 2/2, iteration \d+/40 ")
+        said.wait_for(r"octave 1/2, iteration \d+/80 .* left ")
+        said.wait_for(r"octave 2/2, iteration \d+/80 ")
         said.rest()
         assert process.wait(timeout=20) == 0
         assert process.stdout.read().decode() == f"{place.folder / 'dream.png'}\n"
