@@ -95,9 +95,9 @@ struct Kernels {
   void (*max_pool_backward)(const PoolShape&, const float* top_diff, const uint8_t* winner, float* bottom_diff,
                             float* scratch);
 
-  // Normalise `count` neighbouring pixels in all channels. Scratch: count floats; backward: (channels + 1) * count.
+  // Normalise `count` neighbouring pixels in all channels. Scratch: channels * count floats.
   // k must be above zero and alpha not below it.
-  void (*lrn)(const LrnShape&, const float* bottom, float* top, int count, float* scratch);
+  void (*lrn)(const LrnShape&, const float* bottom, float* top, int count);
   void (*lrn_backward)(const LrnShape&, const float* bottom, const float* top_diff, float* bottom_diff, int count,
                        float* scratch);
 

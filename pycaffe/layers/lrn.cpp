@@ -29,9 +29,7 @@ class FastLRNLayer : public LRNLayer<float>, public fast::Recordable {
     const fast::Kernels& kernels = fast::kernels();
     const float* from = bottom[0]->cpu_data();
     float* to = top[0]->mutable_cpu_data();
-    for_runs(kRun, [&](size_t at, int count, float* scratch) {
-      kernels.lrn(shape, from + at, to + at, count, scratch);
-    });
+    for_runs(0, [&](size_t at, int count, float*) { kernels.lrn(shape, from + at, to + at, count); });
   }
 
   void Backward_cpu(const vector<Blob<float>*>& top, const vector<bool>& propagate_down,
@@ -43,7 +41,7 @@ class FastLRNLayer : public LRNLayer<float>, public fast::Recordable {
     const float* data = bottom[0]->cpu_data();
     const float* from = top[0]->cpu_diff();
     float* to = bottom[0]->mutable_cpu_diff();
-    for_runs(kRun * (shape.channels + 1), [&](size_t at, int count, float* scratch) {
+    for_runs(kRun * shape.channels, [&](size_t at, int count, float* scratch) {
       kernels.lrn_backward(shape, data + at, from + at, to + at, count, scratch);
     });
   }

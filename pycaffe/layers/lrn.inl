@@ -91,7 +91,7 @@ struct Normalised {
   }
 };
 
-void lrn(const LrnShape& s, const float* bottom, float* top, int count, float*) {
+void lrn(const LrnShape& s, const float* bottom, float* top, int count) {
   for (int c = 0; c < s.channels; ++c) {
     fetch_row<0>(s, bottom, c + s.half + 3, count);
     fetch_row<1>(s, top, c + 3, count);

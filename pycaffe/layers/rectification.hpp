@@ -2,7 +2,6 @@
 #ifndef PYCAFFE_LAYERS_RECTIFICATION_HPP_
 #define PYCAFFE_LAYERS_RECTIFICATION_HPP_
 
-#include <boost/shared_ptr.hpp>
 #include <vector>
 
 #include "caffe/net.hpp"
