@@ -18,14 +18,17 @@ inline int padded(int n) { return (n + 15) / 16 * 16; }
 
 inline int phase_length(const PoolShape& s) { return padded(padded(s.pooled_width) + (s.kernel_w - 1) / s.stride_w); }
 
-// Rows are prepared one step ahead of their use: a processor that loads across two stores waits until both are done.
-inline int prepared_rows(const PoolShape& s) { return s.kernel_h + s.stride_h; }  // of the bottom, forward
-inline int prepared_outputs(const PoolShape& s) { return s.kernel_h + 1; }        // rows of outputs, backward
+// Rows are prepared one step ahead of their use: a processor that loads across two stores waits until both are done. Forward
+// these are rows of the bottom, and of each only the phases that windows see; backward, rows of outputs.
+inline int rows_ahead(const PoolShape& s) { return s.stride_h < s.height ? s.stride_h : s.height; }
+inline int prepared_rows(const PoolShape& s) { return s.kernel_h + rows_ahead(s); }
+inline int prepared_phases(const PoolShape& s) { return s.stride_w < s.kernel_w ? s.stride_w : s.kernel_w; }
+inline int prepared_outputs(const PoolShape& s) { return s.kernel_h + 1; }
 
 // Forward: the winners of a row as ints and as bytes; the phases of the prepared rows. Backward: a row's phases; winners and
 // gradients of the prepared rows, with room on either side.
 size_t pool_scratch(const PoolShape& s) {
-  const int forward = 2 + prepared_rows(s) * s.stride_w, backward = s.stride_w + 4 * prepared_outputs(s);
+  const int forward = 2 + prepared_rows(s) * prepared_phases(s), backward = s.stride_w + 4 * prepared_outputs(s);
   return size_t(forward > backward ? forward : backward) * phase_length(s);
 }
 
@@ -48,7 +51,7 @@ inline PhaseRange phase_range(const PoolShape& s, int stride, int p) {
 template <int kStride>
 void split_phases(const PoolShape& s, const float* row, float* phases) {
   const int stride = kStride ? kStride : s.stride_w;
-  for (int p = 0; p < stride; ++p) {
+  for (int p = 0; p < prepared_phases(s); ++p) {
     float* phase = phases + size_t(p) * phase_length(s);
     const PhaseRange range = phase_range(s, stride, p);
     const float* from = row + p - s.pad_w;
@@ -123,7 +126,7 @@ void max_pool(const PoolShape& s, const float* bottom, float* top, uint8_t* winn
   int32_t* const winners = reinterpret_cast<int32_t*>(scratch);
   uint8_t* const bytes = reinterpret_cast<uint8_t*>(winners + length);
   float* const lines = scratch + 2 * length;
-  const size_t line = size_t(s.stride_w) * length;
+  const size_t line = size_t(prepared_phases(s)) * length;
   for (size_t i = 0; i < ring * line; ++i) lines[i] = kLowest;
   int columns[kMostRows];
   for (int kw = 0; kw < s.kernel_w; ++kw) columns[kw] = kw % s.stride_w * length + kw / s.stride_w;
@@ -131,7 +134,7 @@ void max_pool(const PoolShape& s, const float* bottom, float* top, uint8_t* winn
   int prepared = 0;
   for (int ph = 0; ph < s.pooled_height; ++ph, top += n, winner += n) {
     const int first = ph * s.stride_h - s.pad_h, end = first + s.kernel_h;
-    for (; prepared < end + s.stride_h && prepared < s.height; ++prepared) {
+    for (; prepared < end + rows_ahead(s) && prepared < s.height; ++prepared) {
       const float* row = bottom + size_t(prepared) * s.width;
       fetch<0>(row + kRowsAhead * size_t(s.width), s.width);
       split_phases(s, row, lines + prepared % ring * line);

@@ -107,6 +107,18 @@ def test_pooling_equals_upstream_bit_for_bit(tmp_path, pool):
     assert compared
 
 
+def test_pooling_takes_little_memory_for_a_stride_beyond_the_picture(tmp_path):
+    """Rows are prepared ahead, but not for a stride that passes over all of them."""
+    pool = "pool: MAX kernel_size: 2 stride_h: 2000000000 stride_w: 5"
+    layer = f'layer {{ name: "y" type: "FastPooling" bottom: "x0" top: "y" pooling_param {{ {pool} }} }}'
+    net = build(tmp_path, layer, (1, 2, 60, 72))
+    x = np.random.RandomState(1).randn(1, 2, 60, 72).astype(np.float32)
+    y, gradient = forward_backward(net, x)
+    windows = x[:, :, :2].reshape(1, 2, 2, 72)[..., [[i, i + 1] for i in range(0, 71, 5)]]
+    np.testing.assert_array_equal(y[:, :, 0], windows.max(axis=(2, 4)))
+    assert (gradient != 0).sum() == 2 * 15
+
+
 def test_pooling_ignores_nan_and_keeps_going_after_a_reshape(tmp_path):
     text = 'layer {{ name: "y" type: "{}" bottom: "x0" top: "y" pooling_param {{ kernel_size: 3 stride: 2 }} }}'
     upstream, fast = (build(tmp_path, text.format(kind), (1, 2, 9, 9)) for kind in ("Pooling", "FastPooling"))
